@@ -1,0 +1,1 @@
+//! What the program says about itself. A sink at the bottom of the house: it calls nobody.
