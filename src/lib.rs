@@ -6,4 +6,5 @@
 pub mod body;
 pub mod clock;
 pub mod exchange;
+pub mod fetch;
 pub mod telemetry;
