@@ -19,7 +19,8 @@ use super::error::{Error, Kind};
 use super::loan::Loan;
 use crate::telemetry::origin::UpstreamMetrics;
 
-/// Fields in the head of a response, and the bytes of that head.
+/// Fields in the head of a response, and the bytes of that head. hyper looks at the latter after
+/// each read, so that up to twice as many may be buffered.
 const RESPONSE_FIELDS_MAX: usize = 256;
 const RESPONSE_HEAD_BYTES_MAX: usize = 256 * 1024;
 
