@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
 use std::collections::HashSet;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Barrier, Semaphore};
 use tokio::time::timeout;
 
@@ -81,6 +84,43 @@ mod reuse {
         assert_eq!(targets, expected);
         let retries = "origin_retries_total{upstream=\"cms\",reason=\"closed\"} 1";
         assert!(stage.text().contains(retries), "{}", stage.text());
+    }
+
+    #[tokio::test]
+    async fn the_repeated_request_takes_none_of_the_other_pooled_connections() {
+        let together = Arc::new(Barrier::new(2));
+        let used = Mutex::new(HashSet::new());
+        let origin = Origin::start(move |request| {
+            let first = used.lock().insert(request.connection);
+            let together = Arc::clone(&together);
+            async move {
+                if !first {
+                    return Reply::hang_up();
+                }
+                if request.target == "/together" {
+                    together.wait().await;
+                }
+                Reply::ok("alive")
+            }
+        })
+        .await;
+        let upstream = Stage::new(&[origin.uri()]).upstream();
+        let (one, two) = tokio::join!(get(&upstream, "/together"), get(&upstream, "/together"));
+        assert!(one.is_ok() && two.is_ok());
+        pool_settles().await;
+        assert_eq!(get(&upstream, "/").await.unwrap(), "alive");
+        assert_eq!((origin.hits(), origin.connections()), (4, 3));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_without_a_word_does_not_fail_a_get() {
+        let origin = Origin::start(|_| async { Reply::ok("content").vanish() }).await;
+        let upstream = Stage::new(&[origin.uri()]).upstream();
+        for round in 1..=10 {
+            assert_eq!(get(&upstream, "/").await.unwrap(), "content");
+            origin.lost(round).await;
+        }
+        assert_eq!(origin.hits(), 10);
     }
 
     #[tokio::test]
@@ -237,17 +277,73 @@ mod deadlines {
         let (_writer, reader) = cms_edge::body::tee::tee(Some(4));
         let outcome = stage.upstream().send(post("/", Body::stream(reader))).await;
         assert_eq!(outcome.unwrap_err().kind, Kind::FirstByteTimeout);
+        origin.lost(1).await;
+    }
+
+    #[tokio::test]
+    async fn an_upload_ends_with_the_response_even_when_the_client_has_more() {
+        let (server, rest) = early_answer().await;
+        let upstream = Stage::new(&[server]).upstream();
+        let (writer, reader) = cms_edge::body::tee::tee(None);
+        writer.write(Bytes::from_static(b"some")).unwrap();
+        let response = upstream
+            .send(post("/", Body::stream(reader)))
+            .await
+            .unwrap();
+        assert_eq!(content(response).await.unwrap(), "ok");
+        let rest = timeout(PATIENCE, rest).await.unwrap().unwrap();
+        assert!(
+            !rest.ends_with(b"0\r\n\r\n"),
+            "a fragment must not look whole"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_nobody_takes_is_given_up() {
+        let (server, rest) = early_answer().await;
+        let mut stage = Stage::new(&[server]);
+        stage.settings.idle_timeout = SHORT;
+        let upload = vec![0; 64 * 1024 * 1024];
+        let request = post("/", Body::full(upload.clone()));
+        let response = stage.upstream().send(request).await.unwrap();
+        assert_eq!(content(response).await.unwrap(), "ok");
+        tokio::time::sleep(SHORT * 3).await;
+        let rest = timeout(PATIENCE, rest).await.unwrap().unwrap();
+        assert!(rest.len() < upload.len(), "{} bytes", rest.len());
+    }
+
+    /// Answers one request after its head. What was sent besides is read only when the returned
+    /// future is polled, until the other side has closed.
+    async fn early_answer() -> (Uri, impl Future<Output = std::io::Result<Vec<u8>>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let answered = tokio::spawn(async move {
+            let (mut tcp, _) = listener.accept().await?;
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(tcp.read_u8().await?);
+            }
+            tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
+                .await?;
+            Ok::<_, std::io::Error>(tcp)
+        });
+        let rest = async move {
+            let (mut tcp, mut rest) = (answered.await??, Vec::new());
+            tcp.read_to_end(&mut rest).await?;
+            Ok(rest)
+        };
+        (server.parse().unwrap(), rest)
     }
 
     #[tokio::test]
     async fn an_origin_that_accepts_nothing_is_a_gateway_timeout() {
-        let (listener, server) = full_backlog().await;
+        let (backlog, server) = full_backlog().await;
         let mut stage = Stage::new(&[server]);
         stage.settings.connect_timeout = SHORT;
         let error = failure(&stage.upstream(), "/").await;
         assert_eq!(error.kind, Kind::ConnectTimeout);
         assert_eq!(error.kind.status(), StatusCode::GATEWAY_TIMEOUT);
-        drop(listener);
+        drop(backlog);
     }
 
     #[tokio::test]
@@ -310,18 +406,19 @@ mod deadlines {
     }
 
     /// A listener whose queue of connections is full: the kernel drops what comes.
-    async fn full_backlog() -> (Vec<tokio::net::TcpStream>, Uri) {
-        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    async fn full_backlog() -> ((TcpListener, Vec<TcpStream>), Uri) {
+        let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let listener = socket.listen(1).unwrap();
         let address = listener.local_addr().unwrap();
         let mut queued = Vec::new();
-        while let Ok(stream) = timeout(SHORT, tokio::net::TcpStream::connect(address)).await {
+        while let Ok(stream) = timeout(SHORT, TcpStream::connect(address)).await {
             queued.push(stream.unwrap());
         }
-        // Lives as long as the process: closing it would refuse instead of dropping.
-        std::mem::forget(listener);
-        (queued, format!("http://{address}").parse().unwrap())
+        (
+            (listener, queued),
+            format!("http://{address}").parse().unwrap(),
+        )
     }
 }
 
@@ -614,6 +711,41 @@ mod tls {
             assert_eq!(error.kind, Kind::Tls);
             assert_eq!(error.kind.status(), StatusCode::BAD_GATEWAY);
             assert_eq!(origin.hits(), 0);
+        }
+    }
+}
+
+mod setup {
+    use cms_edge::fetch::SetupError;
+
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_in_a_sentence() {
+        let server: Uri = "http://cms:8000".parse().unwrap();
+        let mut no_place = Stage::new(std::slice::from_ref(&server));
+        no_place.settings.concurrency = 0;
+        let mut bad_ca = Stage::new(&["https://cms".parse().unwrap()]);
+        bad_ca.settings.ca = Some(vec![b"junk".to_vec().into()]);
+        let mut no_ca = Stage::new(&["https://cms".parse().unwrap()]);
+        no_ca.settings.ca = Some(Vec::new());
+        let with_path = Stage::new(&[server, "http://cms:8000/api".parse().unwrap()]);
+        for (stage, sentence) in [
+            (Stage::new(&[]), "the upstream has no server"),
+            (no_place, "the concurrency of an upstream is at least 1"),
+            (bad_ca, "a certificate given as a root cannot be used"),
+            (
+                no_ca,
+                "there are no root certificates to check the server's certificate with",
+            ),
+            (
+                with_path,
+                "`http://cms:8000/api` is not a server: write http://host:port or https://host:port",
+            ),
+        ] {
+            let made = Upstream::new("cms", stage.settings, stage.metrics);
+            let error: SetupError = made.err().unwrap();
+            assert_eq!(error.to_string(), sentence);
         }
     }
 }

@@ -54,7 +54,12 @@ impl Connections {
         tls: Option<Arc<ClientConfig>>,
         metrics: UpstreamMetrics,
     ) -> Self {
-        let connector = Connector::new(settings.connect_timeout, tls, metrics.clone());
+        let connector = Connector::new(
+            settings.connect_timeout,
+            settings.idle_timeout,
+            tls,
+            metrics.clone(),
+        );
         Self {
             pooled: client(settings, settings.pool_idle_max, connector.clone()),
             fresh: client(settings, 0, connector),
@@ -76,21 +81,54 @@ impl Connections {
             Via::Pooled => self.pooled.request(request),
             Via::Fresh => self.fresh.request(request),
         };
-        tokio::select! {
+        let began = Instant::now();
+        let sent = tokio::select! {
             biased;
             // Without a connection only failures end here; with one, a very quick response may.
-            outcome = &mut response => return judge(outcome),
-            () = connected => {}
-        }
-        let sent = Instant::now();
-        let Ok(outcome) = timeout(self.first_byte_timeout, response).await else {
-            return Err(Failure {
-                error: Error::new(Kind::FirstByteTimeout),
-                connection_reused: false,
-            });
+            outcome = &mut response => return self.judge(outcome, began),
+            () = connected => Instant::now(),
         };
+        match timeout(self.first_byte_timeout, response).await {
+            Ok(outcome) => self.judge(outcome, sent),
+            Err(_) => Err(Failure::of_answer(Kind::FirstByteTimeout)),
+        }
+    }
+
+    fn judge(
+        &self,
+        outcome: Result<Response<Incoming>, legacy::Error>,
+        sent: Instant,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut response = outcome.map_err(Failure::of_client)?;
         self.metrics.first_byte(sent.elapsed());
-        judge(outcome)
+        if let Some(used) = response.extensions_mut().remove::<Used>() {
+            used.mark();
+        }
+        // RFC 9110 §15.2.2: we never ask for another protocol.
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::of_answer(Kind::InvalidResponse));
+        }
+        Ok(response)
+    }
+}
+
+impl Failure {
+    const fn of_answer(kind: Kind) -> Self {
+        Self {
+            error: Error::new(kind),
+            connection_reused: false,
+        }
+    }
+
+    fn of_client(error: legacy::Error) -> Self {
+        let mut extras = Extensions::new();
+        if let Some(connection) = error.connect_info() {
+            connection.get_extras(&mut extras);
+        }
+        Self {
+            connection_reused: extras.get::<Used>().is_some_and(Used::is_marked),
+            error: Error::from_source(kind_of(&error), error),
+        }
     }
 }
 
@@ -106,36 +144,6 @@ fn client(settings: &Settings, idle_max: usize, connector: Connector) -> Client<
         // been closed in the meantime: right for every method.
         .retry_canceled_requests(true)
         .build(connector)
-}
-
-fn judge(
-    outcome: Result<Response<Incoming>, legacy::Error>,
-) -> Result<Response<Incoming>, Failure> {
-    match outcome {
-        Ok(mut response) => {
-            if let Some(used) = response.extensions_mut().remove::<Used>() {
-                used.mark();
-            }
-            // RFC 9110 §15.2.2: we never ask for another protocol.
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                return Err(Failure {
-                    error: Error::new(Kind::InvalidResponse),
-                    connection_reused: false,
-                });
-            }
-            Ok(response)
-        }
-        Err(error) => {
-            let mut extras = Extensions::new();
-            if let Some(connection) = error.connect_info() {
-                connection.get_extras(&mut extras);
-            }
-            Err(Failure {
-                connection_reused: extras.get::<Used>().is_some_and(Used::is_marked),
-                error: Error::from_source(kind_of(&error), error),
-            })
-        }
-    }
 }
 
 fn kind_of(error: &legacy::Error) -> Kind {

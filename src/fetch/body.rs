@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Sleep, sleep};
 
 use super::error::{Error, Kind};
 use super::limit::Place;
+use super::loan::Lender;
 use crate::body::BodyError;
 use crate::telemetry::origin::UpstreamMetrics;
 
@@ -37,6 +38,7 @@ pub struct OriginBody {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) _place: Place,
+    pub(super) _lender: Lender,
     pub(super) server: Box<str>,
     pub(super) metrics: UpstreamMetrics,
 }
@@ -54,14 +56,19 @@ impl OriginBody {
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = self
-            .deadline
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(self.idle_timeout)));
-        if !self.waiting {
-            self.waiting = true;
-            deadline.as_mut().reset(Instant::now() + self.idle_timeout);
+        let patience = self.idle_timeout;
+        match &mut self.deadline {
+            Some(deadline) if self.waiting => deadline.as_mut().poll(cx),
+            Some(deadline) => {
+                self.waiting = true;
+                deadline.set(sleep(patience));
+                deadline.as_mut().poll(cx)
+            }
+            none => {
+                self.waiting = true;
+                none.insert(Box::pin(sleep(patience))).as_mut().poll(cx)
+            }
         }
-        deadline.as_mut().poll(cx)
     }
 
     fn end(&mut self) {

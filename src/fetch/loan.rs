@@ -1,5 +1,8 @@
-//! The content of a request, lent to an attempt: what was never read comes back.
+//! The content of a request, lent to an attempt: what was never read comes back, and nothing is
+//! read any more when the exchange is over.
 
+use std::convert::Infallible;
+use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -15,25 +18,37 @@ use crate::body::{Body, BodyError};
 pub(super) struct Loan {
     content: Body,
     back: Option<oneshot::Sender<Body>>,
+    recalled: oneshot::Receiver<Infallible>,
 }
 
-/// Where an untouched content comes back.
+/// The lender's side. Dropping it ends the loan: an upload that is still under way when its
+/// response is complete would otherwise wait for a client that nobody waits for.
 #[derive(Debug)]
-pub(super) struct Returned(oneshot::Receiver<Body>);
+#[must_use]
+pub(super) struct Lender {
+    returned: oneshot::Receiver<Body>,
+    _recall: oneshot::Sender<Infallible>,
+}
 
-pub(super) fn lend(content: Body) -> (Loan, Returned) {
+pub(super) fn lend(content: Body) -> (Loan, Lender) {
     let (back, returned) = oneshot::channel();
+    let (recall, recalled) = oneshot::channel();
     let loan = Loan {
         content,
         back: Some(back),
+        recalled,
     };
-    (loan, Returned(returned))
+    let lender = Lender {
+        returned,
+        _recall: recall,
+    };
+    (loan, lender)
 }
 
-impl Returned {
+impl Lender {
     /// The content, if the loan has ended without anybody reading from it.
-    pub(super) fn take(mut self) -> Option<Body> {
-        self.0.try_recv().ok()
+    pub(super) fn take_back(mut self) -> Option<Body> {
+        self.returned.try_recv().ok()
     }
 }
 
@@ -55,7 +70,11 @@ impl HttpBody for Loan {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.back = None;
-        Pin::new(&mut self.content).poll_frame(cx)
+        let frame = Pin::new(&mut self.content).poll_frame(cx);
+        if frame.is_pending() && Pin::new(&mut self.recalled).poll(cx).is_ready() {
+            return Poll::Ready(Some(Err("the exchange was over before its content".into())));
+        }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -75,23 +94,40 @@ mod tests {
 
     #[tokio::test]
     async fn content_that_nobody_read_comes_back() {
-        let (loan, returned) = lend(Body::full("all of it"));
+        let (loan, lender) = lend(Body::full("all of it"));
         drop(loan);
-        let content = returned.take().unwrap().collect().await.unwrap().to_bytes();
+        let content = lender
+            .take_back()
+            .unwrap()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes();
         assert_eq!(content, "all of it");
     }
 
     #[tokio::test]
     async fn content_that_was_read_from_does_not_come_back() {
-        let (mut loan, returned) = lend(Body::full("all of it"));
+        let (mut loan, lender) = lend(Body::full("all of it"));
         assert!(loan.frame().await.unwrap().is_ok());
         drop(loan);
-        assert!(returned.take().is_none());
+        assert!(lender.take_back().is_none());
     }
 
     #[test]
     fn content_that_is_still_lent_does_not_come_back() {
-        let (_loan, returned) = lend(Body::full("all of it"));
-        assert!(returned.take().is_none());
+        let (_loan, lender) = lend(Body::full("all of it"));
+        assert!(lender.take_back().is_none());
+    }
+
+    #[tokio::test]
+    async fn content_that_is_not_there_yet_is_not_waited_for_once_the_lender_has_gone() {
+        let (_writer, reader) = crate::body::tee::tee(None);
+        let (mut loan, lender) = lend(Body::stream(reader));
+        let waiting = tokio::spawn(async move { loan.frame().await.unwrap().is_err() });
+        tokio::task::yield_now().await;
+        assert!(!waiting.is_finished());
+        drop(lender);
+        assert!(waiting.await.unwrap());
     }
 }

@@ -33,6 +33,7 @@ use self::balance::Balance;
 use self::body::Held;
 use self::head::{Head, Server};
 use self::limit::Limiter;
+use self::loan::Lender;
 use self::retry::{Budget, Content, Failed, Next};
 use crate::body::Body;
 use crate::telemetry::origin::{OriginMetrics, UpstreamMetrics};
@@ -48,7 +49,8 @@ pub struct Settings {
     /// From having a connection until the head of the response, including the time it takes to
     /// send the content of the request.
     pub first_byte_timeout: Duration,
-    /// Between two pieces of the content of a response, while somebody waits for the next one.
+    /// Between two pieces of the content of a response, while somebody waits for the next one; and
+    /// how long a server may take nothing of what is sent to it.
     pub idle_timeout: Duration,
     /// How long an unused connection is kept.
     pub keepalive: Duration,
@@ -165,9 +167,10 @@ impl Upstream {
 
     async fn exchange(&self, request: Request<Body>) -> Result<Response<OriginBody>, Error> {
         let place = self.limiter.place().await.map_err(Error::new)?;
-        let (response, server) = self.attempts(request).await?;
+        let (response, server, lender) = self.attempts(request).await?;
         let held = Held {
             _place: place,
+            _lender: lender,
             server: server.name().into(),
             metrics: self.metrics.clone(),
         };
@@ -177,7 +180,7 @@ impl Upstream {
     async fn attempts(
         &self,
         request: Request<Body>,
-    ) -> Result<(Response<Incoming>, &Server), Error> {
+    ) -> Result<(Response<Incoming>, &Server, Lender), Error> {
         let (head, mut content) = Head::split(request)?;
         let empty = content.is_end_stream();
         let mut budget = Budget::new(self.retries);
@@ -185,19 +188,19 @@ impl Upstream {
         let unavailable = || Error::new(Kind::Connect);
         let (mut at, mut server) = self.pick(&tried).ok_or_else(unavailable)?;
         loop {
-            let (loan, returned) = loan::lend(content);
+            let (loan, lender) = loan::lend(content);
             let request = head.to(server, &self.host, loan)?;
             let failure = match self.connections.exchange(request, via).await {
                 Ok(response) => {
                     self.balance.lock().succeeded(at);
-                    return Ok((response, server));
+                    return Ok((response, server, lender));
                 }
                 Err(failure) => failure,
             };
             let error = failure.error.at(server.name());
             let kind = error.kind;
             self.note_failure(at, server, kind);
-            let returned = returned.take();
+            let returned = lender.take_back();
             let next = budget.spend(Failed {
                 kind,
                 connection_reused: failure.connection_reused,

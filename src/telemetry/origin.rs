@@ -19,7 +19,7 @@ const FIRST_BYTE_BUCKETS_SECONDS: [f64; 14] = [
 /// Every series about origin servers. One per process; an upstream takes its part by name.
 #[derive(Clone, Debug)]
 pub struct OriginMetrics {
-    requests: Family<ReasonLabels, Counter>,
+    requests: Family<ResultLabels, Counter>,
     broken_bodies: Family<ReasonLabels, Counter>,
     limit_hits: Family<ReasonLabels, Counter>,
     retries: Family<ReasonLabels, Counter>,
@@ -70,12 +70,12 @@ impl OriginMetrics {
     }
 
     fn register_counters(&self, registry: &mut Registry) {
+        registry.register(
+            "origin_requests",
+            "Requests to the upstream, by class of status or by what went wrong",
+            self.requests.clone(),
+        );
         let by_reason = [
-            (
-                "origin_requests",
-                "Requests to the upstream, by class of status or by what went wrong",
-                &self.requests,
-            ),
             (
                 "origin_broken_bodies",
                 "Responses whose content broke off, by what went wrong",
@@ -139,12 +139,12 @@ pub struct UpstreamMetrics {
 impl UpstreamMetrics {
     /// A response head came, with this status code.
     pub fn answered(&self, status: u16) {
-        self.count(&self.all.requests, status_class(status));
+        self.count_result(status_class(status));
     }
 
     /// No response: `reason` is one fixed word.
     pub fn failed(&self, reason: &'static str) {
-        self.count(&self.all.requests, reason);
+        self.count_result(reason);
     }
 
     /// The content of a response broke off.
@@ -189,6 +189,14 @@ impl UpstreamMetrics {
         Level::raise(&self.queued)
     }
 
+    fn count_result(&self, result: &'static str) {
+        let labels = ResultLabels {
+            upstream: self.name.clone(),
+            result,
+        };
+        self.all.requests.get_or_create(&labels).inc();
+    }
+
     fn count(&self, family: &Family<ReasonLabels, Counter>, reason: &'static str) {
         let labels = ReasonLabels {
             upstream: self.name.clone(),
@@ -218,6 +226,12 @@ impl Drop for Level {
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct UpstreamLabels {
     upstream: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ResultLabels {
+    upstream: String,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -260,8 +274,8 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
-            "origin_requests_total{upstream=\"cms\",reason=\"2xx\"} 1",
-            "origin_requests_total{upstream=\"cms\",reason=\"connect\"} 1",
+            "origin_requests_total{upstream=\"cms\",result=\"2xx\"} 1",
+            "origin_requests_total{upstream=\"cms\",result=\"connect\"} 1",
             "origin_ejections_total{upstream=\"cms\",server=\"10.0.0.1:80\"} 1",
             "origin_in_flight{upstream=\"cms\"} 1",
             "origin_first_byte_seconds_bucket{le=\"0.025\",upstream=\"cms\"} 1",

@@ -226,6 +226,8 @@ enum Content {
 enum End {
     KeepOpen,
     Close,
+    /// Closes without having said so.
+    Vanish,
     /// After so many bytes of the content: closes.
     CutAfter(usize),
     /// After so many bytes of the content: sends nothing more until the other side has gone.
@@ -304,6 +306,12 @@ impl Reply {
     /// Closes the connection after the response, with `Connection: close`.
     pub(crate) fn close(mut self) -> Self {
         self.end = End::Close;
+        self
+    }
+
+    /// Closes the connection after the response, which does not say so.
+    pub(crate) fn vanish(mut self) -> Self {
+        self.end = End::Vanish;
         self
     }
 
@@ -481,7 +489,7 @@ impl Wire {
     async fn answer(&mut self, reply: Reply, head_only: bool) -> io::Result<bool> {
         let mut left = match reply.end {
             End::CutAfter(bytes) | End::StallAfter(bytes) => bytes,
-            End::KeepOpen | End::Close => usize::MAX,
+            End::KeepOpen | End::Close | End::Vanish => usize::MAX,
         };
         let breaks_off = left != usize::MAX;
         let head = head_of(&reply);
