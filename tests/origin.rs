@@ -538,6 +538,17 @@ mod content {
     }
 
     #[tokio::test]
+    async fn a_head_with_many_fields_is_read() {
+        let fields = "a: b\r\n".repeat(200);
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}content-length: 2\r\n\r\nok");
+        let origin = once(Reply::raw(head)).await;
+        let upstream = Stage::new(&[origin.uri()]).upstream();
+        let response = upstream.send(request("/")).await.unwrap();
+        assert_eq!(response.headers().get_all("a").iter().count(), 200);
+        assert_eq!(content(response).await.unwrap(), "ok");
+    }
+
+    #[tokio::test]
     async fn informational_responses_are_skipped() {
         let origin = once(Reply::raw(
             "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n\

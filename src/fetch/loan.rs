@@ -70,11 +70,10 @@ impl HttpBody for Loan {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.back = None;
-        let frame = Pin::new(&mut self.content).poll_frame(cx);
-        if frame.is_pending() && Pin::new(&mut self.recalled).poll(cx).is_ready() {
+        if Pin::new(&mut self.recalled).poll(cx).is_ready() {
             return Poll::Ready(Some(Err("the exchange was over before its content".into())));
         }
-        frame
+        Pin::new(&mut self.content).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
