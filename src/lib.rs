@@ -5,5 +5,7 @@
 
 pub mod body;
 pub mod clock;
+pub mod connection;
 pub mod exchange;
+pub mod server;
 pub mod telemetry;
