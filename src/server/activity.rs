@@ -28,6 +28,8 @@ pub(super) struct Activity {
     /// Bytes received and sent, after TLS.
     pub(super) received: AtomicU64,
     pub(super) sent: AtomicU64,
+    /// The client does not take what is there to be sent.
+    pub(super) blocked: AtomicBool,
     /// An HTTP/1 head has begun and is not complete.
     pub(super) head_open: AtomicBool,
     /// The number of the first HTTP/1 request to refuse; 0 = none.

@@ -97,7 +97,7 @@ fn check_host<B>(request: &mut Request<B>) -> Result<(), Refusal> {
         return Ok(());
     };
     let authority = authority.as_str();
-    let host = host_name(authority.as_bytes()).and(HeaderValue::from_str(authority).ok());
+    let host = host_name(authority.as_bytes()).and_then(|_| HeaderValue::from_str(authority).ok());
     request
         .headers_mut()
         .insert(HOST, host.ok_or(Refusal::Host)?);

@@ -35,7 +35,9 @@ pub(super) fn http1_builder(limits: &Limits) -> http1::Builder {
     builder
         .half_close(false)
         .keep_alive(true)
-        .pipeline_flush(true)
+        // With it, hyper closes without having sent the last answer where more bytes follow the
+        // request that it answers last.
+        .pipeline_flush(false)
         // The watch keeps this deadline: hyper's also runs between requests, where a connection
         // may be idle for longer, and costs an allocation for each.
         .header_read_timeout(None)

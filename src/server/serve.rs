@@ -16,7 +16,7 @@ use hyper_util::server::graceful::GracefulConnection;
 use rustls::ProtocolVersion;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -27,7 +27,7 @@ use super::admit::{admit, close_after, is_last};
 use super::hyper_settings::{Streams, http1_builder, http2_builder};
 use super::redirect::to_https;
 use super::tls::HTTP2;
-use super::watch::{Verdict, Watch};
+use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
 use super::wire::Wire;
 use super::{Handler, HttpMode, Limits, Scheme};
 use crate::connection::Connection;
@@ -49,6 +49,7 @@ struct Requests<H> {
     service: Arc<Service<H>>,
     connection: Arc<Connection>,
     activity: Arc<Activity>,
+    stop: CancellationToken,
 }
 
 type Stream = Either<TcpStream, TlsStream<TcpStream>>;
@@ -173,6 +174,7 @@ impl<H: Handler> Service<H> {
             service: Arc::clone(self),
             connection,
             activity: Arc::clone(&activity),
+            stop: stop.clone(),
         });
         let answer = service_fn(move |request| Arc::clone(&requests).answer(request));
         let io = TokioIo::new(wire);
@@ -189,15 +191,17 @@ impl<H: Handler> Service<H> {
         wire: &mut Wire<Stream>,
         stop: &CancellationToken,
     ) -> Result<bool, ConnectionError> {
-        let within = match stop.is_cancelled() {
-            true => super::watch::FIRST_WORD_MAX.min(self.limits.header_timeout),
-            false => self.limits.header_timeout,
+        let stopped = async {
+            stop.cancelled().await;
+            sleep(FIRST_WORD_MAX).await;
         };
-        let Ok(is_http2) = timeout(within, wire.speaks_http2()).await else {
-            self.metrics.limit(Limit::HeaderTimeout);
-            return Err(ConnectionError::HeaderTimeout);
-        };
-        Ok(is_http2?)
+        tokio::select! {
+            biased;
+            is_http2 = wire.speaks_http2() => return Ok(is_http2?),
+            () = stopped => {}
+            () = sleep(self.limits.header_timeout) => self.metrics.limit(Limit::HeaderTimeout),
+        }
+        Err(ConnectionError::Silent)
     }
 
     /// Lets hyper serve the connection, asks it to close when the server stops or the connection
@@ -278,7 +282,7 @@ impl<H: Handler> Requests<H> {
             service.metrics.limit(refusal.limit());
             refusal.response()
         });
-        if is_http1 && (is_last || is_refused) {
+        if is_http1 && (is_last || is_refused || self.stop.is_cancelled()) {
             close_after(&mut response);
         }
         Ok(response.map(|body| TrackedBody::new(body, in_flight)))
@@ -302,7 +306,7 @@ enum ConnectionError {
     #[error("the TLS handshake took too long")]
     HandshakeTimeout,
     #[error("nothing was sent for too long")]
-    HeaderTimeout,
+    Silent,
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]

@@ -80,12 +80,13 @@ impl Watch {
         let activity = &self.activity;
         let in_flight = activity.in_flight.load(Relaxed);
         let quiet = now.saturating_duration_since(self.progress);
+        let is_stalled = activity.blocked.load(Relaxed)
+            || (in_flight > 0 && activity.waiting.load(Relaxed) >= in_flight);
+        if is_stalled && quiet >= self.idle_timeout {
+            return Verdict::Cut(Some(Limit::Stalled));
+        }
         if in_flight > 0 {
-            let all_waiting = activity.waiting.load(Relaxed) >= in_flight;
-            return match all_waiting && quiet >= self.idle_timeout {
-                true => Verdict::Cut(Some(Limit::Stalled)),
-                false => Verdict::Stay,
-            };
+            return Verdict::Stay;
         }
         let is_silent = activity.received.load(Relaxed) == 0;
         let first_head = (activity.requests.load(Relaxed) == 0 && is_silent).then_some(self.opened);
@@ -99,7 +100,14 @@ impl Watch {
         }
         match self.closing {
             Some(closing) if is_silent && expired(closing, FIRST_WORD_MAX) => Verdict::Cut(None),
-            Some(closing) if expired(closing.max(self.progress), PARTING_MAX) => Verdict::Cut(None),
+            Some(closing)
+                if expired(
+                    closing.max(self.progress),
+                    PARTING_MAX.min(self.idle_timeout),
+                ) =>
+            {
+                Verdict::Cut(None)
+            }
             None if quiet >= self.idle_timeout => Verdict::Close(Limit::Idle),
             _ => Verdict::Stay,
         }

@@ -80,6 +80,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    fn note_sent(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.activity.blocked.store(outcome.is_pending(), Relaxed);
+        if let Poll::Ready(Ok(sent)) = &outcome {
+            count(&self.activity.sent, *sent);
+        }
+        outcome
+    }
+
     /// Reads and drops what the client still sends, until it closes its side.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0; LINGER_BUFFER_BYTES];
@@ -131,9 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
-        count(&self.activity.sent, sent);
-        Poll::Ready(Ok(sent))
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_sent(outcome)
     }
 
     fn poll_write_vectored(
@@ -141,9 +148,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let sent = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
-        count(&self.activity.sent, sent);
-        Poll::Ready(Ok(sent))
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note_sent(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -151,7 +157,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.activity.blocked.store(outcome.is_pending(), Relaxed);
+        outcome
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

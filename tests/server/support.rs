@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use cms_edge::server::tls::{self, Certificate, MinVersion, Pem};
 use cms_edge::server::{Drained, Handler, HttpMode, Limits, Settings, bind};
 use cms_edge::telemetry::server::ServerMetrics;
 use http::{Request, Response};
+use http_body::Frame;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
@@ -25,20 +28,20 @@ use tokio::task::JoinHandle;
 use tokio_rustls::client::TlsStream;
 
 /// More than any condition in these tests takes on a loaded machine.
-pub const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(SOON, what)
         .await
         .expect("this should have happened by now")
 }
 
 /// Answers by path; see [`Handler::handle`] below.
-pub struct Paths {
+pub(crate) struct Paths {
     /// Requests for `/gate` that have arrived.
-    pub arrived: Semaphore,
+    pub(crate) arrived: Semaphore,
     /// One permit lets one request for `/gate` go on.
-    pub gate: Semaphore,
+    pub(crate) gate: Semaphore,
 }
 
 impl Default for Paths {
@@ -50,7 +53,7 @@ impl Default for Paths {
     }
 }
 
-pub const LARGE_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const LARGE_BYTES: usize = 32 * 1024 * 1024;
 
 impl Handler for Paths {
     async fn handle(
@@ -67,11 +70,13 @@ impl Handler for Paths {
             "/panic" => panic!("a handler that panics"),
             "/echo" => {
                 let content = request.into_body().collect().await;
-                content.map_or("broken".to_owned(), |content| {
-                    String::from_utf8_lossy(&content.to_bytes()).into_owned()
-                })
+                content.map_or_else(
+                    |error| error.to_string(),
+                    |content| String::from_utf8_lossy(&content.to_bytes()).into_owned(),
+                )
             }
             "/large" => return Response::new(Body::full(vec![b'x'; LARGE_BYTES])),
+            "/endless" => return Response::new(Body::stream(Endless)),
             "/connection" => format!(
                 "{} {} {}",
                 connection.scheme,
@@ -84,33 +89,48 @@ impl Handler for Paths {
     }
 }
 
+/// Content without an end.
+struct Endless;
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 65536])))))
+    }
+}
+
 /// A server that runs until it is told to stop.
-pub struct Running {
-    pub http: Vec<SocketAddr>,
-    pub https: Vec<SocketAddr>,
-    pub handler: Arc<Paths>,
-    pub metrics: Arc<ServerMetrics>,
-    pub certificates: Option<Arc<tls::Certificates>>,
-    pub task: JoinHandle<Drained>,
+pub(crate) struct Running {
+    pub(crate) http: Vec<SocketAddr>,
+    pub(crate) https: Vec<SocketAddr>,
+    pub(crate) handler: Arc<Paths>,
+    pub(crate) metrics: Arc<ServerMetrics>,
+    pub(crate) certificates: Option<Arc<tls::Certificates>>,
+    pub(crate) task: JoinHandle<Drained>,
     shutdown: Option<oneshot::Sender<()>>,
 }
 
 impl Running {
-    pub fn begin_stop(&mut self) {
+    pub(crate) fn begin_stop(&mut self) {
         self.shutdown.take().unwrap().send(()).unwrap();
     }
 
-    pub async fn stop(mut self) -> Drained {
+    pub(crate) async fn stop(mut self) -> Drained {
         self.begin_stop();
         soon(self.task).await.unwrap()
     }
 
-    pub async fn raw(&self) -> TcpStream {
+    pub(crate) async fn raw(&self) -> TcpStream {
         TcpStream::connect(self.http[0]).await.unwrap()
     }
 
     /// Waits until `condition` holds.
-    pub async fn until(&self, condition: impl Fn(&ServerMetrics) -> bool) {
+    pub(crate) async fn until(&self, condition: impl Fn(&ServerMetrics) -> bool) {
         soon(async {
             while !condition(&self.metrics) {
                 tokio::task::yield_now().await;
@@ -120,18 +140,18 @@ impl Running {
     }
 }
 
-pub fn short_limits() -> Limits {
+pub(crate) fn short_limits() -> Limits {
     Limits {
         drain: SOON,
         ..Limits::default()
     }
 }
 
-pub fn loopback() -> SocketAddr {
+pub(crate) fn loopback() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
-pub fn settings(limits: Limits) -> Settings {
+pub(crate) fn settings(limits: Limits) -> Settings {
     Settings {
         https: vec![],
         http: vec![loopback()],
@@ -141,7 +161,7 @@ pub fn settings(limits: Limits) -> Settings {
     }
 }
 
-pub async fn start(settings: Settings) -> Running {
+pub(crate) async fn start(settings: Settings) -> Running {
     let metrics = Arc::new(ServerMetrics::unregistered());
     let listeners = bind(settings, Arc::clone(&metrics)).await.unwrap();
     let handler = Arc::new(Paths::default());
@@ -163,7 +183,10 @@ pub async fn start(settings: Settings) -> Running {
 }
 
 /// A self-signed certificate as PEM, and its DER.
-pub fn certificate(names: &[&str], hosts: &[&str]) -> (Certificate, CertificateDer<'static>) {
+pub(crate) fn certificate(
+    names: &[&str],
+    hosts: &[&str],
+) -> (Certificate, CertificateDer<'static>) {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let made = rcgen::generate_simple_self_signed(names).unwrap();
     let certificate = Certificate {
@@ -174,7 +197,7 @@ pub fn certificate(names: &[&str], hosts: &[&str]) -> (Certificate, CertificateD
     (certificate, made.cert.der().clone())
 }
 
-pub fn https_settings(certificates: Vec<Certificate>, min_version: MinVersion) -> Settings {
+pub(crate) fn https_settings(certificates: Vec<Certificate>, min_version: MinVersion) -> Settings {
     Settings {
         https: vec![loopback()],
         tls: Some(tls::Settings {
@@ -186,7 +209,7 @@ pub fn https_settings(certificates: Vec<Certificate>, min_version: MinVersion) -
 }
 
 /// A TLS client that trusts `roots`.
-pub fn client_config(
+pub(crate) fn client_config(
     roots: &[CertificateDer<'static>],
     versions: &[&'static rustls::SupportedProtocolVersion],
     alpn: &[&[u8]],
@@ -205,7 +228,7 @@ pub fn client_config(
     config
 }
 
-pub async fn connect_tls(
+pub(crate) async fn connect_tls(
     address: SocketAddr,
     name: &str,
     config: rustls::ClientConfig,
@@ -216,10 +239,10 @@ pub async fn connect_tls(
     soon(connector.connect(name, stream)).await
 }
 
-pub type Http1 = http1::SendRequest<Empty<Bytes>>;
-pub type Http2 = http2::SendRequest<Empty<Bytes>>;
+pub(crate) type Http1 = http1::SendRequest<Empty<Bytes>>;
+pub(crate) type Http2 = http2::SendRequest<Empty<Bytes>>;
 
-pub async fn http1<S>(stream: S) -> (Http1, JoinHandle<hyper::Result<()>>)
+pub(crate) async fn http1<S>(stream: S) -> (Http1, JoinHandle<hyper::Result<()>>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -227,7 +250,7 @@ where
     (sender, tokio::spawn(connection))
 }
 
-pub async fn http2<S>(stream: S) -> (Http2, JoinHandle<hyper::Result<()>>)
+pub(crate) async fn http2<S>(stream: S) -> (Http2, JoinHandle<hyper::Result<()>>)
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
 {
@@ -237,7 +260,7 @@ where
     (sender, tokio::spawn(connection))
 }
 
-pub fn get(uri: &str) -> Request<Empty<Bytes>> {
+pub(crate) fn get(uri: &str) -> Request<Empty<Bytes>> {
     let request = Request::builder().uri(uri);
     let request = match uri.starts_with('/') {
         true => request.header("host", "a.example"),
@@ -246,27 +269,27 @@ pub fn get(uri: &str) -> Request<Empty<Bytes>> {
     request.body(Empty::new()).unwrap()
 }
 
-pub async fn text(response: Response<Incoming>) -> String {
+pub(crate) async fn text(response: Response<Incoming>) -> String {
     let content = soon(response.into_body().collect()).await.unwrap();
     String::from_utf8(content.to_bytes().to_vec()).unwrap()
 }
 
 /// Sends `bytes` on a connection of its own and returns what comes until the server closes it.
-pub async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     rest(&mut stream).await
 }
 
 /// What comes until the server closes the connection; a reset is a failure.
-pub async fn rest(stream: &mut TcpStream) -> String {
+pub(crate) async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     soon(stream.read_to_end(&mut answer)).await.unwrap();
     String::from_utf8(answer).unwrap()
 }
 
 /// The status of each response in `answer`, whose bodies have no line that looks like one.
-pub fn statuses(answer: &str) -> Vec<u16> {
+pub(crate) fn statuses(answer: &str) -> Vec<u16> {
     answer
         .split("HTTP/1.")
         .skip(1)
@@ -275,7 +298,7 @@ pub fn statuses(answer: &str) -> Vec<u16> {
 }
 
 /// One response with a Content-Length from a connection that stays open: head and content.
-pub async fn one_response(stream: &mut TcpStream) -> (String, String) {
+pub(crate) async fn one_response(stream: &mut TcpStream) -> (String, String) {
     soon(async {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
