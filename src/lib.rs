@@ -5,6 +5,8 @@
 
 pub mod body;
 pub mod clock;
+pub mod connection;
 pub mod exchange;
 pub mod fetch;
+pub mod server;
 pub mod telemetry;
