@@ -8,6 +8,7 @@ mod balance;
 mod body;
 mod connect;
 mod error;
+pub mod flight;
 mod head;
 mod limit;
 mod loan;
