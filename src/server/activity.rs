@@ -23,7 +23,7 @@ pub(super) struct Activity {
     pub(super) in_flight: AtomicU64,
     /// Of these: those for which the next move is the client's.
     pub(super) waiting: AtomicU64,
-    /// Requests begun and ended, and pieces of responses taken.
+    /// Requests ended, and pieces of responses taken.
     pub(super) events: AtomicU64,
     /// Bytes received and sent, after TLS.
     pub(super) received: AtomicU64,
@@ -43,7 +43,6 @@ impl Activity {
     pub(super) fn begin(self: &Arc<Self>) -> (InFlight, Result<(), Flaw>) {
         let number = self.requests.fetch_add(1, Relaxed) + 1;
         self.in_flight.fetch_add(1, Relaxed);
-        self.events.fetch_add(1, Relaxed);
         let token = InFlight {
             activity: Arc::clone(self),
             waiting: false,
@@ -121,7 +120,9 @@ impl HttpBody for TrackedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let frame = Pin::new(&mut this.body).poll_frame(cx);
-        this.request.activity.events.fetch_add(1, Relaxed);
+        if frame.is_ready() {
+            this.request.activity.events.fetch_add(1, Relaxed);
+        }
         this.request.wait_for_client(frame.is_ready());
         frame
     }

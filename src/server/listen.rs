@@ -163,7 +163,8 @@ impl<H: Handler> Open<H> {
     fn spawn(&mut self, stream: TcpStream, peer: SocketAddr, permit: Option<OwnedSemaphorePermit>) {
         let service = Arc::clone(&self.service);
         let acceptor = self.acceptor.clone();
-        let (scheme, stop) = (self.scheme, self.stop.clone());
+        // A token of its own: on every wake the connection locks it.
+        let (scheme, stop) = (self.scheme, self.stop.child_token());
         self.tasks.spawn(async move {
             let _permit = permit;
             let _open = service.metrics().connection(scheme.as_str());

@@ -114,7 +114,8 @@ impl Watch {
     }
 
     fn note_progress(&mut self, now: Instant) {
-        let events = self.activity.events.load(Relaxed);
+        let requests = self.activity.requests.load(Relaxed);
+        let events = requests + self.activity.events.load(Relaxed);
         let sent = self.activity.sent.load(Relaxed);
         let is_new_head = events != self.events;
         if is_new_head || sent.saturating_sub(self.sent) >= PROGRESS_BYTES_MIN {

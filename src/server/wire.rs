@@ -106,8 +106,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
+/// Only the task that owns the wire counts its bytes, so that no read-modify-write is needed.
 fn count(counter: &AtomicU64, bytes: usize) {
-    counter.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Relaxed);
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    counter.store(counter.load(Relaxed).wrapping_add(bytes), Relaxed);
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
