@@ -5,5 +5,6 @@
 
 pub mod body;
 pub mod clock;
+pub mod config;
 pub mod exchange;
 pub mod telemetry;
