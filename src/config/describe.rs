@@ -112,6 +112,21 @@ impl Kind {
             }
         }
     }
+
+    /// Whether values of this kind are never shown.
+    pub fn is_secret(&self) -> bool {
+        match self {
+            Self::Secret(_) => true,
+            Self::List(each) => each.is_secret(),
+            Self::Table { values, .. } => values.is_secret(),
+            Self::Boolean
+            | Self::Integer { .. }
+            | Self::Duration { .. }
+            | Self::Size { .. }
+            | Self::Choice(_)
+            | Self::Text(_) => false,
+        }
+    }
 }
 
 /// `"a", "b" or "c"`.

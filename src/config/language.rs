@@ -65,14 +65,13 @@ impl Language {
              \"header\" is Accept-Language. Each that is consulted is named in Vary.",
             source,
         );
-        let (aliases, fallback, hosts) = maps(&s);
         let language = Self {
             supported,
             default: default.unwrap_or_default(),
             sources,
-            aliases,
-            fallback,
-            hosts,
+            aliases: aliases(&s),
+            fallback: fallback(&s),
+            hosts: hosts(&s),
             drift_guard: s.boolean(
                 "drift_guard",
                 true,
@@ -86,30 +85,30 @@ impl Language {
     }
 }
 
-type Maps = (
-    Vec<(String, String)>,
-    Vec<(String, Vec<String>)>,
-    Vec<(String, String)>,
-);
-
-fn maps(s: &Section<'_>) -> Maps {
-    let aliases = s.table_of_text(
+fn aliases(s: &Section<'_>) -> Vec<(String, String)> {
+    s.table_of_text(
         "aliases",
         Presence::Default(Sample::Table(&[])),
         ("a language tag", "one of `supported`"),
         "Other names, e.g. { no = \"nb\", zh-TW = \"zh-Hant\" }. A language with one regional \
          variant needs none: pt finds pt-BR when that is the only Portuguese.",
         |from, to| Ok((key(from, TAG, is_tag)?, tag(to)?)),
-    );
-    let fallback = s.table_of_lists(
+    )
+}
+
+fn fallback(s: &Section<'_>) -> Vec<(String, Vec<String>)> {
+    s.table_of_lists(
         "fallback",
         Presence::Default(Sample::Table(&[])),
         ("one of `supported`", "one of `supported`"),
         "What the CMS shows where a translation is missing, e.g. { pt-BR = [\"en\"] }: accepted \
          by the drift guard, and purged with it.",
         tag,
-    );
-    let hosts = s.table_of_text(
+    )
+}
+
+fn hosts(s: &Section<'_>) -> Vec<(String, String)> {
+    s.table_of_text(
         "hosts",
         Presence::Default(Sample::Table(&[])),
         ("a host", "one of `supported`"),
@@ -122,8 +121,7 @@ fn maps(s: &Section<'_>) -> Maps {
             )?;
             Ok((host.to_ascii_lowercase(), tag(to)?))
         },
-    );
-    (aliases, fallback, hosts)
+    )
 }
 
 fn tag(text: &str) -> Result<String, Wrong> {

@@ -1,9 +1,9 @@
 //! `proxy.toml` and environment variables → a checked [`Config`], or every mistake in them at once.
 //!
-//! The text is parsed for values and their lines ([`spans`]), variables are merged over it by
-//! figment ([`environment`]), and sections are read by getters that report and go on
-//! ([`section`]). The same getter calls, without values, write down what every key is
-//! ([`describe`]); from that record `proxy.toml` is written ([`reference_text`]).
+//! The text is parsed for values and their lines (`spans`), variables are merged over it by
+//! figment (`environment`), and sections are read by getters that report and go on
+//! (`section`). The same getter calls, without values, write down what every key is
+//! (`describe`); from that record `proxy.toml` is written (`reference_text`).
 
 mod check;
 pub mod describe;

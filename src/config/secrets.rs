@@ -36,16 +36,15 @@ impl fmt::Debug for Secret {
     }
 }
 
-const TOKEN: &str = "a text of at least 16 characters, \"env:NAME\" or \"file:/path\"";
+const TOKEN: &str = "\"\", a text of at least 16 characters, \"env:NAME\" or \"file:/path\"";
+const SECRET: &str = "a text of at least 16 characters, \"env:NAME\" or \"file:/path\"";
 
 impl Section<'_> {
     /// "" means that there is none.
     pub(super) fn token(&self, name: &'static str, doc: &'static str) -> Option<Secret> {
         let key = Key {
             name,
-            kind: Kind::Secret(
-                "\"\", a text of at least 16 characters, \"env:NAME\" or \"file:/path\"",
-            ),
+            kind: Kind::Secret(TOKEN),
             presence: Presence::Default(Sample::Text("")),
             doc,
         };
@@ -58,15 +57,15 @@ impl Section<'_> {
         taken.flatten()
     }
 
-    /// At least one secret. What a secret must be beyond its length is the dialect's:
-    /// see [`Section::refuse_weak_standard_secrets`].
+    /// At least one secret, each long enough and what `strong` asks beyond that.
     pub(super) fn secrets(
         &self,
         name: &'static str,
         example: &'static [&'static str],
         doc: &'static str,
+        strong: fn(&Secret) -> Result<(), Wrong>,
     ) -> Vec<Secret> {
-        let each = Kind::Secret(TOKEN);
+        let each = Kind::Secret(SECRET);
         let key = Key {
             name,
             kind: Kind::List(Box::new(each.clone())),
@@ -74,37 +73,16 @@ impl Section<'_> {
             doc,
         };
         let taken = self.take(key, |value, path| {
-            let parse = |text: &str| self.resolve(text).and_then(long_enough);
-            let secrets = self.elements(value, path, &each, &parse)?;
+            let parse = |text: &str| {
+                let secret = self.resolve(text).and_then(long_enough)?;
+                strong(&secret).map(|()| secret)
+            };
             match value {
                 Value::Array(_, list) if list.is_empty() => Err(Wrong::default()),
-                _ => Ok(secrets),
+                value => self.elements(value, path, &each, &parse),
             }
         });
         taken.unwrap_or_default()
-    }
-
-    /// A mistake for each secret that Standard Webhooks does not know: it must be `whsec_` and
-    /// base64 of at least 24 bytes.
-    pub(super) fn refuse_weak_standard_secrets(&self, name: &'static str, secrets: &[Secret]) {
-        let path = self.path.key(name);
-        if self.reader.is_describing() || !self.reader.is_sound(&path) {
-            return;
-        }
-        for (index, secret) in secrets.iter().enumerate() {
-            let bytes = secret
-                .expose()
-                .strip_prefix("whsec_")
-                .and_then(|text| STANDARD.decode(text).ok());
-            let because = match bytes {
-                None => "not \"whsec_\" and base64",
-                Some(bytes) if bytes.len() < STANDARD_SECRET_BYTES_MIN => "too short",
-                Some(_) => continue,
-            };
-            let found = format!("{} ({because})", hidden_text(secret.expose()));
-            let allowed = "\"whsec_\" and base64 of at least 24 bytes in dialect \"standard\"";
-            self.reader.object(&path.index(index), &found, allowed);
-        }
     }
 
     /// The text itself, or what `env:NAME` or `file:/path` (for credentials that systemd or an
@@ -145,4 +123,25 @@ fn long_enough(text: String) -> Result<Secret, Wrong> {
         });
     }
     Ok(Secret(text))
+}
+
+/// Standard Webhooks: `whsec_` and base64 of at least 24 bytes.
+pub(super) fn standard(secret: &Secret) -> Result<(), Wrong> {
+    let bytes = secret
+        .expose()
+        .strip_prefix("whsec_")
+        .and_then(|text| STANDARD.decode(text).ok());
+    let because = match bytes {
+        None => "not \"whsec_\" and base64",
+        Some(bytes) if bytes.len() < STANDARD_SECRET_BYTES_MIN => "too short",
+        Some(_) => return Ok(()),
+    };
+    Err(Wrong {
+        found: Some(hidden_text(secret.expose())),
+        because: Some(because.to_owned()),
+        allowed: Some(
+            "\"whsec_\" and base64 of at least 24 bytes in dialect \"standard\"".to_owned(),
+        ),
+        ..Wrong::default()
+    })
 }

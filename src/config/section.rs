@@ -207,9 +207,12 @@ impl<'r> Section<'r> {
 
     /// Reports a value of the wrong form.
     pub(super) fn refuse(&self, path: &KeyPath, value: &Value, kind: &Kind, wrong: Wrong) {
-        let mut found = wrong.found.unwrap_or_else(|| match kind {
-            Kind::Secret(_) => hidden(value),
-            _ => shown(value),
+        let mut found = wrong.found.unwrap_or_else(|| {
+            if kind.is_secret() {
+                hidden(value)
+            } else {
+                shown(value)
+            }
         });
         if let Some(why) = wrong.because {
             found = format!("{found} ({why})");

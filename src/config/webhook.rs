@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::describe::{Presence, Sample, Style};
 use super::getters::{HEADER_NAME, header_name};
 use super::pattern::{PathPattern, Rest, Segment, Template};
-use super::secrets::Secret;
+use super::secrets::{Secret, standard};
 use super::section::{Section, Wrong, default, required};
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -104,15 +104,17 @@ fn read(s: &Section<'_>) -> Webhook {
         fixed_path,
     );
     let dialect = dialect(s);
+    let strong = match dialect {
+        Dialect::Standard => standard,
+        Dialect::Hmac | Dialect::Strapi => |_: &Secret| Ok(()),
+    };
     let secrets = s.secrets(
         "secrets",
         &["env:DEMO_WEBHOOK_SECRET"],
         "What the CMS signs with (strapi: the value of its header). Several while one replaces \
          the other. For \"standard\" \"whsec_\" and base64 of at least 24 bytes.",
+        strong,
     );
-    if dialect == Dialect::Standard {
-        s.refuse_weak_standard_secrets("secrets", &secrets);
-    }
     let (tolerance, body_max) = limits(s);
     let token_header = token_header(s, dialect);
     let hmac = hmac(s, dialect);
