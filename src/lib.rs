@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod connection;
+pub mod config;
 pub mod exchange;
 pub mod fields;
 
