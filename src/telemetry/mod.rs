@@ -1,1 +1,3 @@
 //! What the program says about itself. A sink at the bottom of the house: it calls nobody.
+
+pub mod purge;
