@@ -5,3 +5,4 @@ pub mod cache;
 pub mod origin;
 pub mod request_id;
 pub mod server;
+pub mod purge;

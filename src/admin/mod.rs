@@ -1,0 +1,227 @@
+//! The admin listener: purge endpoints, metrics, health.
+//!
+//! | | |
+//! |---|---|
+//! | `POST /purge` | appends a purge, with a bearer token |
+//! | `GET /purge/{id}` | the receipt as it stands now, with a bearer token |
+//! | `GET /metrics` | all metrics, as OpenMetrics text |
+//! | `GET /healthz` | 200 while the process answers at all |
+//! | `GET /readyz` | 200 while it should be sent requests, else 503 with the reason |
+
+mod command;
+pub mod readiness;
+
+use std::sync::Arc;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::Body as HttpBody;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+use self::readiness::Readiness;
+use crate::body::{Body, BodyError};
+use crate::purge::answer::{self, Problem};
+use crate::purge::log::Log;
+use crate::purge::read::read;
+use crate::purge::receipt::ReceiptId;
+use crate::purge::secret::{Token, bearer};
+use crate::purge::target::Targets;
+use crate::telemetry::purge::PurgeMetrics;
+
+/// What the operator says.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// `None`: the purge endpoints are off.
+    pub token: Option<Token>,
+}
+
+/// See the module.
+pub struct Admin<L> {
+    settings: Settings,
+    log: Arc<L>,
+    targets: Targets,
+    registry: Arc<Registry>,
+    readiness: Arc<Readiness>,
+    metrics: PurgeMetrics,
+}
+
+/// Bytes of a purge command.
+const BODY_MAX: usize = 1024 * 1024;
+const SOURCE: &str = "admin";
+const GET: &str = "GET, HEAD";
+const POST: &str = "POST";
+
+impl<L: Log> Admin<L> {
+    pub const fn new(
+        settings: Settings,
+        log: Arc<L>,
+        targets: Targets,
+        registry: Arc<Registry>,
+        readiness: Arc<Readiness>,
+        metrics: PurgeMetrics,
+    ) -> Self {
+        Self {
+            settings,
+            log,
+            targets,
+            registry,
+            readiness,
+            metrics,
+        }
+    }
+
+    pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody + Send,
+        B::Data: Send,
+        B::Error: Into<BodyError>,
+    {
+        let (head, body) = request.into_parts();
+        let get = matches!(head.method, Method::GET | Method::HEAD);
+        match head.uri.path() {
+            "/purge" if head.method == Method::POST => self.purge(&head.headers, body).await,
+            "/purge" => not_allowed(POST),
+            "/healthz" if get => text(StatusCode::OK, "ok\n"),
+            "/readyz" if get => self.ready(),
+            "/metrics" if get => self.metrics(),
+            "/healthz" | "/readyz" | "/metrics" => not_allowed(GET),
+            path => match path.strip_prefix("/purge/") {
+                Some(id) if get => self.receipt(&head.headers, id).await,
+                Some(_) => not_allowed(GET),
+                None => not_found("there is nothing at this path"),
+            },
+        }
+    }
+
+    async fn purge<B>(&self, headers: &HeaderMap, body: B) -> Response<Body>
+    where
+        B: HttpBody,
+        B::Error: Into<BodyError>,
+    {
+        if let Err(refused) = self.authorize(headers) {
+            return refused;
+        }
+        let body = match read(body, BODY_MAX).await {
+            Ok(body) => body,
+            Err(error) => return self.refused(error.as_str(), error.into()),
+        };
+        let purge = match command::parse(&body, &self.targets) {
+            Ok(purge) => purge,
+            Err(refusal) => return self.refused(refusal.as_str(), refusal.problem()),
+        };
+        match self.log.append(purge).await {
+            Ok(receipt) => {
+                self.metrics.request(SOURCE, "purged");
+                tracing::info!(id = %receipt.id, scopes = receipt.scopes.len(), "purged by admin");
+                answer::receipt(&receipt, &[])
+            }
+            Err(error) => {
+                self.metrics.request(SOURCE, "log-failed");
+                tracing::error!(%error, "a purge may be lost");
+                answer::log_failed(error)
+            }
+        }
+    }
+
+    async fn receipt(&self, headers: &HeaderMap, id: &str) -> Response<Body> {
+        if let Err(refused) = self.authorize(headers) {
+            return refused;
+        }
+        let Some(id) = ReceiptId::parse(id) else {
+            return not_found("this is not the id of a purge");
+        };
+        match self.log.receipt(id).await {
+            Ok(Some(receipt)) => answer::receipt(&receipt, &[]),
+            Ok(None) => not_found("the log does not remember this purge"),
+            Err(error) => answer::log_failed(error),
+        }
+    }
+
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Response<Body>> {
+        let Some(token) = &self.settings.token else {
+            let detail = "the purge endpoints are off, because no admin token is set";
+            let problem = Problem::new(StatusCode::FORBIDDEN, "off", detail);
+            return Err(self.refused("off", problem));
+        };
+        match bearer(headers) {
+            Some(presented) if token.is(presented) => Ok(()),
+            presented => {
+                let (reason, detail) = match presented {
+                    Some(_) => ("wrong-token", "this is not the admin token"),
+                    None => (
+                        "missing-token",
+                        "the purge endpoints need `Authorization: Bearer` and the admin token",
+                    ),
+                };
+                let problem = Problem::new(StatusCode::UNAUTHORIZED, reason, detail);
+                let mut response = self.refused(reason, problem);
+                let challenge = HeaderValue::from_static("Bearer realm=\"cms-edge admin\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                Err(response)
+            }
+        }
+    }
+
+    fn refused(&self, outcome: &'static str, problem: Problem) -> Response<Body> {
+        self.metrics.request(SOURCE, outcome);
+        problem.response()
+    }
+
+    fn ready(&self) -> Response<Body> {
+        let state = self.readiness.state();
+        let status = if state.is_ready() {
+            StatusCode::OK
+        } else {
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        text(status, &format!("{}\n", state.as_str()))
+    }
+
+    fn metrics(&self) -> Response<Body> {
+        const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        let mut metrics = String::new();
+        if encode(&mut metrics, &self.registry).is_err() {
+            let detail = "the metrics could not be written";
+            return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "metrics", detail).response();
+        }
+        let mut response = text(StatusCode::OK, "");
+        *response.body_mut() = Body::full(metrics);
+        set(&mut response, CONTENT_TYPE, OPEN_METRICS);
+        response
+    }
+}
+
+impl<L> std::fmt::Debug for Admin<L> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Admin").field(&self.settings).finish()
+    }
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::full(text.to_owned()));
+    *response.status_mut() = status;
+    set(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
+    set(&mut response, CACHE_CONTROL, "no-store");
+    response
+}
+
+fn not_found(detail: &str) -> Response<Body> {
+    Problem::new(StatusCode::NOT_FOUND, "not-found", detail).response()
+}
+
+fn not_allowed(methods: &'static str) -> Response<Body> {
+    let detail = format!("this path takes {methods}");
+    let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail);
+    let mut response = problem.response();
+    set(&mut response, ALLOW, methods);
+    response
+}
+
+fn set(response: &mut Response<Body>, name: HeaderName, value: &'static str) {
+    let value = HeaderValue::from_static(value);
+    response.headers_mut().insert(name, value);
+}
+
+#[cfg(test)]
+mod tests;
