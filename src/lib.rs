@@ -3,16 +3,12 @@
 //! The rooms in the order of their ranks; arrows go down only, and `tests/house.rs` holds the
 //! house to it. ARCHITECTURE.md tells the way of a request through them.
 
-pub mod admin;
-pub mod body;
 pub mod clock;
 pub mod connection;
-pub mod config;
 pub mod exchange;
 pub mod fields;
 
 pub mod body;
-pub mod purge;
 pub mod telemetry;
 
 pub mod key;
@@ -26,6 +22,13 @@ pub mod respond;
 pub mod store;
 pub mod transform;
 
+pub mod purge;
+
+pub mod admin;
 pub mod proxy;
 
 pub mod server;
+
+pub mod config;
+
+pub mod demo;

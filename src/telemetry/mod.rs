@@ -3,6 +3,6 @@
 pub mod access_log;
 pub mod cache;
 pub mod origin;
+pub mod purge;
 pub mod request_id;
 pub mod server;
-pub mod purge;
