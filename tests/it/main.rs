@@ -1,0 +1,16 @@
+//! The whole program on real sockets, one file a subject.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop where it stands"
+)]
+
+#[path = "../support"]
+mod support {
+    pub(crate) mod origin;
+    pub(crate) mod stage;
+}
+
+/// The least that must work: a miss, a hit, a purge.
+mod first_light;
