@@ -3,9 +3,32 @@
 //! The rooms in the order of their ranks; arrows go down only, and `tests/house.rs` holds the
 //! house to it. ARCHITECTURE.md tells the way of a request through them.
 
-pub mod admin;
-pub mod body;
 pub mod clock;
+pub mod connection;
 pub mod exchange;
-pub mod purge;
+pub mod fields;
+
+pub mod body;
 pub mod telemetry;
+
+pub mod key;
+pub mod policy;
+pub mod route;
+
+pub mod entry;
+
+pub mod fetch;
+pub mod respond;
+pub mod store;
+pub mod transform;
+
+pub mod purge;
+
+pub mod admin;
+pub mod proxy;
+
+pub mod server;
+
+pub mod config;
+
+pub mod demo;

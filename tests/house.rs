@@ -30,6 +30,7 @@ const fn room(name: &'static str, rank: u8, pure: Purity) -> Room {
 const HOUSE: &[Room] = &[
     room("clock", 0, Impure),
     room("exchange", 0, Pure),
+    room("connection", 0, Pure),
     room("fields", 0, Pure),
     room("body", 0, Impure),
     room("telemetry", 0, Impure),
@@ -137,7 +138,9 @@ fn check(relative: &str, text: &str, broken: &mut Vec<String>) {
     if length > LINES_MAX {
         broken.push(format!("{relative}: {length} lines, limit {LINES_MAX}"));
     }
-    check_functions(relative, code, broken);
+    if !relative.ends_with("tests.rs") {
+        check_functions(relative, code, broken);
+    }
     for (number, line) in code.lines().enumerate() {
         let line = line.split("//").next().unwrap();
         let mut complain = |what: String| broken.push(format!("{relative}:{}: {what}", number + 1));
@@ -203,6 +206,10 @@ fn check_functions(relative: &str, code: &str, broken: &mut Vec<String>) {
             "async fn ",
             "pub async fn ",
             "pub(crate) fn ",
+            "pub(super) fn ",
+            "pub(super) async fn ",
+            "pub const fn ",
+            "const fn ",
         ]
         .iter()
         .any(|word| words.starts_with(word));

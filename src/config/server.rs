@@ -1,0 +1,308 @@
+//! `[server]`, `[[certificate]]`, `[tls]`: the sides that clients see.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::describe::{Presence, Sample, Style};
+use super::pattern::HostPattern;
+use super::reader::Files;
+use super::section::{Section, Wrong, default, required};
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Server {
+    pub https: Vec<SocketAddr>,
+    pub http: Vec<SocketAddr>,
+    pub http_mode: HttpMode,
+    pub redirect_port: u16,
+    pub drain: Duration,
+    pub tls_handshake_timeout: Duration,
+    pub header_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub connections_max: usize,
+    /// HTTP/2 streams per connection.
+    pub streams_max: u32,
+    pub headers_max: usize,
+    /// Bytes.
+    pub header_bytes_max: usize,
+    /// Bytes.
+    pub request_body_max: usize,
+    /// 0: one per core.
+    pub workers: usize,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum HttpMode {
+    Serve,
+    Redirect,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Certificate {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+    /// Empty: the names in the certificate.
+    pub hosts: Vec<HostPattern>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Tls {
+    pub min_version: TlsVersion,
+}
+
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum TlsVersion {
+    V12,
+    V13,
+}
+
+const SERVER: &str = "The public listeners and what a client may ask of them.";
+
+impl Server {
+    pub(super) fn read(parent: &Section<'_>) -> Self {
+        let s = parent.section("server", SERVER);
+        let (https, http, http_mode, redirect_port) = listeners(&s);
+        let [drain, tls_handshake_timeout, header_timeout, idle_timeout] = patience(&s);
+        Self {
+            https,
+            http,
+            http_mode,
+            redirect_port,
+            drain,
+            tls_handshake_timeout,
+            header_timeout,
+            idle_timeout,
+            connections_max: s.count(
+                "connections_max",
+                10_000,
+                1..=1_000_000,
+                "Open connections of clients, all listeners together. Too low: new clients wait \
+                 for others to leave. Too high: more memory and file descriptors than the machine \
+                 has.",
+            ),
+            streams_max: bounded(s.integer(
+                "streams_max",
+                128,
+                1..=10_000,
+                "Requests that one HTTP/2 connection may have open. Low: browsers queue pictures. \
+                 High: one connection may keep the whole server busy.",
+            )),
+            headers_max: s.count(
+                "headers_max",
+                100,
+                10..=1000,
+                "Header fields of a request; a request with more is answered 431.",
+            ),
+            header_bytes_max: s.size(
+                "header_bytes_max",
+                "32KiB",
+                "8KiB"..="1MiB",
+                "Bytes of a request's head. Low: long cookies are answered 431. High: memory for \
+                 each connection, given to strangers.",
+            ),
+            request_body_max: s.size(
+                "request_body_max",
+                "16MiB",
+                "0B"..="64GiB",
+                "Bytes of a request's body that are passed on to the CMS; more is answered 413. \
+                 Uploads of editors must fit in it.",
+            ),
+            workers: s.count(
+                "workers",
+                0,
+                0..=1024,
+                "Threads that serve requests. 0 is one per core; more only adds switching.",
+            ),
+        }
+    }
+}
+
+fn listeners(s: &Section<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>, HttpMode, u16) {
+    let https = s.addresses(
+        "https",
+        &[],
+        "Addresses with TLS (HTTP/2 and HTTP/1.1). Each needs a [[certificate]]. Empty: no TLS, \
+         which is right only behind something that ends TLS.",
+    );
+    let http = s.addresses(
+        "http",
+        &["127.0.0.1:8080"],
+        "Addresses without TLS. \"0.0.0.0:80\" is every interface; a loopback address is reached \
+         from this machine only.",
+    );
+    let modes = [("serve", HttpMode::Serve), ("redirect", HttpMode::Redirect)];
+    let http_mode = s.choice(
+        "http_mode",
+        HttpMode::Serve,
+        &modes,
+        "What the addresses without TLS do: answer, or send every client to https (301 for GET \
+         and HEAD, 308 otherwise).",
+    );
+    let redirect_port = s.integer(
+        "redirect_port",
+        443,
+        1..=65_535,
+        "The port in the redirect to https: the one that clients reach, which a port mapping may \
+         make another than the listener's.",
+    );
+    (https, http, http_mode, bounded(redirect_port))
+}
+
+fn patience(s: &Section<'_>) -> [Duration; 4] {
+    [
+        s.duration(
+            "drain",
+            "30s",
+            "0s"..="10m",
+            "How long requests that are being answered may take to end when the server stops. 0s \
+             cuts them off; longer holds up a restart.",
+        ),
+        s.duration(
+            "tls_handshake_timeout",
+            "10s",
+            "100ms"..="2m",
+            "How long a TLS handshake may take. Short: clients far away fail. Long: silent \
+             connections are held for nothing.",
+        ),
+        s.duration(
+            "header_timeout",
+            "10s",
+            "100ms"..="2m",
+            "How long a client may take to send the head of a request, from its first byte. Long: \
+             slow-loris attacks hold connections.",
+        ),
+        s.duration(
+            "idle_timeout",
+            "75s",
+            "1s"..="1h",
+            "How long a connection without a request is kept. Short: more handshakes. Long: idle \
+             clients use up connections_max.",
+        ),
+    ]
+}
+
+const CERTIFICATE: &str = "A certificate for the https listeners. The first is the default for \
+    clients that name no host or an unknown one.";
+
+const FILE: &str = "the path of a PEM file";
+
+/// In the order of the file.
+pub(super) fn certificates(parent: &Section<'_>) -> Vec<Certificate> {
+    let sections = parent.array("certificate", Style::OptionalArray, CERTIFICATE);
+    let read = |s: &Section<'_>| Certificate {
+        cert: s
+            .text(
+                "cert",
+                required("/etc/cms-edge/tls/fullchain.pem"),
+                FILE,
+                "The certificate and its chain, leaf first.",
+                |text| s.file(text, Pem::Certificate),
+            )
+            .unwrap_or_default(),
+        key: s
+            .text(
+                "key",
+                required("/etc/cms-edge/tls/privkey.pem"),
+                FILE,
+                "Its private key, readable by nobody else.",
+                |text| s.file(text, Pem::Key),
+            )
+            .unwrap_or_default(),
+        hosts: s.list(
+            "hosts",
+            Presence::Default(Sample::List(&[])),
+            "a host name like \"www.example.org\" or \"*.example.org\"",
+            "The names it is used for; empty is the names that stand in it.",
+            |text| match HostPattern::parse(text) {
+                Some(HostPattern::Any) | None => Err(Wrong::default()),
+                Some(host) => Ok(host),
+            },
+        ),
+    };
+    sections.iter().map(read).collect()
+}
+
+impl Tls {
+    pub(super) fn read(parent: &Section<'_>) -> Self {
+        let s = parent.section("tls", "What TLS connections of clients must offer.");
+        let versions = [("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)];
+        Self {
+            min_version: s.choice(
+                "min_version",
+                TlsVersion::V12,
+                &versions,
+                "The oldest version of TLS. 1.3 shuts out clients from before 2018.",
+            ),
+        }
+    }
+}
+
+/// What must be in a file that the settings name.
+#[derive(Clone, Copy)]
+pub(super) enum Pem {
+    Certificate,
+    Key,
+}
+
+impl Section<'_> {
+    /// The path from the folder of the settings, after a look into the file.
+    pub(super) fn file(&self, text: &str, pem: Pem) -> Result<PathBuf, Wrong> {
+        if text.is_empty() {
+            return Err(Wrong::default());
+        }
+        let path = self.reader.folder.join(text);
+        if self.reader.files == Files::Check && !self.reader.is_describing() {
+            look_into(&path, pem).map_err(Wrong::because)?;
+        }
+        Ok(path)
+    }
+}
+
+/// A chain of certificates is some KiB; all roots of a system are some hundred.
+const PEM_BYTES_MAX: u64 = 4 << 20;
+
+fn look_into(path: &Path, pem: Pem) -> Result<(), String> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(PEM_BYTES_MAX).read_to_end(&mut bytes))
+        .map_err(|error| super::reason(&error))?;
+    let (is_there, lack) = match pem {
+        Pem::Certificate => (
+            CertificateDer::from_pem_slice(&bytes).is_ok(),
+            "there is no certificate in it",
+        ),
+        Pem::Key => (
+            PrivateKeyDer::from_pem_slice(&bytes).is_ok(),
+            "there is no private key in it",
+        ),
+    };
+    if is_there {
+        Ok(())
+    } else {
+        Err(lack.to_owned())
+    }
+}
+
+/// A number that its key's range keeps within the type.
+pub(super) fn bounded<T: TryFrom<u64> + Default>(number: u64) -> T {
+    T::try_from(number).unwrap_or_default()
+}
+
+/// An optional path: "" is none.
+pub(super) fn optional_file(
+    s: &Section<'_>,
+    name: &'static str,
+    pem: Pem,
+    doc: &'static str,
+) -> Option<PathBuf> {
+    let form = "\"\", or the path of a PEM file";
+    let taken = s.text(name, default(""), form, doc, |text| match text {
+        "" => Ok(None),
+        text => s.file(text, pem).map(Some),
+    });
+    taken.flatten()
+}

@@ -1,0 +1,150 @@
+//! Whether one route takes every request that a later one could: then the later one never
+//! matches. Pure, and certain: where two readings of a pattern are possible, it says no.
+
+use http::Method;
+
+use super::pattern::{HostPattern, PathPattern, Rest, Segment};
+
+/// What a route matches on. No methods are all methods.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach<'a> {
+    pub(super) hosts: &'a [HostPattern],
+    pub(super) path: &'a PathPattern,
+    pub(super) methods: &'a [Method],
+}
+
+pub(super) fn covers(earlier: Reach<'_>, later: Reach<'_>) -> bool {
+    covers_methods(earlier.methods, later.methods)
+        && covers_hosts(earlier.hosts, later.hosts)
+        && covers_path(earlier.path, later.path)
+}
+
+fn covers_methods(earlier: &[Method], later: &[Method]) -> bool {
+    earlier.is_empty() || (!later.is_empty() && later.iter().all(|method| earlier.contains(method)))
+}
+
+fn covers_hosts(earlier: &[HostPattern], later: &[HostPattern]) -> bool {
+    later
+        .iter()
+        .all(|host| earlier.iter().any(|wider| covers_host(wider, host)))
+}
+
+fn covers_host(earlier: &HostPattern, later: &HostPattern) -> bool {
+    match (earlier, later) {
+        (HostPattern::Any, _) => true,
+        // One label below is below in every reading of `*.`.
+        (HostPattern::Below(domain), HostPattern::Exact(host)) => host
+            .strip_suffix(domain.as_str())
+            .is_some_and(|label| !label.is_empty() && !label.contains('.')),
+        (earlier, later) => earlier == later,
+    }
+}
+
+fn covers_path(earlier: &PathPattern, later: &PathPattern) -> bool {
+    let mut theirs = later.segments().iter();
+    for segment in earlier.segments() {
+        match theirs.next() {
+            Some(other) if covers_segment(segment, other) => {}
+            _ => return false,
+        }
+    }
+    let behind = theirs.as_slice();
+    match (earlier.rest(), later.rest()) {
+        (Rest::Nothing, Rest::Nothing) => behind.is_empty(),
+        (Rest::Nothing, _) => false,
+        // Behind a slash something must stand: an empty rest is one in some readings only.
+        (_, Rest::Nothing) => behind.first().is_some_and(|first| !is_empty(first)),
+        // `/*` and `/{*rest}` may differ in the empty rest, too.
+        (Rest::Any, Rest::Any) | (Rest::Capture(_), Rest::Capture(_)) => true,
+        (_, _) => !behind.is_empty(),
+    }
+}
+
+fn covers_segment(earlier: &Segment, later: &Segment) -> bool {
+    match (earlier, later) {
+        (Segment::Capture(_), Segment::Capture(_)) => true,
+        (Segment::Capture(_), later) => !is_empty(later),
+        (earlier, later) => earlier == later,
+    }
+}
+
+/// The segment behind a trailing slash.
+fn is_empty(segment: &Segment) -> bool {
+    matches!(segment, Segment::Literal(text) if text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(earlier: &str, later: &str) -> bool {
+        let pattern = |text| PathPattern::parse(text).unwrap();
+        covers_path(&pattern(earlier), &pattern(later))
+    }
+
+    fn hosts(earlier: &[&str], later: &[&str]) -> bool {
+        let patterns = |texts: &[&str]| -> Vec<HostPattern> {
+            texts
+                .iter()
+                .map(|text| HostPattern::parse(text).unwrap())
+                .collect()
+        };
+        covers_hosts(&patterns(earlier), &patterns(later))
+    }
+
+    #[test]
+    fn a_wider_path_covers_a_narrower_one() {
+        assert!(path("/a", "/a"));
+        assert!(path("/a/{id}", "/a/{other}"));
+        assert!(path("/a/{id}", "/a/b"));
+        assert!(path("/*", "/a"));
+        assert!(path("/*", "/a/{id}/c"));
+        assert!(path("/*", "/*"));
+        assert!(path("/a/{*rest}", "/a/b/c"));
+        assert!(path("/a/{*rest}", "/a/b/{*rest}"));
+        assert!(path("/a/*", "/a/b/{*rest}"));
+        assert!(path("/{x}/*", "/a/b/*"));
+        assert!(path("/a/", "/a/"));
+    }
+
+    #[test]
+    fn what_is_not_certain_is_not_covered() {
+        assert!(!path("/a/b", "/a/{id}"));
+        assert!(!path("/a", "/a/"));
+        assert!(!path("/a/{id}", "/a/"));
+        assert!(!path("/a/{id}", "/a/b/c"));
+        assert!(!path("/a/{id}", "/a/*"));
+        assert!(!path("/a/*", "/a"));
+        assert!(!path("/a/{*rest}", "/a/"));
+        assert!(!path("/*", "/"));
+        assert!(!path("/{*rest}", "/*"));
+        assert!(!path("/a/b/*", "/a/*"));
+        assert!(!path("/a/*", "/b/c"));
+    }
+
+    #[test]
+    fn every_host_of_the_later_route_must_be_covered() {
+        assert!(hosts(&["*"], &["a.example.org", "*.b.org"]));
+        assert!(hosts(&["*.example.org"], &["a.example.org"]));
+        assert!(hosts(&["A.example.org", "b.org"], &["a.EXAMPLE.org"]));
+        assert!(hosts(&["*.example.org"], &["*.example.org"]));
+        assert!(!hosts(&["*.example.org"], &["example.org"]));
+        assert!(!hosts(&["*.example.org"], &["a.b.example.org"]));
+        assert!(!hosts(&["*.example.org"], &["*.b.example.org"]));
+        assert!(!hosts(&["a.org"], &["a.org", "b.org"]));
+        assert!(!hosts(&["a.org"], &["*"]));
+    }
+
+    #[test]
+    fn no_methods_are_all_methods() {
+        let (get, head) = (Method::GET, Method::HEAD);
+        assert!(covers_methods(&[], &[]));
+        assert!(covers_methods(&[], std::slice::from_ref(&get)));
+        assert!(covers_methods(
+            &[get.clone(), head],
+            std::slice::from_ref(&get)
+        ));
+        assert!(!covers_methods(&[get], &[]));
+        assert!(!covers_methods(&[Method::GET], &[Method::POST]));
+    }
+}

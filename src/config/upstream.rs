@@ -1,0 +1,271 @@
+//! `[upstream.NAME]`: the CMS, and how much of it is asked at once.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Uri};
+
+use super::describe::{Presence, Sample};
+use super::pattern::is_host;
+use super::section::{Section, Wrong, default, hidden_text};
+use super::server::{Pem, bounded, optional_file};
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Upstream {
+    pub name: String,
+    pub servers: Vec<ServerUrl>,
+    pub host: UpstreamHost,
+    pub connect_timeout: Duration,
+    pub first_byte_timeout: Duration,
+    /// Between two pieces of the body.
+    pub idle_timeout: Duration,
+    pub keepalive: Duration,
+    /// Idle connections per server.
+    pub pool_idle_max: usize,
+    pub concurrency: usize,
+    pub queue: usize,
+    pub queue_timeout: Duration,
+    pub retries: u32,
+    /// `None`: the system's roots.
+    pub ca: Option<PathBuf>,
+}
+
+/// `http://127.0.0.1:8000`: nothing behind the authority.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ServerUrl {
+    pub scheme: Scheme,
+    pub authority: Authority,
+}
+
+/// The `Host` that the upstream sees.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum UpstreamHost {
+    /// The client's.
+    Preserve,
+    /// The authority of the server that is asked.
+    Upstream,
+    Literal(HeaderValue),
+}
+
+const UPSTREAM: &str = "A CMS, by a name that routes use. Several servers are copies of one CMS.";
+
+/// In the order of their names.
+pub(super) fn upstreams(parent: &Section<'_>) -> Vec<Upstream> {
+    let sections = parent.named_sections("upstream", "cms", UPSTREAM);
+    sections
+        .into_iter()
+        .map(|(name, s)| {
+            if !super::is_name(&name) {
+                let found = format!("an upstream called {name:?}");
+                s.reader.object(&s.path, &found, super::NAME);
+            }
+            read(name, &s)
+        })
+        .collect()
+}
+
+fn read(name: String, s: &Section<'_>) -> Upstream {
+    let servers = servers(s);
+    let host = host(s);
+    let [
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+        keepalive,
+        queue_timeout,
+    ] = patience(s);
+    Upstream {
+        name,
+        servers,
+        host,
+        connect_timeout,
+        first_byte_timeout,
+        idle_timeout,
+        keepalive,
+        queue_timeout,
+        pool_idle_max: s.count(
+            "pool_idle_max",
+            64,
+            0..=10_000,
+            "Idle connections kept per server. 0: a new connection for each request.",
+        ),
+        concurrency: s.count(
+            "concurrency",
+            128,
+            1..=100_000,
+            "Requests that the CMS is asked at once, all servers together. Low: requests queue \
+             while the CMS idles. High: a cold cache falls on the CMS all at once.",
+        ),
+        queue: s.count(
+            "queue",
+            1024,
+            0..=1_000_000,
+            "Requests that may wait for a place. Beyond it they are answered 503 (or stale) at \
+             once; 0 never waits.",
+        ),
+        retries: bounded(s.integer(
+            "retries",
+            1,
+            0..=10,
+            "How often a request that may be repeated is sent to another server (or again) after \
+             a failed connection. Each is load on a CMS in trouble.",
+        )),
+        ca: optional_file(
+            s,
+            "ca",
+            Pem::Certificate,
+            "The authorities that may sign the certificates of https servers. Empty: those of the \
+             system.",
+        ),
+    }
+}
+
+fn servers(s: &Section<'_>) -> Vec<ServerUrl> {
+    let servers = s.list(
+        "servers",
+        Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
+        "a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
+        "Where the CMS is. https servers must have a certificate for their host.",
+        server,
+    );
+    if s.is_given("servers") {
+        if servers.is_empty() {
+            s.object("servers", "an empty list", "at least one server");
+        }
+        let twice = |(at, server): (usize, &ServerUrl)| {
+            servers.iter().take(at).any(|earlier| earlier == server)
+        };
+        if servers.iter().enumerate().any(twice) {
+            s.object("servers", "one server twice", "each server once");
+        }
+    }
+    servers
+}
+
+fn server(text: &str) -> Result<ServerUrl, Wrong> {
+    // A URL with a password in it must not be shown.
+    if text.contains('@') {
+        return Err(Wrong {
+            found: Some(format!("{} with an @", hidden_text(text))),
+            ..Wrong::default()
+        });
+    }
+    let parts = text
+        .parse::<Uri>()
+        .map_err(|_| Wrong::default())?
+        .into_parts();
+    let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+        return Err(Wrong::default());
+    };
+    if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
+        return Err(Wrong::because("the scheme is neither http nor https"));
+    }
+    let port = authority.as_str().strip_prefix(authority.host());
+    let port = port.filter(|port| port.is_empty() || authority.port_u16().is_some());
+    if port.is_none() || authority.port_u16() == Some(0) || !is_host(authority.host()) {
+        return Err(Wrong::because("host or port is none"));
+    }
+    if parts.path_and_query.is_some_and(|path| path != "/") {
+        return Err(Wrong::because("nothing may stand behind the port"));
+    }
+    Ok(ServerUrl { scheme, authority })
+}
+
+fn host(s: &Section<'_>) -> UpstreamHost {
+    let host = s.text(
+        "host",
+        default("preserve"),
+        "\"preserve\", \"upstream\" or a host like \"cms.example.org\"",
+        "The Host that the CMS sees: the client's, that of the server's URL, or always this one. \
+         With another than the client's, links that the CMS makes from Host point there.",
+        |text| match text {
+            "preserve" => Ok(UpstreamHost::Preserve),
+            "upstream" => Ok(UpstreamHost::Upstream),
+            name => match name.parse::<Authority>() {
+                Ok(authority) if is_host(authority.host()) && !name.contains('@') => {
+                    let value = HeaderValue::from_str(name).map_err(|_| Wrong::default())?;
+                    Ok(UpstreamHost::Literal(value))
+                }
+                _ => Err(Wrong::default()),
+            },
+        },
+    );
+    host.unwrap_or(UpstreamHost::Preserve)
+}
+
+fn patience(s: &Section<'_>) -> [Duration; 5] {
+    [
+        s.duration(
+            "connect_timeout",
+            "2s",
+            "10ms"..="10m",
+            "How long a connection may take to open. Short: a busy server counts as failed. Long: \
+             a dead one holds its clients up.",
+        ),
+        s.duration(
+            "first_byte_timeout",
+            "30s",
+            "10ms"..="1h",
+            "How long the CMS may take to begin its answer. Short: slow pages fail (or are \
+             answered stale). Long: a CMS that hangs fills `concurrency`.",
+        ),
+        s.duration(
+            "idle_timeout",
+            "30s",
+            "10ms"..="1h",
+            "How long the CMS may pause between two pieces of a body before it counts as broken.",
+        ),
+        s.duration(
+            "keepalive",
+            "50s",
+            "0s"..="1h",
+            "How long an idle connection is kept. It must be shorter than the CMS keeps it, or \
+             requests meet a connection that is just being closed.",
+        ),
+        s.duration(
+            "queue_timeout",
+            "10s",
+            "0s"..="10m",
+            "How long a request may wait for a place before it is answered 503 (or stale).",
+        ),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_scheme_host_and_port() {
+        for text in [
+            "http://127.0.0.1:8000",
+            "https://cms.example.org",
+            "http://[::1]:80/",
+        ] {
+            assert!(server(text).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "127.0.0.1:8000",
+            "ftp://a",
+            "http://a/b",
+            "http://a?b",
+            "http://a:0",
+            "http://a:",
+            "http://a:99999",
+            "http://",
+        ] {
+            assert!(server(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        let wrong = server("http://admin:hunter2@cms").unwrap_err();
+        assert_eq!(
+            wrong.found.as_deref(),
+            Some("a text of 24 characters with an @")
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! The demo: a small multilingual CMS as the origin.
+
+pub mod cms;

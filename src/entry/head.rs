@@ -1,0 +1,248 @@
+//! The head of a stored response in one compact block.
+//!
+//! A `HeaderMap` of ten fields takes more than a kilobyte beside its text; a cache of small
+//! documents would hold mostly that. A [`Head`] is the text of two maps: the fields that clients
+//! are sent, and the origin's own fields where those differ, which validation needs.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, header};
+
+/// Both maps, serialised: fields of the client's, then those the origin sent otherwise.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// Fields as `[name][value length: u32][value]`; see [`write_name`].
+    block: Bytes,
+    /// Where the origin's own fields begin.
+    origin_at: u32,
+    client_fields: u16,
+}
+
+/// Names that take one byte in a block, because nearly every response has them. The position is
+/// part of the stored format: add at the end only.
+const COMMON: [HeaderName; 28] = [
+    header::CONTENT_TYPE,
+    header::DATE,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::CACHE_CONTROL,
+    header::VARY,
+    header::SERVER,
+    header::CONTENT_LANGUAGE,
+    header::VIA,
+    header::EXPIRES,
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::X_FRAME_OPTIONS,
+    header::REFERRER_POLICY,
+    header::STRICT_TRANSPORT_SECURITY,
+    header::CONTENT_SECURITY_POLICY,
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCEPT_RANGES,
+    header::CONTENT_DISPOSITION,
+    header::LOCATION,
+    header::LINK,
+    header::ALLOW,
+    header::X_XSS_PROTECTION,
+    header::X_DNS_PREFETCH_CONTROL,
+    header::CONTENT_LOCATION,
+    header::ALT_SVC,
+];
+
+/// Marks a name that is spelled out: its length as `u16`, then its text.
+const SPELLED: u8 = u8::MAX;
+
+impl Head {
+    /// `client` is what clients are sent; of `origin`, what the origin sent, only the fields that
+    /// are otherwise in `client` are kept.
+    pub fn new(client: &HeaderMap, origin: &HeaderMap) -> Self {
+        let mut block = BytesMut::with_capacity(512);
+        let mut client_fields: u16 = 0;
+        for (name, value) in client {
+            write_field(&mut block, name, value);
+            client_fields = client_fields.saturating_add(1);
+        }
+        let origin_at = u32::try_from(block.len()).unwrap_or(u32::MAX);
+        for name in differing(client, origin) {
+            let mut values = origin.get_all(name).iter().peekable();
+            if values.peek().is_none() {
+                write_absence(&mut block, name);
+            }
+            for value in values {
+                write_field(&mut block, name, value);
+            }
+        }
+        Self {
+            block: block.freeze(),
+            origin_at,
+            client_fields,
+        }
+    }
+
+    /// The fields to send to a client, with room for a few more.
+    pub fn client(&self) -> HeaderMap {
+        let mut fields = HeaderMap::with_capacity(usize::from(self.client_fields) + 6);
+        let mut at = 0;
+        while at < self.origin_at as usize {
+            let Some(field) = read_field(&self.block, &mut at) else {
+                break;
+            };
+            if let Some(value) = field.value {
+                fields.append(field.name, value);
+            }
+        }
+        fields
+    }
+
+    /// The fields as the origin sent them.
+    pub fn origin(&self) -> HeaderMap {
+        let mut fields = self.client();
+        let mut at = self.origin_at as usize;
+        let mut own = Vec::new();
+        while let Some(field) = read_field(&self.block, &mut at) {
+            fields.remove(&field.name);
+            own.push(field);
+        }
+        for Field { name, value } in own {
+            if let Some(value) = value {
+                fields.append(name, value);
+            }
+        }
+        fields
+    }
+
+    pub(super) const fn weight(&self) -> usize {
+        self.block.len()
+    }
+}
+
+/// Names whose values are not the same in both maps.
+fn differing<'a>(
+    client: &'a HeaderMap,
+    origin: &'a HeaderMap,
+) -> impl Iterator<Item = &'a HeaderName> {
+    let differs = move |name: &&HeaderName| {
+        !client
+            .get_all(*name)
+            .iter()
+            .eq(origin.get_all(*name).iter())
+    };
+    origin.keys().filter(differs).chain(
+        client
+            .keys()
+            .filter(move |name| !origin.contains_key(*name)),
+    )
+}
+
+struct Field {
+    name: HeaderName,
+    /// Nothing: the origin sent no such field.
+    value: Option<HeaderValue>,
+}
+
+/// In place of a value's length: the field is absent.
+const ABSENT: u32 = u32::MAX;
+
+fn write_field(block: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
+    write_name(block, name);
+    block.put_u32(u32::try_from(value.len()).unwrap_or(0));
+    block.put_slice(value.as_bytes());
+}
+
+fn write_absence(block: &mut BytesMut, name: &HeaderName) {
+    write_name(block, name);
+    block.put_u32(ABSENT);
+}
+
+fn write_name(block: &mut BytesMut, name: &HeaderName) {
+    let common = COMMON.iter().position(|common| common == name);
+    if let Some(index) = common.and_then(|index| u8::try_from(index).ok()) {
+        block.put_u8(index);
+        return;
+    }
+    block.put_u8(SPELLED);
+    block.put_u16(u16::try_from(name.as_str().len()).unwrap_or(u16::MAX));
+    block.put_slice(name.as_str().as_bytes());
+}
+
+/// The field at `at`, which moves behind it. `None` at the end, and for anything malformed: what
+/// comes from another process is not trusted.
+fn read_field(block: &Bytes, at: &mut usize) -> Option<Field> {
+    let mark = *block.get(*at)?;
+    *at += 1;
+    let name = if mark == SPELLED {
+        let length = block.get(*at..*at + 2)?;
+        let length = usize::from(u16::from_be_bytes(length.try_into().ok()?));
+        *at += 2;
+        let text = block.get(*at..*at + length)?;
+        *at += length;
+        HeaderName::from_bytes(text).ok()?
+    } else {
+        COMMON.get(usize::from(mark))?.clone()
+    };
+    let length = block.get(*at..*at + 4)?;
+    let length = u32::from_be_bytes(length.try_into().ok()?);
+    *at += 4;
+    if length == ABSENT {
+        return Some(Field { name, value: None });
+    }
+    let end = at.checked_add(length as usize)?;
+    block.get(*at..end)?;
+    let value = HeaderValue::from_maybe_shared(block.slice(*at..end)).ok()?;
+    *at = end;
+    Some(Field {
+        name,
+        value: Some(value),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(HeaderName::from_static(name), value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn both_maps_come_back() {
+        let origin = headers(&[
+            ("content-type", "application/json"),
+            ("cache-control", "no-cache"),
+            ("surrogate-key", "a b"),
+            ("x-powered-by", "a cms"),
+            ("link", "<a>"),
+            ("link", "<b>"),
+        ]);
+        let client = headers(&[
+            ("content-type", "application/json"),
+            ("cache-control", "max-age=0, must-revalidate"),
+            ("etag", "\"own\""),
+            ("x-powered-by", "a cms"),
+            ("link", "<a>"),
+            ("link", "<b>"),
+        ]);
+        let head = Head::new(&client, &origin);
+        assert_eq!(head.client(), client);
+        assert_eq!(head.origin(), origin);
+    }
+
+    #[test]
+    fn a_block_that_is_cut_short_ends_and_does_not_panic() {
+        let client = headers(&[("content-type", "a"), ("x-long-name", "value")]);
+        let whole = Head::new(&client, &client);
+        for end in 0..whole.block.len() {
+            let cut = Head {
+                block: whole.block.slice(..end),
+                ..whole.clone()
+            };
+            assert!(cut.client().len() <= 2);
+        }
+    }
+}

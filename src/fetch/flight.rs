@@ -1,0 +1,203 @@
+//! Collapsed forwarding (RFC 9111 §4): one leader forwards, followers wait for its outcome.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::entry::purges::Purges;
+use crate::exchange::Fence;
+use crate::key::EntryKey;
+
+/// How a flight ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Landing {
+    /// The response was stored: look it up again.
+    Stored,
+    /// The response may not be shared: forward on your own, do not wait again.
+    NotShared,
+    /// The origin could not answer, and would not answer a follower either.
+    Failed {
+        status: StatusCode,
+        /// RFC 9209 error type.
+        error: &'static str,
+    },
+    /// The leader was dropped, or what it brought was purged on the way: one follower leads.
+    Abandoned,
+}
+
+/// All open flights of this instance.
+#[derive(Debug)]
+pub struct Flights {
+    open: Mutex<HashMap<EntryKey, Open>>,
+    purges: Arc<Purges>,
+}
+
+#[derive(Debug)]
+struct Open {
+    fence: Fence,
+    landing: watch::Receiver<Option<Landing>>,
+}
+
+#[derive(Debug)]
+pub enum Flight {
+    Lead(Lead),
+    Follow(Follow),
+}
+
+/// The right, and the duty, to fetch one key. Dropping it without landing abandons the flight, so
+/// no follower waits for a leader that is gone.
+#[derive(Debug)]
+#[must_use]
+pub struct Lead {
+    flights: Arc<Flights>,
+    key: EntryKey,
+    landing: watch::Sender<Option<Landing>>,
+}
+
+/// A place behind a leader.
+#[derive(Debug)]
+pub struct Follow(watch::Receiver<Option<Landing>>);
+
+impl Flights {
+    pub fn new(purges: Arc<Purges>) -> Arc<Self> {
+        Arc::new(Self {
+            open: Mutex::new(HashMap::new()),
+            purges,
+        })
+    }
+
+    /// Follows the flight for `key` if one is open and no purge has been applied since its fence
+    /// that could cover what it brings; leads a new one otherwise. The flight's fence is read here,
+    /// before the leader's exchange reads its own.
+    pub fn join(self: &Arc<Self>, key: &EntryKey) -> Flight {
+        let mut open = self.open.lock();
+        if let Some(flight) = open.get(key)
+            && self.purges.still_open(flight.fence, key.primary())
+        {
+            return Flight::Follow(Follow(flight.landing.clone()));
+        }
+        let (landing, follow) = watch::channel(None);
+        let flight = Open {
+            fence: self.purges.fence(),
+            landing: follow,
+        };
+        open.insert(key.clone(), flight);
+        Flight::Lead(Lead {
+            flights: Arc::clone(self),
+            key: key.clone(),
+            landing,
+        })
+    }
+
+    /// Flights that are open now.
+    pub fn count(&self) -> usize {
+        self.open.lock().len()
+    }
+}
+
+impl Lead {
+    pub fn land(self, landing: Landing) {
+        self.landing.send_replace(Some(landing));
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let mut open = self.flights.open.lock();
+        // A newer flight may have taken the place.
+        if open
+            .get(&self.key)
+            .is_some_and(|flight| flight.landing.same_channel(&self.landing.subscribe()))
+        {
+            open.remove(&self.key);
+        }
+        drop(open);
+        self.landing.send_if_modified(|landing| {
+            let is_abandoned = landing.is_none();
+            if is_abandoned {
+                *landing = Some(Landing::Abandoned);
+            }
+            is_abandoned
+        });
+    }
+}
+
+impl Follow {
+    /// Waits for the leader. The wait ends: a leader is bounded by the origin's deadlines, and
+    /// lands when it is dropped.
+    pub async fn landing(mut self) -> Landing {
+        match self.0.wait_for(Option::is_some).await {
+            Ok(landing) => landing.unwrap_or(Landing::Abandoned),
+            Err(_) => Landing::Abandoned,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::entry::purges::Mode;
+    use crate::entry::scope::Scope;
+    use crate::exchange::{Generation, Position};
+    use crate::fields::vary::Vary;
+    use crate::key::{KeyRule, TargetUri};
+
+    fn flights() -> (Arc<Purges>, Arc<Flights>, EntryKey) {
+        let purges = Arc::new(Purges::new(Generation::new(1)));
+        let target = TargetUri::parse("https", "a.example", "/a", None).unwrap();
+        let key = KeyRule::default().key(&target, &HeaderMap::new()).key;
+        let key = key.select(&Vary::default(), &HeaderMap::new());
+        (Arc::clone(&purges), Flights::new(purges), key)
+    }
+
+    fn lead(flight: Flight) -> Lead {
+        match flight {
+            Flight::Lead(lead) => lead,
+            Flight::Follow(_) => panic!("follows"),
+        }
+    }
+
+    fn follow(flight: Flight) -> Follow {
+        match flight {
+            Flight::Follow(follow) => follow,
+            Flight::Lead(_) => panic!("leads"),
+        }
+    }
+
+    #[tokio::test]
+    async fn followers_learn_how_the_flight_landed() {
+        let (_, flights, key) = flights();
+        let leader = lead(flights.join(&key));
+        let follower = follow(flights.join(&key));
+        leader.land(Landing::Stored);
+        assert_eq!(follower.landing().await, Landing::Stored);
+        assert_eq!(flights.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_is_dropped_abandons_its_followers() {
+        let (_, flights, key) = flights();
+        let leader = lead(flights.join(&key));
+        let follower = follow(flights.join(&key));
+        drop(leader);
+        assert_eq!(follower.landing().await, Landing::Abandoned);
+    }
+
+    #[tokio::test]
+    async fn a_request_after_a_purge_leads_a_new_flight() {
+        let (purges, flights, key) = flights();
+        let old = lead(flights.join(&key));
+        purges.apply(Position::new(1), Mode::Hard, [&Scope::tag("any")]);
+        let new = lead(flights.join(&key));
+        old.land(Landing::Stored);
+        let follower = follow(flights.join(&key));
+        new.land(Landing::NotShared);
+        assert_eq!(follower.landing().await, Landing::NotShared);
+        assert_eq!(flights.count(), 0);
+    }
+}

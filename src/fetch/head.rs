@@ -1,0 +1,195 @@
+//! The head of a forwarded request: target, Host and framing are ours, the rest is as it came.
+
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use http_body::Body as _;
+
+use super::error::{Error, Kind};
+use super::loan::Loan;
+use super::{HostRule, SetupError};
+use crate::body::Body;
+
+/// A member of an upstream.
+#[derive(Clone, Debug)]
+pub(super) struct Server {
+    scheme: Scheme,
+    authority: Authority,
+    host: HeaderValue,
+}
+
+impl Server {
+    /// Takes `http://host[:port]` and `https://host[:port]`, nothing else.
+    pub(super) fn new(uri: &Uri) -> Result<Self, SetupError> {
+        let unusable = || SetupError::Server(uri.clone());
+        let scheme = uri.scheme().ok_or_else(unusable)?.clone();
+        let authority = uri.authority().ok_or_else(unusable)?.clone();
+        let known_scheme = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
+        let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+        if !known_scheme || !bare || authority.as_str().contains('@') {
+            return Err(unusable());
+        }
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| unusable())?;
+        Ok(Self {
+            scheme,
+            authority,
+            host,
+        })
+    }
+
+    /// `host` or `host:port`, as configured.
+    pub(super) fn name(&self) -> &str {
+        self.authority.as_str()
+    }
+
+    pub(super) fn is_secure(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+}
+
+/// A request head that can be addressed to one server after another.
+#[derive(Debug)]
+pub(super) struct Head {
+    method: Method,
+    target: PathAndQuery,
+    headers: HeaderMap,
+}
+
+impl Head {
+    /// Splits a request into what is sent first and its content. The framing fields of the request
+    /// are replaced by what its content is (RFC 9112 §6): nothing a client wrote about lengths
+    /// reaches an origin server.
+    pub(super) fn split(request: Request<Body>) -> Result<(Self, Body), Error> {
+        let (parts, content) = request.into_parts();
+        let mut headers = parts.headers;
+        frame(&mut headers, &parts.method, &content);
+        let target = match parts.uri.into_parts().path_and_query {
+            Some(target) if parts.method != Method::CONNECT => target,
+            _ => return Err(Error::new(Kind::InvalidRequest)),
+        };
+        let head = Self {
+            method: parts.method,
+            target,
+            headers,
+        };
+        Ok((head, content))
+    }
+
+    pub(super) const fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The request as `server` gets it. `content` has to be what [`Head::split`] took off.
+    pub(super) fn to(
+        &self,
+        server: &Server,
+        rule: &HostRule,
+        content: Loan,
+    ) -> Result<Request<Loan>, Error> {
+        let uri = Uri::builder()
+            .scheme(server.scheme.clone())
+            .authority(server.authority.clone())
+            .path_and_query(self.target.clone())
+            .build()
+            .map_err(|error| Error::from_source(Kind::InvalidRequest, error))?;
+        let mut headers = self.headers.clone();
+        let host = match rule {
+            HostRule::Preserve => headers.get(HOST).unwrap_or(&server.host).clone(),
+            HostRule::Upstream => server.host.clone(),
+            HostRule::Literal(host) => host.clone(),
+        };
+        headers.insert(HOST, host);
+        let mut request = Request::new(content);
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_11;
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+}
+
+fn frame(headers: &mut HeaderMap, method: &Method, content: &Body) {
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(TRANSFER_ENCODING);
+    if content.is_end_stream() {
+        // RFC 9110 §8.6: a method that anticipates content says that there is none.
+        if [Method::POST, Method::PUT, Method::PATCH].contains(method) {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        return;
+    }
+    match content.size_hint().exact() {
+        Some(length) => headers.insert(CONTENT_LENGTH, HeaderValue::from(length)),
+        None => headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::loan;
+    use super::*;
+
+    fn server(uri: &str) -> Result<Server, SetupError> {
+        Server::new(&uri.parse().unwrap())
+    }
+
+    fn sent(request: Request<Body>, rule: &HostRule) -> Request<Loan> {
+        let (head, content) = Head::split(request).unwrap();
+        let server = server("http://cms.internal:8000").unwrap();
+        head.to(&server, rule, loan::lend(content).0).unwrap()
+    }
+
+    #[test]
+    fn a_server_is_a_scheme_and_an_authority() {
+        assert_eq!(server("https://cms").unwrap().name(), "cms");
+        assert_eq!(server("http://[::1]:81/").unwrap().name(), "[::1]:81");
+        for unusable in [
+            "ftp://cms",
+            "/cms",
+            "http://cms/api",
+            "http://u:p@cms",
+            "http://cms/?a",
+        ] {
+            assert!(server(unusable).is_err(), "{unusable}");
+        }
+    }
+
+    #[test]
+    fn the_target_is_kept_as_it_is_and_addressed_to_the_server() {
+        let request = Request::get("/a%2Fb//c?x=1&x=%5B")
+            .body(Body::empty())
+            .unwrap();
+        let sent = sent(request, &HostRule::Upstream);
+        assert_eq!(sent.uri(), "http://cms.internal:8000/a%2Fb//c?x=1&x=%5B");
+    }
+
+    #[test]
+    fn framing_fields_of_the_client_are_replaced() {
+        let request = Request::get("/")
+            .header(CONTENT_LENGTH, "7")
+            .header(TRANSFER_ENCODING, "chunked")
+            .body(Body::empty())
+            .unwrap();
+        let sent = sent(request, &HostRule::Upstream);
+        assert!(!sent.headers().contains_key(CONTENT_LENGTH));
+        assert!(!sent.headers().contains_key(TRANSFER_ENCODING));
+    }
+
+    #[test]
+    fn a_length_that_is_known_is_said_and_another_one_is_chunked() {
+        let post = |content| Request::post("/").body(content).unwrap();
+        let known = sent(post(Body::full("four")), &HostRule::Upstream);
+        assert_eq!(known.headers()[CONTENT_LENGTH], "4");
+        let none = sent(post(Body::empty()), &HostRule::Upstream);
+        assert_eq!(none.headers()[CONTENT_LENGTH], "0");
+        let (_writer, reader) = crate::body::tee::tee(None);
+        let unknown = sent(post(Body::stream(reader)), &HostRule::Upstream);
+        assert_eq!(unknown.headers()[TRANSFER_ENCODING], "chunked");
+    }
+
+    #[test]
+    fn connect_has_no_target_to_forward() {
+        let request = Request::connect("cms:443").body(Body::empty()).unwrap();
+        assert_eq!(Head::split(request).unwrap_err().kind, Kind::InvalidRequest);
+    }
+}

@@ -1,0 +1,12 @@
+//! `Proxy-Status` (RFC 9209).
+
+use http::header::HeaderValue;
+
+/// One member. `error` is a registered error type (§2.3), `detail` a token.
+pub fn error(name: &str, error: &str, detail: Option<&str>) -> HeaderValue {
+    let text = match detail {
+        None => format!("{name}; error={error}"),
+        Some(detail) => format!("{name}; error={error}; details={detail}"),
+    };
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("cms-edge"))
+}

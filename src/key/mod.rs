@@ -1,0 +1,195 @@
+//! Cache keys (RFC 9111 §2). A [`CacheKey`] comes from a [`KeyRule`] and from nowhere else.
+
+pub mod cookies;
+pub mod language;
+pub mod query;
+pub mod select;
+pub mod target;
+
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use http::HeaderMap;
+use http::header::HeaderName;
+use xxhash_rust::xxh3::xxh3_64;
+
+pub use self::cookies::CookieRule;
+pub use self::language::{LanguageRule, Negotiated};
+pub use self::query::QueryRule;
+pub use self::select::{EntryKey, VaryRule};
+pub use self::target::TargetUri;
+
+/// How one route turns a request into a primary cache key.
+#[derive(Clone, Debug, Default)]
+pub struct KeyRule {
+    pub query: QueryRule,
+    pub language: Option<LanguageRule>,
+    pub cookies: CookieRule,
+    /// Request fields whose whole value is part of the key.
+    pub fields: Vec<HeaderName>,
+}
+
+/// A request's key, and what had to be found out on the way.
+#[derive(Debug)]
+pub struct Keyed {
+    pub key: CacheKey,
+    /// The negotiated language, where the route has a language rule.
+    pub language: Option<Negotiated>,
+}
+
+/// Primary cache key: the target URI as the client addressed it, its query by the route's rule,
+/// the negotiated language and the route's own parts. There is no constructor but
+/// [`KeyRule::key`].
+///
+/// ```compile_fail,E0451
+/// use cms_edge::key::CacheKey;
+/// let forged = CacheKey { canonical: "https://a/".into(), ..todo!() };
+/// ```
+///
+/// ```compile_fail,E0599
+/// use cms_edge::key::CacheKey;
+/// let forged = CacheKey::new("https://a/");
+/// ```
+#[derive(Clone, Debug)]
+pub struct CacheKey {
+    hash: u64,
+    /// `scheme://authority/path?query`, then a zero byte and what else is in the key.
+    canonical: Arc<str>,
+    /// Ends of the host, of the authority, of the path and of the query in `canonical`.
+    ends: [u32; 4],
+}
+
+/// Starts each part of the key behind the URI. No URI contains it.
+const PART: char = '\u{0}';
+
+impl KeyRule {
+    pub fn key(&self, target: &TargetUri, presented: &HeaderMap) -> Keyed {
+        let language = self
+            .language
+            .as_ref()
+            .map(|rule| rule.negotiate(target, presented));
+        let mut text = String::with_capacity(256);
+        text.push_str(target.scheme());
+        text.push_str("://");
+        text.push_str(target.authority());
+        let authority_end = text.len();
+        let host_end = authority_end - (target.authority().len() - target.host().len());
+        text.push_str(target.path());
+        let path_end = text.len();
+        self.query.write(target.query(), &mut text);
+        let query_end = text.len();
+        if let (Some(rule), Some(negotiated)) = (&self.language, language) {
+            text.push(PART);
+            text.push_str("language=");
+            text.push_str(rule.tag(negotiated));
+        }
+        self.cookies.write(presented, &mut text);
+        for name in &self.fields {
+            select::write_field(&mut text, name, presented);
+        }
+        let ends = [host_end, authority_end, path_end, query_end]
+            .map(|end| u32::try_from(end).unwrap_or(u32::MAX));
+        Keyed {
+            key: CacheKey {
+                hash: xxh3_64(text.as_bytes()),
+                canonical: text.into(),
+                ends,
+            },
+            language,
+        }
+    }
+}
+
+impl CacheKey {
+    /// The whole key as text; parts behind the URI are set off by zero bytes.
+    pub fn as_str(&self) -> &str {
+        &self.canonical
+    }
+
+    /// A 64-bit hash of the whole key.
+    pub const fn hash_value(&self) -> u64 {
+        self.hash
+    }
+
+    /// The host without port, as purges name it.
+    pub fn host(&self) -> &str {
+        let start = self.canonical.find("://").map_or(0, |at| at + 3);
+        self.part(start, self.ends[0] as usize)
+    }
+
+    pub fn path(&self) -> &str {
+        self.part(self.ends[1] as usize, self.ends[2] as usize)
+    }
+
+    /// The query by the route's rule, without the question mark; empty for none.
+    pub fn query(&self) -> &str {
+        let query = self.part(self.ends[2] as usize, self.ends[3] as usize);
+        query.strip_prefix('?').unwrap_or(query)
+    }
+
+    fn part(&self, start: usize, end: usize) -> &str {
+        self.canonical.get(start..end).unwrap_or_default()
+    }
+}
+
+impl PartialEq for CacheKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash && self.canonical == other.canonical
+    }
+}
+
+impl Eq for CacheKey {}
+
+impl Hash for CacheKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(uri: &str) -> TargetUri {
+        let uri: http::Uri = uri.parse().unwrap();
+        TargetUri::parse(
+            "https",
+            uri.authority().unwrap().as_str(),
+            uri.path(),
+            uri.query(),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn the_key_has_scheme_authority_path_and_query() {
+        let rule = KeyRule::default();
+        let key = rule
+            .key(
+                &target("https://Example.org:8443/a/b?x=1"),
+                &HeaderMap::new(),
+            )
+            .key;
+        assert_eq!(key.as_str(), "https://example.org:8443/a/b?x=1");
+        assert_eq!(
+            (key.host(), key.path(), key.query()),
+            ("example.org", "/a/b", "x=1")
+        );
+    }
+
+    #[test]
+    fn hosts_schemes_and_ports_have_keys_of_their_own() {
+        let rule = KeyRule::default();
+        let keys: std::collections::HashSet<CacheKey> = [
+            "https://a.example/",
+            "https://b.example/",
+            "https://a.example:8443/",
+            "https://a.example/x",
+            "https://a.example/?x",
+        ]
+        .map(|uri| rule.key(&target(uri), &HeaderMap::new()).key)
+        .into_iter()
+        .collect();
+        assert_eq!(keys.len(), 5);
+    }
+}

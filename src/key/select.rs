@@ -1,0 +1,152 @@
+//! Selecting a stored response under `Vary` (RFC 9111 §4.1).
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use http::HeaderMap;
+use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName};
+
+use super::{CacheKey, PART};
+use crate::fields::list;
+use crate::fields::vary::Vary;
+
+/// Which nominated fields count on a route. Fields whose variance the cache handles itself (the
+/// coding always, the language where it is negotiated) and fields the operator knows better about
+/// do not.
+#[derive(Clone, Debug, Default)]
+pub struct VaryRule {
+    pub ignored: Vec<HeaderName>,
+}
+
+/// Primary key plus the presented values of the nominated fields: it names one stored response.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct EntryKey {
+    primary: CacheKey,
+    secondary: Secondary,
+}
+
+/// The presented values of the nominated fields, in one canonical text.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Secondary(Arc<str>);
+
+/// Bytes of a secondary key; a longer one is replaced by its SHA-256.
+const SECONDARY_BYTES_MAX: usize = 4096;
+
+impl VaryRule {
+    /// The nominated fields that count.
+    pub fn counting(&self, vary: &Vary) -> Vary {
+        let mut ignored = self.ignored.clone();
+        ignored.push(ACCEPT_ENCODING);
+        vary.without(&ignored)
+    }
+}
+
+impl CacheKey {
+    /// The entry that a request with these fields selects, under the counting fields of `vary`.
+    pub fn select(&self, vary: &Vary, presented: &HeaderMap) -> EntryKey {
+        EntryKey {
+            primary: self.clone(),
+            secondary: Secondary::of(vary, presented),
+        }
+    }
+}
+
+impl EntryKey {
+    pub const fn primary(&self) -> &CacheKey {
+        &self.primary
+    }
+
+    pub const fn secondary(&self) -> &Secondary {
+        &self.secondary
+    }
+}
+
+impl Secondary {
+    pub fn of(vary: &Vary, presented: &HeaderMap) -> Self {
+        if vary.is_empty() {
+            return Self::default();
+        }
+        let mut text = String::new();
+        for name in vary.names() {
+            write_field(&mut text, name, presented);
+        }
+        if text.len() > SECONDARY_BYTES_MAX {
+            let digest = digest(&SHA256, text.as_bytes());
+            text = format!("{PART}sha-256={}", hex::encode(digest));
+        }
+        Self(text.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Appends a field's presented values, normalised without changing their meaning: field lines are
+/// combined and white space around list elements is dropped (RFC 9111 §4.1). An absent field is
+/// not an empty one.
+pub(super) fn write_field(text: &mut String, name: &HeaderName, presented: &HeaderMap) {
+    text.push(PART);
+    text.push_str(name.as_str());
+    if !presented.contains_key(name) {
+        return;
+    }
+    let fold_case = *name == ACCEPT_LANGUAGE;
+    text.push(':');
+    for (at, element) in list::lines(presented, name).enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        for byte in element.iter().filter(|byte| !fold_case || **byte != b' ') {
+            let byte = if fold_case {
+                byte.to_ascii_lowercase()
+            } else {
+                *byte
+            };
+            // One char a byte, so that different bytes stay different.
+            text.push(char::from(byte));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::ACCEPT;
+
+    use super::*;
+
+    fn presented(lines: &[&'static str]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|line| (ACCEPT_LANGUAGE, HeaderValue::from_static(line)))
+            .collect()
+    }
+
+    #[test]
+    fn white_space_case_and_line_breaks_of_accept_language_do_not_count() {
+        let vary = Vary::from_names([ACCEPT_LANGUAGE]);
+        let one = Secondary::of(&vary, &presented(&["de, en;q=0.5"]));
+        assert_eq!(one, Secondary::of(&vary, &presented(&["DE,en; q=0.5"])));
+        assert_eq!(one, Secondary::of(&vary, &presented(&["de", "en;q=0.5"])));
+        assert_ne!(one, Secondary::of(&vary, &presented(&["en;q=0.5, de"])));
+    }
+
+    #[test]
+    fn an_absent_field_is_not_an_empty_one() {
+        let vary = Vary::from_names([ACCEPT]);
+        let mut empty = HeaderMap::new();
+        empty.insert(ACCEPT, HeaderValue::from_static(""));
+        assert_ne!(
+            Secondary::of(&vary, &HeaderMap::new()),
+            Secondary::of(&vary, &empty)
+        );
+    }
+
+    #[test]
+    fn accept_encoding_never_counts() {
+        let rule = VaryRule::default();
+        let vary = Vary::from_names([ACCEPT_ENCODING, ACCEPT]);
+        assert_eq!(rule.counting(&vary), Vary::from_names([ACCEPT]));
+    }
+}

@@ -1,0 +1,267 @@
+//! RFC 9111 §3: which responses may be stored.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, HeaderName, SET_COOKIE};
+use http::{HeaderMap, Method, StatusCode};
+
+use super::freshness::{Directives, Lifetime, Source, lifetime};
+use super::rule::{CacheRule, TtlMode};
+use super::{age, validation};
+use crate::exchange::Exchange;
+use crate::fields::cache_control::ResponseControl;
+use crate::fields::vary::{Vary, VaryStar};
+
+/// Proof that a response may be stored. Only [`assess`] makes one.
+///
+/// ```compile_fail,E0451
+/// use cms_edge::policy::storability::Storable;
+/// fn forge(storable: Storable) -> Storable {
+///     Storable { status: http::StatusCode::OK, ..storable }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Storable {
+    status: StatusCode,
+    headers: HeaderMap,
+    vary: Vary,
+    terms: Terms,
+    exchange: Exchange,
+}
+
+/// On which terms a stored response may be reused.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Terms {
+    pub lifetime: Lifetime,
+    pub corrected_initial_age: Duration,
+    pub stale_while_revalidate: Duration,
+    pub stale_if_error: Duration,
+    /// It must be validated before each reuse (`no-cache`).
+    pub no_cache: bool,
+    /// It must not be used stale, not even for a `max-stale` (§5.2.2.2, §5.2.2.8).
+    pub must_revalidate: bool,
+    /// `immutable`: a client's reload is no reason to validate while it is fresh (RFC 8246 §2).
+    pub immutable: bool,
+    /// `no-transform`: the content coding must stay as it is (§5.2.2.6).
+    pub no_transform: bool,
+}
+
+/// Why a response was not stored. Data, not an error: a metric label, and the `detail` of
+/// `Cache-Status`.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum NotStorable {
+    Method,
+    Status,
+    NoStore,
+    Private,
+    Authorization,
+    SetCookie,
+    VaryStar,
+    NoLifetime,
+    RequestNoStore,
+}
+
+impl NotStorable {
+    pub const ALL: [Self; 9] = [
+        Self::Method,
+        Self::Status,
+        Self::NoStore,
+        Self::Private,
+        Self::Authorization,
+        Self::SetCookie,
+        Self::VaryStar,
+        Self::NoLifetime,
+        Self::RequestNoStore,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Status => "status",
+            Self::NoStore => "no-store",
+            Self::Private => "private",
+            Self::Authorization => "authorization",
+            Self::SetCookie => "set-cookie",
+            Self::VaryStar => "vary-star",
+            Self::NoLifetime => "no-lifetime",
+            Self::RequestNoStore => "request-no-store",
+        }
+    }
+}
+
+/// What was asked: the parts of the request that storability depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub method: &'a Method,
+    pub headers: &'a HeaderMap,
+    /// `no-store` among the request's directives, where these are honoured.
+    pub no_store: bool,
+}
+
+/// §3, sentence by sentence, with the route's rule where §4.2.1 leaves it to the cache.
+///
+/// # Errors
+/// The first reason against storing.
+pub fn assess(
+    asked: Asked<'_>,
+    status: StatusCode,
+    response: HeaderMap,
+    exchange: Exchange,
+    rule: &CacheRule,
+) -> Result<Storable, NotStorable> {
+    let directives = Directives::of(&response);
+    let vary = permitted(asked, status, &response, &directives, rule)?;
+    let terms = terms(&directives, &response, status, &exchange, rule);
+    // §3: "the response contains at least one of …": something must say for how long, or there
+    // must be a validator that makes a stale response useful.
+    let is_useless = terms.lifetime.fresh.is_zero() || terms.no_cache;
+    if is_useless && !validation::has_validator(&response) {
+        return Err(NotStorable::NoLifetime);
+    }
+    if terms.lifetime.source == Source::Silence {
+        return Err(NotStorable::NoLifetime);
+    }
+    Ok(Storable {
+        status,
+        headers: response,
+        vary,
+        terms,
+        exchange,
+    })
+}
+
+fn permitted(
+    asked: Asked<'_>,
+    status: StatusCode,
+    response: &HeaderMap,
+    directives: &Directives,
+    rule: &CacheRule,
+) -> Result<Vary, NotStorable> {
+    let control = &directives.control;
+    // §3: "the request method is understood by the cache". A HEAD may freshen, it stores nothing.
+    if asked.method != Method::GET {
+        return Err(NotStorable::Method);
+    }
+    // §3: "the response status code is final", and understood: 206 and 304 need caches that
+    // combine, and a 5xx is stored only where the rule names it.
+    let is_stored_status = match status.as_u16() {
+        206 | 304 | 416 => false,
+        500..=599 => !rule.ttl_for(status).is_zero(),
+        200..=499 => true,
+        _ => false,
+    };
+    if !is_stored_status {
+        return Err(NotStorable::Status);
+    }
+    if asked.no_store {
+        return Err(NotStorable::RequestNoStore);
+    }
+    // §3: "the no-store cache directive is not present in the response".
+    if control.no_store || strictly(directives, response, rule, |control| control.no_store) {
+        return Err(NotStorable::NoStore);
+    }
+    // §3: "if the cache is shared: the private response directive is either not present or allows
+    // a shared cache to store a modified response". A qualified form is treated as unqualified,
+    // as §5.2.2.7 allows.
+    let is_private =
+        |control: &ResponseControl| control.private || !control.private_fields.is_empty();
+    if is_private(control) || strictly(directives, response, rule, is_private) {
+        return Err(NotStorable::Private);
+    }
+    // §3.5: "A shared cache MUST NOT use a cached response to a request with an Authorization
+    // header field … unless the response contains a Cache-Control field with a response directive
+    // that allows it": must-revalidate, public and s-maxage.
+    let allows_authorization =
+        control.must_revalidate || control.public || control.s_maxage.is_some();
+    if asked.headers.contains_key(AUTHORIZATION) && !allows_authorization {
+        return Err(NotStorable::Authorization);
+    }
+    // §7.3: a cookie is one client's. `no-cache="set-cookie"` would allow it without the field;
+    // an origin that sets cookies by mistake does not write that.
+    if response.contains_key(SET_COOKIE) {
+        return Err(NotStorable::SetCookie);
+    }
+    Vary::parse(response).map_err(|VaryStar| NotStorable::VaryStar)
+}
+
+/// Under `strict_private` what `Cache-Control` forbids stays forbidden beside a targeted field.
+fn strictly(
+    directives: &Directives,
+    response: &HeaderMap,
+    rule: &CacheRule,
+    forbids: impl Fn(&ResponseControl) -> bool,
+) -> bool {
+    rule.strict_private && directives.is_targeted && forbids(&ResponseControl::parse(response))
+}
+
+fn terms(
+    directives: &Directives,
+    response: &HeaderMap,
+    status: StatusCode,
+    exchange: &Exchange,
+    rule: &CacheRule,
+) -> Terms {
+    let control = &directives.control;
+    let lifetime = lifetime(directives, response, status, rule);
+    let rule_replaces_no_cache =
+        lifetime.source == Source::Rule && matches!(rule.mode, TtlMode::Floor | TtlMode::Override);
+    let no_cache =
+        (control.no_cache || !control.no_cache_fields.is_empty()) && !rule_replaces_no_cache;
+    let origin_decides = lifetime.source == Source::Origin;
+    // §5.2.2.10: s-maxage "incorporates the semantics of the proxy-revalidate response directive".
+    let must_revalidate = origin_decides
+        && (control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some());
+    let window = |said: Option<u64>, own: Duration| match said {
+        // An explicit window stands, also beside s-maxage.
+        Some(seconds) if !control.must_revalidate => Duration::from_secs(seconds),
+        _ if must_revalidate => Duration::ZERO,
+        _ => own,
+    };
+    Terms {
+        stale_while_revalidate: window(control.stale_while_revalidate, rule.stale_while_revalidate),
+        stale_if_error: window(control.stale_if_error, rule.stale_if_error),
+        corrected_initial_age: age::corrected_initial_age(response, exchange),
+        no_cache,
+        must_revalidate,
+        immutable: control.immutable,
+        no_transform: control.no_transform || ResponseControl::parse(response).no_transform,
+        lifetime,
+    }
+}
+
+/// Response fields that may not be stored (§3.1): those between one client and one server.
+pub const NEVER_STORED: [HeaderName; 5] = [
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("proxy-authorization"),
+    HeaderName::from_static("proxy-status"),
+    HeaderName::from_static("age"),
+];
+
+impl Storable {
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The fields as the origin sent them.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The fields the origin nominated, all of them.
+    pub const fn vary(&self) -> &Vary {
+        &self.vary
+    }
+
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    pub const fn exchange(&self) -> &Exchange {
+        &self.exchange
+    }
+}
+
+#[cfg(test)]
+mod tests;

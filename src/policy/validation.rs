@@ -1,0 +1,120 @@
+//! RFC 9111 §4.3: validating a stored response, and freshening it with the answer.
+
+use http::HeaderMap;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
+};
+
+use crate::fields::entity_tag::EntityTag;
+
+/// Whether a response can be validated at all (§4.3.1). An `ETag: ""` is junk that some origins
+/// send for "unknown": it is no validator.
+pub fn has_validator(response: &HeaderMap) -> bool {
+    etag(response).is_some() || response.contains_key(LAST_MODIFIED)
+}
+
+/// The origin's entity tag, if it is of use.
+pub fn etag(response: &HeaderMap) -> Option<EntityTag> {
+    EntityTag::of(response).filter(|etag| !etag.is_empty())
+}
+
+/// Makes `request` conditional on what `stored` (the fields as the origin sent them) holds
+/// (§4.3.1). False if it has no validator.
+pub fn make_conditional(request: &mut HeaderMap, stored: &HeaderMap) -> bool {
+    if let Some(etag) = etag(stored) {
+        request.insert(IF_NONE_MATCH, etag.to_value());
+    }
+    if let Some(modified) = stored.get(LAST_MODIFIED) {
+        request.insert(IF_MODIFIED_SINCE, modified.clone());
+    }
+    has_validator(stored)
+}
+
+/// Whether a 304 speaks of the stored response (§4.3.3, §4.3.4): its strong validator, if it has
+/// one, is the same. A weak comparison is enough for what we asked with, because a single stored
+/// response was nominated by the request.
+pub fn selects(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
+    match (EntityTag::of(not_modified), etag(stored)) {
+        (Some(theirs), Some(ours)) => theirs.weak_eq(&ours),
+        (Some(theirs), None) => theirs.is_empty(),
+        (None, _) => true,
+    }
+}
+
+/// Fields of a 304 that must not replace the stored ones: they describe the content that is kept
+/// (§3.2 names Content-Length and Content-Encoding among those a cache may exempt). `Vary` is kept
+/// because origins send another one with a 304 than with the 200, and it names the stored
+/// response.
+const KEPT: [HeaderName; 6] = [
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    ETAG,
+    VARY,
+];
+
+/// §3.2: the stored response's fields with those of the answer in their place.
+pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
+    let mut fields = stored.clone();
+    for name in not_modified.keys().filter(|name| !KEPT.contains(name)) {
+        fields.remove(name);
+        for value in not_modified.get_all(name) {
+            fields.append(name, value.clone());
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        fields
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn an_empty_entity_tag_is_no_validator() {
+        assert!(!has_validator(&headers(&[("etag", "\"\"")])));
+        assert!(has_validator(&headers(&[("etag", "W/\"a\"")])));
+    }
+
+    #[test]
+    fn a_304_updates_all_fields_but_those_of_the_content() {
+        let stored = headers(&[
+            ("etag", "W/\"a\""),
+            ("vary", "accept"),
+            ("x-old", "1"),
+            ("date", "d1"),
+        ]);
+        // Wagtail with gzip: the 304 has a strong tag and another Vary.
+        let answer = headers(&[
+            ("etag", "\"a\""),
+            ("vary", "cookie"),
+            ("x-old", "2"),
+            ("date", "d2"),
+        ]);
+        assert!(selects(&stored, &answer));
+        assert_eq!(
+            freshened(&stored, &answer),
+            headers(&[
+                ("etag", "W/\"a\""),
+                ("vary", "accept"),
+                ("x-old", "2"),
+                ("date", "d2")
+            ])
+        );
+    }
+
+    #[test]
+    fn a_304_for_something_else_does_not_freshen() {
+        let stored = headers(&[("etag", "\"a\"")]);
+        assert!(!selects(&stored, &headers(&[("etag", "\"b\"")])));
+        assert!(selects(&stored, &headers(&[])));
+    }
+}

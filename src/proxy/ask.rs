@@ -1,0 +1,145 @@
+//! The request that goes to the origin: made anew from what the client sent.
+
+use std::net::IpAddr;
+
+use http::header::{
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    HOST, HeaderName, HeaderValue, IF_RANGE, PRAGMA, RANGE, TE,
+};
+use http::{HeaderMap, Method, Request, Uri, Version};
+
+use super::context::Context;
+use crate::body::Body;
+use crate::fields::{conditional, connection, forwarded, poisoning, via};
+use crate::key::{Negotiated, TargetUri};
+use crate::respond::NAME;
+use crate::route::Route;
+
+/// Who asks, for the fields that say so.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    pub address: IpAddr,
+    pub version: Version,
+}
+
+impl Client {
+    pub const fn of(context: &Context<'_>) -> Self {
+        Self {
+            address: context.client,
+            version: context.version,
+        }
+    }
+}
+
+/// Fields that any request may have whatever the route's allow-list says: without them it would
+/// not be the same request.
+const ALWAYS_FORWARDED: [HeaderName; 7] = [
+    HOST,
+    ACCEPT_ENCODING,
+    ACCEPT_LANGUAGE,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    COOKIE,
+    RANGE,
+];
+
+/// A request whose answer may be stored: the whole representation, for everybody of this language,
+/// asked for without the client's own conditions.
+pub fn for_store(
+    route: &Route,
+    target: &TargetUri,
+    language: Option<Negotiated>,
+    presented: &HeaderMap,
+    client: Client,
+) -> Request<Body> {
+    let mut headers = stripped(route, target, presented, client);
+    conditional::strip(&mut headers);
+    for name in [
+        RANGE,
+        IF_RANGE,
+        CACHE_CONTROL,
+        PRAGMA,
+        CONTENT_LENGTH,
+        EXPECT,
+    ] {
+        headers.remove(name);
+    }
+    // The edge compresses, and reads bodies for their tags: one coding is fetched, the plain one.
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if let (Some(rule), Some(negotiated)) = (&route.key.language, language)
+        && let Ok(tag) = HeaderValue::from_str(rule.tag(negotiated))
+    {
+        headers.insert(ACCEPT_LANGUAGE, tag);
+    }
+    route.key.cookies.apply(&mut headers);
+    request(Method::GET, route, target, headers, Body::empty())
+}
+
+/// A request whose answer is passed on to this client only.
+pub fn for_client(
+    method: Method,
+    route: &Route,
+    target: &TargetUri,
+    presented: &HeaderMap,
+    client: Client,
+    body: Body,
+) -> Request<Body> {
+    let headers = stripped(route, target, presented, client);
+    request(method, route, target, headers, body)
+}
+
+fn stripped(route: &Route, target: &TargetUri, presented: &HeaderMap, client: Client) -> HeaderMap {
+    let mut headers = presented.clone();
+    connection::strip_hop_by_hop(&mut headers);
+    headers.remove(TE);
+    poisoning::strip_request(&mut headers);
+    if !route.forward_headers.is_empty() {
+        let names: Vec<HeaderName> = headers.keys().cloned().collect();
+        for name in names {
+            if !route.forward_headers.contains(&name) && !ALWAYS_FORWARDED.contains(&name) {
+                headers.remove(&name);
+            }
+        }
+    }
+    forwarded::set(
+        &mut headers,
+        client.address,
+        target.scheme(),
+        target.authority(),
+    );
+    via::append(&mut headers, client.version, NAME);
+    if let Ok(host) = HeaderValue::from_str(target.authority()) {
+        headers.insert(HOST, host);
+    }
+    headers
+}
+
+fn request(
+    method: Method,
+    route: &Route,
+    target: &TargetUri,
+    headers: HeaderMap,
+    body: Body,
+) -> Request<Body> {
+    let mut path_and_query = target.path().to_owned();
+    if let Some(query) = target.query() {
+        let counting = route.cache.is_some() && !route.forward_dropped;
+        let query = if counting {
+            route.key.query.forwarded(query)
+        } else {
+            query.into()
+        };
+        if !query.is_empty() {
+            path_and_query.push('?');
+            path_and_query.push_str(&query);
+        }
+    }
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    // The target came from a parsed URI and was only narrowed since.
+    *request.uri_mut() = path_and_query
+        .parse()
+        .unwrap_or_else(|_| Uri::from_static("/"));
+    *request.headers_mut() = headers;
+    request
+}

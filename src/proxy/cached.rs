@@ -1,0 +1,396 @@
+//! GET and HEAD on a cached route: look up, decide, and act on the decision.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Response, StatusCode};
+
+use super::ask::Client;
+use super::context::Context;
+use super::fill::{Fill, Filled};
+use super::outcome::Outcome;
+use super::pass::{self, Head};
+use super::{Proxy, refuse};
+use crate::body::Body;
+use crate::clock::Timestamp;
+use crate::entry::purges::Live;
+use crate::fetch::flight::{Flight, Landing, Lead};
+use crate::fields::cache_control::RequestControl;
+use crate::fields::cache_status::Fwd;
+use crate::fields::conditional::{self, Precondition};
+use crate::key::{EntryKey, Keyed, TargetUri};
+use crate::policy::CacheRule;
+use crate::policy::reuse::{self, Candidate, Disposition, Found};
+use crate::respond::stored::{self, Plan};
+use crate::respond::synthetic;
+use crate::route::Route;
+use crate::route::bypass::Bypass;
+use crate::store::{Store, Variants};
+use crate::telemetry::cache::Answer;
+use crate::transform::NotDerived;
+
+/// How often one request looks again after somebody else's flight, before it goes alone.
+const FLIGHTS_MAX: usize = 3;
+
+/// A request on a cached route, and what has been found out about it.
+struct Ask<'r> {
+    context: &'r Context<'r>,
+    route: &'r Route,
+    target: &'r TargetUri,
+    parts: &'r http::request::Parts,
+    control: RequestControl,
+    keyed: Keyed,
+    arrived: Timestamp,
+}
+
+/// What came of one look at the store.
+enum Turn {
+    Answered((Response<Body>, Outcome)),
+    /// Somebody else's exchange has ended; the request's own reason to go forward.
+    LookAgain(Fwd),
+    /// Forward the request as it is.
+    Alone,
+}
+
+impl<S: Store> Proxy<S> {
+    pub(super) async fn cached(
+        self: &Arc<Self>,
+        context: &Context<'_>,
+        route: &Route,
+        rule: &CacheRule,
+        parts: http::request::Parts,
+    ) -> (Response<Body>, Outcome) {
+        let Some(target) = &context.target else {
+            return refuse(super::BAD_TARGET);
+        };
+        let ask = Ask {
+            context,
+            route,
+            target,
+            control: if rule.request_directives {
+                RequestControl::parse(&parts.headers)
+            } else {
+                RequestControl::default()
+            },
+            keyed: route.key.key(target, &parts.headers),
+            parts: &parts,
+            arrived: self.shared.clock.now(),
+        };
+        let mut followed = None;
+        for _ in 0..FLIGHTS_MAX {
+            match self.turn(&ask, followed).await {
+                Turn::Answered(answer) => return answer,
+                Turn::LookAgain(why) => followed = followed.or(Some(why)),
+                Turn::Alone => break,
+            }
+        }
+        let bypass = (parts.method != Method::HEAD).then_some(Bypass::Route);
+        let parts = ask.parts.clone();
+        self.pass(context, route, parts, Body::empty(), Fwd::Miss, bypass)
+            .await
+    }
+
+    /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
+    async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
+        let presented = &ask.parts.headers;
+        let variants = self.lookup(ask).await;
+        let found = self.found(&variants, presented).await;
+        let now = self.shared.clock.now();
+        let control = ask.control_after(followed.is_some(), &found);
+        let (why, stored) = match reuse::decide(found, &control, now) {
+            Disposition::Reuse(live) => {
+                let outcome = hit(&live, now, followed);
+                return Turn::Answered(self.serve(ask, &live, outcome).await);
+            }
+            Disposition::ReuseWhileRevalidating(live) => {
+                let flight_key = variants.flight_key(&ask.keyed.key, presented);
+                self.validate_in_background(ask, &flight_key, &live);
+                let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
+                return Turn::Answered(self.serve(ask, &live, outcome).await);
+            }
+            Disposition::GatewayTimeout => return Turn::Answered(only_if_cached()),
+            Disposition::Validate(why, live) => (why, Some(live)),
+            Disposition::Forward(why) => (why, None),
+        };
+        if ask.parts.method == Method::HEAD {
+            return Turn::Alone;
+        }
+        let flight_key = variants.flight_key(&ask.keyed.key, presented);
+        let alone = self.shared.marks.is_set(&flight_key, now)
+            || stored.as_ref().is_some_and(|live| live.terms().no_cache);
+        if alone {
+            return Turn::Answered(self.fill(ask, why, flight_key, None, stored).await);
+        }
+        let landing = match self.shared.flights.join(&flight_key) {
+            Flight::Lead(lead) => {
+                let answer = self.fill(ask, why, flight_key, Some(lead), stored).await;
+                return Turn::Answered(answer);
+            }
+            Flight::Follow(follow) => follow.landing().await,
+        };
+        match landing {
+            Landing::Stored | Landing::Abandoned => Turn::LookAgain(why),
+            Landing::NotShared => {
+                Turn::Answered(self.fill(ask, why, flight_key, None, stored).await)
+            }
+            Landing::Failed { status, error } => {
+                Turn::Answered(self.stand_in(ask, why, stored, status, error).await)
+            }
+        }
+    }
+
+    async fn lookup(&self, ask: &Ask<'_>) -> Variants {
+        match self.store.variants(&ask.keyed.key).await {
+            Ok(variants) => variants,
+            Err(error) => {
+                self.shared.metrics.store_error(match error {
+                    crate::store::StoreError::TooLarge => "too-large",
+                    crate::store::StoreError::Deadline => "deadline",
+                    crate::store::StoreError::Unreachable => "unreachable",
+                });
+                Variants::default()
+            }
+        }
+    }
+
+    /// What is stored for the presented fields, unless a hard purge covers it.
+    async fn found(&self, variants: &Variants, presented: &HeaderMap) -> Found<Live> {
+        let Some(entry) = variants.select(presented) else {
+            return if variants.is_empty() {
+                Found::Nothing
+            } else {
+                Found::OtherVariants
+            };
+        };
+        match self.shared.purges.admit(Arc::clone(entry)) {
+            Some(live) => Found::Entry(live),
+            None => {
+                self.store.remove(entry).await;
+                Found::Nothing
+            }
+        }
+    }
+
+    /// Makes the response from the store, in the coding that suits the client.
+    async fn serve(
+        &self,
+        ask: &Ask<'_>,
+        live: &Live,
+        outcome: Outcome,
+    ) -> (Response<Body>, Outcome) {
+        let rule = &ask.route.compress;
+        let request = &ask.parts.headers;
+        let coding = match stored::plan(live, request, rule) {
+            Plan::Ready(coding) => coding,
+            Plan::Derive { coding, meanwhile } => {
+                let level = rule.level(coding);
+                let must = meanwhile.is_none();
+                let deriver = &self.shared.deriver;
+                match deriver.derive(live.entry(), coding, level, must).await {
+                    Ok(()) => {
+                        self.shared.metrics.derived.inc();
+                        self.store.grown(live.entry()).await;
+                        coding
+                    }
+                    Err(reason) => {
+                        if reason != NotDerived::Underway {
+                            self.shared.metrics.not_derived(reason.as_str());
+                        }
+                        meanwhile.unwrap_or_else(|| live.entry().content().original_coding())
+                    }
+                }
+            }
+        };
+        let now = self.shared.clock.now();
+        let response = stored::response(live, &ask.parts.method, request, coding, now);
+        (response, outcome)
+    }
+
+    /// Fetches, detached from this client, and answers with what comes back.
+    async fn fill(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        why: Fwd,
+        flight_key: EntryKey,
+        lead: Option<Lead>,
+        stored: Option<Live>,
+    ) -> (Response<Body>, Outcome) {
+        let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
+            self.shared.metrics.limit("fills");
+            drop(lead);
+            let parts = ask.parts.clone();
+            let bypass = Some(Bypass::Route);
+            return self
+                .pass(ask.context, ask.route, parts, Body::empty(), why, bypass)
+                .await;
+        };
+        let fill = self.new_fill(ask, flight_key, lead, stored.clone());
+        match fill.start(permit).await {
+            Some(filled) => self.answer_filled(ask, why, filled).await,
+            None => {
+                let status = StatusCode::BAD_GATEWAY;
+                self.stand_in(ask, why, stored, status, "proxy_internal_error")
+                    .await
+            }
+        }
+    }
+
+    async fn answer_filled(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        why: Fwd,
+        filled: Filled,
+    ) -> (Response<Body>, Outcome) {
+        let now = self.shared.clock.now();
+        match filled {
+            Filled::Stored { live, validated } => {
+                let mut outcome = Outcome::forwarded(
+                    if validated {
+                        Answer::Revalidated
+                    } else {
+                        Answer::Miss
+                    },
+                    why,
+                );
+                outcome.fwd_status = validated.then_some(304);
+                outcome.stored = true;
+                outcome.ttl = Some(stored::ttl(&live, now));
+                self.serve(ask, &live, outcome).await
+            }
+            Filled::Streaming(answer) => {
+                let mut outcome = Outcome::forwarded(Answer::Miss, why);
+                outcome.stored = answer.not_stored.is_none();
+                outcome.detail = answer.not_stored;
+                let head = Head {
+                    status: answer.status,
+                    fields: answer.fields,
+                    origin: &answer.origin,
+                };
+                (from_origin(head, answer.body, ask), outcome)
+            }
+            Filled::Failed {
+                status,
+                error,
+                stored,
+            } => self.stand_in(ask, why, stored, status, error).await,
+        }
+    }
+
+    /// Stale on error (RFC 5861 §4), never over a hard purge; else the error.
+    async fn stand_in(
+        &self,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+        status: StatusCode,
+        error: &'static str,
+    ) -> (Response<Body>, Outcome) {
+        let now = self.shared.clock.now();
+        let still_live = stored
+            .and_then(|live| self.shared.purges.admit(Arc::clone(live.entry())))
+            .filter(|live| reuse::may_stand_in(live, &ask.control, now));
+        match still_live {
+            Some(live) => {
+                let mut outcome = Outcome::hit(Answer::StaleOnError, stored::ttl(&live, now));
+                outcome.detail = Some(error);
+                self.serve(ask, &live, outcome).await
+            }
+            None => pass::failed(Outcome::forwarded(Answer::Failed, why), status, error),
+        }
+    }
+
+    fn validate_in_background(self: &Arc<Self>, ask: &Ask<'_>, flight_key: &EntryKey, live: &Live) {
+        let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {
+            return; // Somebody is at it already.
+        };
+        let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
+            self.shared.metrics.limit("fills");
+            return;
+        };
+        let fill = self.new_fill(ask, flight_key.clone(), Some(lead), Some(live.clone()));
+        fill.start_unobserved(permit);
+    }
+
+    fn new_fill(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        flight_key: EntryKey,
+        lead: Option<Lead>,
+        stored: Option<Live>,
+    ) -> Fill<S> {
+        Fill {
+            proxy: Arc::clone(self),
+            route: ask.route.index,
+            target: ask.target.clone(),
+            language: ask.keyed.language,
+            presented: ask.parts.headers.clone(),
+            client: Client::of(ask.context),
+            no_store: ask.control.no_store,
+            key: ask.keyed.key.clone(),
+            flight_key,
+            lead,
+            stored,
+        }
+    }
+}
+
+impl Ask<'_> {
+    /// What a request demands after it followed a flight: a response that came after the request
+    /// did satisfies `no-cache` and `max-age` (RFC 9111 §5.2.1).
+    fn control_after(&self, followed: bool, found: &Found<Live>) -> RequestControl {
+        match found {
+            Found::Entry(live) if followed && live.response_time() >= self.arrived => {
+                RequestControl {
+                    no_cache: false,
+                    max_age: None,
+                    ..self.control
+                }
+            }
+            _ => self.control,
+        }
+    }
+}
+
+fn hit(live: &Live, now: Timestamp, followed: Option<Fwd>) -> Outcome {
+    let ttl = stored::ttl(live, now);
+    match followed {
+        None => Outcome::hit(Answer::Hit, ttl),
+        Some(why) => {
+            let mut outcome = Outcome::forwarded(Answer::Collapsed, why);
+            outcome.collapsed = true;
+            outcome.ttl = Some(ttl);
+            outcome
+        }
+    }
+}
+
+/// The answer of a fill that is not, or not yet, in the store. The client's own preconditions
+/// count, because the origin was asked without them.
+fn from_origin(head: Head<'_>, body: Body, ask: &Ask<'_>) -> Response<Body> {
+    let request = &ask.parts.headers;
+    if head.status == StatusCode::OK {
+        let (etag, modified) = stored::validators(&head.fields);
+        match conditional::evaluate(request, true, etag.as_ref(), modified) {
+            Precondition::None => {}
+            Precondition::NotModified => return stored::not_modified(head.fields),
+            Precondition::Failed => {
+                return synthetic::response(
+                    StatusCode::PRECONDITION_FAILED,
+                    "The precondition does not hold.",
+                );
+            }
+        }
+    }
+    pass::passed(head, body, &ask.parts.method, request, ask.route)
+}
+
+/// RFC 9111 §5.2.1.7.
+fn only_if_cached() -> (Response<Body>, Outcome) {
+    let response = synthetic::response(
+        StatusCode::GATEWAY_TIMEOUT,
+        "Nothing is stored that answers this request.",
+    );
+    (
+        response,
+        Outcome::of(Answer::Refused).because("only-if-cached"),
+    )
+}

@@ -1,0 +1,149 @@
+//! What is known of a request before anything is decided. From here on nothing reads the raw URI.
+
+use std::net::IpAddr;
+
+use http::header::{HOST, HeaderValue, USER_AGENT};
+use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode, Version};
+
+use super::Shared;
+use crate::connection::Connection;
+use crate::key::TargetUri;
+use crate::route::{NoRoute, Route};
+use crate::telemetry::request_id::RequestId;
+
+/// One request on its way through the proxy.
+pub struct Context<'p> {
+    pub shared: &'p Shared,
+    pub id: RequestId,
+    pub client: IpAddr,
+    pub scheme: &'static str,
+    pub method: Method,
+    pub version: Version,
+    pub target: Option<TargetUri>,
+    pub route: Option<&'p Route>,
+    /// For the access log, which is written when the fields are gone.
+    pub user_agent: Option<Box<str>>,
+}
+
+/// Why a request is answered without asking anybody.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Refusal {
+    pub status: StatusCode,
+    pub detail: &'static str,
+    pub text: &'static str,
+}
+
+const fn refusal(status: StatusCode, detail: &'static str, text: &'static str) -> Refusal {
+    Refusal {
+        status,
+        detail,
+        text,
+    }
+}
+
+impl<'p> Context<'p> {
+    pub fn new(shared: &'p Shared, parts: &Parts, connection: &Connection) -> Self {
+        let user_agent = if shared.access_log.is_on() {
+            parts.headers.get(USER_AGENT)
+        } else {
+            None
+        };
+        Self {
+            shared,
+            id: shared.ids.next(),
+            client: connection.peer.ip().to_canonical(),
+            scheme: connection.scheme,
+            method: parts.method.clone(),
+            version: parts.version,
+            target: None,
+            route: None,
+            user_agent: user_agent
+                .and_then(|value| value.to_str().ok())
+                .map(Into::into),
+        }
+    }
+
+    /// Finds target and route.
+    ///
+    /// # Errors
+    /// The request is malformed, ambiguous, or for nobody here.
+    pub fn resolve(&mut self, parts: &Parts) -> Result<(&TargetUri, &'p Route), Refusal> {
+        if matches!(self.method, Method::CONNECT | Method::TRACE) {
+            return Err(refusal(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "This method is not served here.",
+            ));
+        }
+        let authority = authority(parts)?;
+        let target = TargetUri::parse(self.scheme, authority, parts.uri.path(), parts.uri.query())
+            .map_err(|refused| {
+                refusal(
+                    StatusCode::BAD_REQUEST,
+                    refused.as_str(),
+                    "The request's target is malformed or ambiguous.",
+                )
+            })?;
+        let target = &*self.target.insert(target);
+        let route = self.shared.routes.find(target, &self.method);
+        let route = route.map_err(|none| match none {
+            NoRoute::Host => refusal(
+                StatusCode::MISDIRECTED_REQUEST,
+                "no-route-host",
+                "This host is not served here.",
+            ),
+            NoRoute::Path => refusal(
+                StatusCode::NOT_FOUND,
+                "no-route-path",
+                "Nothing is served at this path.",
+            ),
+            NoRoute::Method => refusal(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "no-route-method",
+                "This method is not served at this path.",
+            ),
+        })?;
+        self.route = Some(route);
+        Ok((target, route))
+    }
+
+    pub const fn protocol(&self) -> &'static str {
+        match self.version {
+            Version::HTTP_10 => "HTTP/1.0",
+            Version::HTTP_2 => "HTTP/2",
+            Version::HTTP_3 => "HTTP/3",
+            _ => "HTTP/1.1",
+        }
+    }
+}
+
+/// The authority the client addressed: of the target if it has one (HTTP/2's `:authority`, the
+/// absolute form of RFC 9112 §3.2.2), else of the one Host field. Both must agree.
+fn authority(parts: &Parts) -> Result<&str, Refusal> {
+    const BAD: Refusal = refusal(
+        StatusCode::BAD_REQUEST,
+        "bad-host",
+        "The request names no host, or several.",
+    );
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = hosts.next().map(HeaderValue::to_str);
+    if hosts.next().is_some() {
+        return Err(BAD);
+    }
+    let host = host.transpose().map_err(|_| BAD)?;
+    match (parts.uri.authority(), host) {
+        (Some(authority), Some(host)) if !authority.as_str().eq_ignore_ascii_case(host) => Err(BAD),
+        (Some(authority), _) => Ok(authority.as_str()),
+        (None, Some(host)) => Ok(host),
+        (None, None) => Err(BAD),
+    }
+}
+
+/// Whether a request announces content, which no key has.
+pub fn has_content(headers: &HeaderMap) -> bool {
+    headers.contains_key(http::header::TRANSFER_ENCODING)
+        || headers
+            .get(http::header::CONTENT_LENGTH)
+            .is_some_and(|length| length.as_bytes() != b"0")
+}

@@ -1,0 +1,531 @@
+//! Filling the cache: one exchange with the origin, detached from the client that caused it, so
+//! that a client that leaves strands nobody.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG};
+use http::{HeaderMap, Method, StatusCode, response};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::Proxy;
+use super::ask::{self, Client};
+use super::gather::{self, Gathered};
+use crate::body::Body;
+use crate::body::tee::{self, Writer};
+use crate::entry::head::Head;
+use crate::entry::purges::Live;
+use crate::entry::{Content, StoredResponse, Tags};
+use crate::exchange::{Exchange, Forwarded};
+use crate::fetch::flight::{Landing, Lead};
+use crate::fetch::{self, OriginBody};
+use crate::fields::accept_encoding::Coding;
+use crate::fields::content_encoding::ContentEncoding;
+use crate::fields::{connection, content_language, content_length, date};
+use crate::key::{CacheKey, EntryKey, Negotiated, TargetUri};
+use crate::policy::storability::{self, Asked, Storable};
+use crate::policy::{CacheRule, reuse, validation};
+use crate::respond::head::{self, Presented};
+use crate::route::Route;
+use crate::route::tags::Request as TagRequest;
+use crate::store::{Put, Store};
+
+/// A fetch for the store.
+pub(super) struct Fill<S> {
+    pub proxy: Arc<Proxy<S>>,
+    pub route: usize,
+    pub target: TargetUri,
+    pub language: Option<Negotiated>,
+    pub presented: HeaderMap,
+    pub client: Client,
+    /// The request's own `no-store`.
+    pub no_store: bool,
+    pub key: CacheKey,
+    pub flight_key: EntryKey,
+    /// Nothing: nobody waits for this fill but its client.
+    pub lead: Option<Lead>,
+    /// What is stored and may be validated, or stand in.
+    pub stored: Option<Live>,
+}
+
+/// What a client gets of a fill.
+pub(super) enum Filled {
+    /// It is in the store.
+    Stored { live: Live, validated: bool },
+    /// It is on its way, and will be stored unless `not_stored` says why not.
+    Streaming(Streaming),
+    Failed {
+        status: StatusCode,
+        error: &'static str,
+        stored: Option<Live>,
+    },
+}
+
+pub(super) struct Streaming {
+    pub status: StatusCode,
+    pub fields: HeaderMap,
+    pub origin: HeaderMap,
+    pub body: Body,
+    pub not_stored: Option<&'static str>,
+}
+
+/// The client that waits for something to send.
+type Waiting = oneshot::Sender<Filled>;
+
+/// A response that may be stored once its content is there.
+struct Kept {
+    storable: Storable,
+    coding: Coding,
+    /// What clients are sent.
+    fields: HeaderMap,
+    /// The client, until it has been given something.
+    client: Option<Waiting>,
+}
+
+/// Exchanges of one fill: a validation, and what it takes when purges overtake it.
+const EXCHANGES_MAX: usize = 3;
+
+/// One answer of the origin, and the exchange it came by.
+struct Answer {
+    exchange: Exchange,
+    head: response::Parts,
+    body: OriginBody,
+    validated: Option<Live>,
+}
+
+impl<S: Store> Fill<S> {
+    /// Runs in a task of its own, and returns as soon as there is something for the client.
+    pub(super) async fn start(self, permit: OwnedSemaphorePermit) -> Option<Filled> {
+        let (client, filled) = oneshot::channel();
+        self.spawn(Some(client), permit);
+        filled.await.ok()
+    }
+
+    /// Runs for the store alone.
+    pub(super) fn start_unobserved(self, permit: OwnedSemaphorePermit) {
+        self.spawn(None, permit);
+    }
+
+    fn spawn(mut self, client: Option<Waiting>, permit: OwnedSemaphorePermit) {
+        self.proxy.shared.metrics.fills.inc();
+        let metrics = Arc::clone(&self.proxy.shared.metrics);
+        let running = Running { metrics, permit };
+        tokio::spawn(async move {
+            self.run(client).await;
+            drop(running);
+        });
+    }
+
+    async fn run(&mut self, mut client: Option<Waiting>) {
+        let proxy = Arc::clone(&self.proxy);
+        let Some(route) = proxy.shared.routes.iter().nth(self.route) else {
+            return;
+        };
+        let Some(rule) = &route.cache else { return };
+        for attempt in 1..=EXCHANGES_MAX {
+            let answer = match self.exchange(route).await {
+                Ok(answer) => answer,
+                Err(error) => {
+                    let (status, error) = (error.kind.status(), error.kind.proxy_status());
+                    return self.fail(client, status, error);
+                }
+            };
+            if self.is_stood_in_for(&answer) {
+                return self.fail(client, answer.head.status, "http_response_incomplete");
+            }
+            if answer.head.status == StatusCode::NOT_MODIFIED && answer.validated.is_some() {
+                if let Some(live) = self.freshen(route, rule, answer).await {
+                    self.land(Landing::Stored);
+                    let validated = true;
+                    send(client.take(), Filled::Stored { live, validated });
+                    return;
+                }
+                // It was purged meanwhile, or the 304 speaks of something else: fetch it whole.
+                self.stored = None;
+                if attempt < EXCHANGES_MAX {
+                    continue;
+                }
+                return self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
+            }
+            return self.take(route, rule, answer, client).await;
+        }
+    }
+
+    /// The one place where the fence is read, what may be validated is checked under it, and the
+    /// request leaves – in this order.
+    async fn exchange(&self, route: &Route) -> Result<Answer, fetch::Error> {
+        let shared = &self.proxy.shared;
+        let fence = shared.purges.fence();
+        let candidate = self
+            .stored
+            .as_ref()
+            .and_then(|live| shared.purges.admit(Arc::clone(live.entry())));
+        let mut request = ask::for_store(
+            route,
+            &self.target,
+            self.language,
+            &self.presented,
+            self.client,
+        );
+        let validated = candidate.filter(|live| {
+            validation::make_conditional(request.headers_mut(), &live.entry().head().origin())
+        });
+        let Some(upstream) = shared.upstream(route) else {
+            return Err(fetch::Error::new(fetch::Kind::Resolve));
+        };
+        let forwarded = Forwarded::begin(shared.clock.now(), fence);
+        let response = upstream.send(request).await?;
+        let exchange = forwarded.received(shared.clock.now());
+        let (mut head, body) = response.into_parts();
+        connection::strip_hop_by_hop(&mut head.headers);
+        // RFC 9110 §6.6.1: a recipient with a clock supplies the Date that is missing.
+        if date::of(&head.headers, &DATE).is_none() {
+            let received = exchange.response_time().as_secs();
+            head.headers.insert(DATE, date::format(received));
+        }
+        Ok(Answer {
+            exchange,
+            head,
+            body,
+            validated,
+        })
+    }
+
+    /// A server error while something stored may answer instead (RFC 5861 §4).
+    fn is_stood_in_for(&self, answer: &Answer) -> bool {
+        let is_error = matches!(answer.head.status.as_u16(), 500 | 502 | 503 | 504);
+        is_error
+            && self.stored.as_ref().is_some_and(|live| {
+                let now = self.proxy.shared.clock.now();
+                reuse::may_stand_in(live, &Default::default(), now)
+            })
+    }
+
+    /// §4.3.4: the stored response with the fields of the 304 and the fence of the validating
+    /// exchange. Nothing if a hard purge came meanwhile.
+    async fn freshen(&self, route: &Route, rule: &CacheRule, answer: Answer) -> Option<Live> {
+        let entry = Arc::clone(answer.validated?.entry());
+        let origin = entry.head().origin();
+        if !validation::selects(&origin, &answer.head.headers) {
+            return None;
+        }
+        let merged = validation::freshened(&origin, &answer.head.headers);
+        let storable =
+            storability::assess(self.asked(), entry.status(), merged, answer.exchange, rule);
+        let storable = storable.ok()?;
+        let version = answer.head.version;
+        let mut fields = head::of_storable(
+            storable.headers(),
+            version,
+            storable.terms(),
+            self.presented(route),
+        );
+        if !fields.contains_key(ETAG)
+            && let Some(own) = entry.head().client().get(ETAG)
+        {
+            fields.insert(ETAG, own.clone());
+        }
+        let fresh = Arc::new(StoredResponse::seal(
+            entry.entry_key().clone(),
+            entry.vary().clone(),
+            &storable,
+            Head::new(&fields, storable.headers()),
+            Tags::from_hashes(entry.tags()),
+            entry.content().clone(),
+        ));
+        self.put(fresh).await
+    }
+
+    /// Offers a sealed response to the store. Nothing if a hard purge already covers it.
+    async fn put(&self, entry: Arc<StoredResponse>) -> Option<Live> {
+        let shared = &self.proxy.shared;
+        let Some(live) = shared.purges.admit(Arc::clone(&entry)) else {
+            shared.metrics.purged_in_flight.inc();
+            return None;
+        };
+        match self
+            .proxy
+            .store
+            .put(entry, shared.purges.generation())
+            .await
+        {
+            Ok(Put::Stored) => shared.marks.clear(&self.flight_key),
+            Ok(Put::Outdated) => shared.metrics.not_stored("outdated"),
+            Err(_) => shared.metrics.store_error("put"),
+        }
+        Some(live)
+    }
+
+    /// A whole response: store it if it may be stored, and let the client have it either way.
+    async fn take(
+        &mut self,
+        route: &Route,
+        rule: &CacheRule,
+        answer: Answer,
+        client: Option<Waiting>,
+    ) {
+        let Answer {
+            exchange,
+            mut head,
+            body,
+            ..
+        } = answer;
+        self.supersede(head.status).await;
+        let coding = ContentEncoding::of(&head.headers);
+        if coding.is_junk() {
+            head.headers.remove(CONTENT_ENCODING);
+        }
+        let (storable, coding) = match self.assess(route, rule, &head, exchange, coding) {
+            Ok(assessed) => assessed,
+            Err(reason) => return self.pass_on(route, rule, head, body, reason, client),
+        };
+        let fields = head::of_storable(
+            storable.headers(),
+            head.version,
+            storable.terms(),
+            self.presented(route),
+        );
+        let mut kept = Kept {
+            storable,
+            coding,
+            fields,
+            client,
+        };
+        match gather::gather(body, rule.object_size_max, &mut || kept.begin_streaming()).await {
+            Gathered::Whole { content, writer } => {
+                self.complete(route, rule, kept, content).await;
+                // The client's last byte waits for the store, so that its next request finds the
+                // response there.
+                if let Some((writer, trailers)) = writer {
+                    writer.finish(trailers);
+                }
+            }
+            Gathered::TooLarge(rest) => {
+                self.not_shared(rule, "too-large");
+                rest.pump().await;
+            }
+            Gathered::BrokenOff => {
+                self.proxy.shared.metrics.not_stored("broken-off");
+                self.fail(
+                    kept.client,
+                    StatusCode::BAD_GATEWAY,
+                    "http_response_incomplete",
+                );
+            }
+        }
+    }
+
+    /// The content is there: seal it, store it, and tell those who wait.
+    async fn complete(&mut self, route: &Route, rule: &CacheRule, mut kept: Kept, content: Bytes) {
+        if kept.storable.status() == StatusCode::OK {
+            head::add_own_etag(&mut kept.fields, &content);
+        }
+        let reason = match self.seal(route, &kept, content.clone()).await {
+            Ok(entry) => match self.put(entry).await {
+                Some(live) => {
+                    self.land(Landing::Stored);
+                    let validated = false;
+                    return send(kept.client, Filled::Stored { live, validated });
+                }
+                None => "purged-in-flight",
+            },
+            Err(reason) => {
+                self.not_shared(rule, reason);
+                reason
+            }
+        };
+        self.land(Landing::Abandoned);
+        let mut streaming = kept.streaming(Body::full(content));
+        streaming.not_stored = Some(reason);
+        send(kept.client, Filled::Streaming(streaming));
+    }
+
+    fn assess(
+        &self,
+        route: &Route,
+        rule: &CacheRule,
+        head: &response::Parts,
+        exchange: Exchange,
+        coding: ContentEncoding,
+    ) -> Result<(Storable, Coding), &'static str> {
+        let fields = head.headers.clone();
+        let storable = storability::assess(self.asked(), head.status, fields, exchange, rule)
+            .map_err(storability::NotStorable::as_str)?;
+        let most = rule.object_size_max as u64;
+        if content_length::of(&head.headers).is_some_and(|length| length > most) {
+            return Err("too-large");
+        }
+        if let (Some(rule), Some(negotiated)) = (&route.key.language, self.language) {
+            let mut languages = content_language::tags(&head.headers).peekable();
+            if languages.peek().is_some() && !languages.any(|tag| rule.admits(negotiated, tag)) {
+                self.proxy.shared.metrics.language_drift.inc();
+                return Err("language-drift");
+            }
+        }
+        match coding {
+            ContentEncoding::Identity | ContentEncoding::Junk => Ok((storable, Coding::Identity)),
+            ContentEncoding::One(coding) => Ok((storable, coding)),
+            ContentEncoding::Other => Err("coding"),
+        }
+    }
+
+    async fn seal(
+        &self,
+        route: &Route,
+        kept: &Kept,
+        content: Bytes,
+    ) -> Result<Arc<StoredResponse>, &'static str> {
+        let (storable, coding) = (&kept.storable, kept.coding);
+        let mut fields = kept.fields.clone();
+        let mut origin = storable.headers().clone();
+        for map in [&mut fields, &mut origin] {
+            map.remove(CONTENT_LENGTH);
+        }
+        let may_encode = route.compress.suits(&origin, Some(usize::MAX));
+        let transformable =
+            !storable.terms().no_transform && (may_encode || coding != Coding::Identity);
+        let content = Content::new(content, coding, transformable);
+        let identity = if route.tags.reads_body() && coding != Coding::Identity {
+            let decoded = self.proxy.shared.deriver.decoded(&content).await;
+            decoded.map_err(|_| "untagged")?
+        } else {
+            content.original().clone()
+        };
+        let captures = route.path.captures(self.target.path());
+        let language = self.language.zip(route.key.language.as_ref());
+        let request = TagRequest {
+            target: &self.target,
+            captures: &captures,
+            language: language.map(|(negotiated, rule)| rule.tag(negotiated)),
+        };
+        let tags = route.tags.tags(request, &origin, &identity);
+        let tags = tags.map_err(|_| "untagged")?;
+        let own = format!("route:{}", route.name);
+        let tags = Tags::new(std::iter::once(&*own).chain(tags.iter().map(String::as_str)));
+        let vary = route.vary.counting(storable.vary());
+        Ok(Arc::new(StoredResponse::seal(
+            self.key.select(&vary, &self.presented),
+            vary,
+            storable,
+            Head::new(&fields, &origin),
+            tags,
+            content,
+        )))
+    }
+
+    /// Passes on what may not be stored, and lets those who wait go on their own.
+    fn pass_on(
+        &mut self,
+        route: &Route,
+        rule: &CacheRule,
+        head: response::Parts,
+        body: OriginBody,
+        reason: &'static str,
+        client: Option<Waiting>,
+    ) {
+        self.not_shared(rule, reason);
+        let fields = head::of_passed(&head.headers, head.version, self.presented(route), false);
+        let streaming = Streaming {
+            status: head.status,
+            fields,
+            origin: head.headers,
+            body: Body::stream(body),
+            not_stored: Some(reason),
+        };
+        send(client, Filled::Streaming(streaming));
+    }
+
+    /// What was stored is replaced by an answer that is not an error of the origin's.
+    async fn supersede(&self, status: StatusCode) {
+        if let Some(live) = &self.stored
+            && !status.is_server_error()
+        {
+            self.proxy.store.remove(live.entry()).await;
+        }
+    }
+
+    fn not_shared(&mut self, rule: &CacheRule, reason: &'static str) {
+        let shared = &self.proxy.shared;
+        shared.metrics.not_stored(reason);
+        shared
+            .marks
+            .set(&self.flight_key, shared.clock.now(), rule.hit_for_miss);
+        self.land(Landing::NotShared);
+    }
+
+    fn fail(&mut self, client: Option<Waiting>, status: StatusCode, error: &'static str) {
+        self.land(Landing::Failed { status, error });
+        let stored = self.stored.take();
+        send(
+            client,
+            Filled::Failed {
+                status,
+                error,
+                stored,
+            },
+        );
+    }
+
+    fn land(&mut self, landing: Landing) {
+        if let Some(lead) = self.lead.take() {
+            lead.land(landing);
+        }
+    }
+
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            method: &Method::GET,
+            headers: &self.presented,
+            no_store: self.no_store,
+        }
+    }
+
+    fn presented<'f>(&'f self, route: &'f Route) -> Presented<'f> {
+        Presented {
+            route,
+            target: &self.target,
+            language: self.language,
+        }
+    }
+}
+
+impl Kept {
+    fn streaming(&self, body: Body) -> Streaming {
+        Streaming {
+            status: self.storable.status(),
+            fields: self.fields.clone(),
+            origin: self.storable.headers().clone(),
+            body,
+            not_stored: None,
+        }
+    }
+
+    /// Hands the client a pipe, if it is still there.
+    fn begin_streaming(&mut self) -> Option<Writer> {
+        let client = self.client.take()?;
+        let (writer, reader) = tee::tee(content_length::of(self.storable.headers()));
+        let streaming = self.streaming(Body::stream(reader));
+        client.send(Filled::Streaming(streaming)).ok()?;
+        Some(writer)
+    }
+}
+
+/// A client that has left misses nothing.
+fn send(client: Option<Waiting>, filled: Filled) {
+    if let Some(client) = client {
+        let _left = client.send(filled);
+    }
+}
+
+/// Counts a running fill, and gives its place back.
+struct Running {
+    metrics: Arc<crate::telemetry::cache::CacheMetrics>,
+    permit: OwnedSemaphorePermit,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.metrics.fills.dec();
+        let _held_until_here = &self.permit;
+    }
+}

@@ -1,0 +1,205 @@
+//! The life of a request: [`Proxy::handle`] is the page to read first.
+
+pub mod ask;
+pub mod cached;
+pub mod context;
+pub mod fill;
+pub mod gather;
+pub mod marks;
+pub mod outcome;
+pub mod pass;
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body as HttpBody;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use self::context::{Context, Refusal};
+use self::marks::Marks;
+use self::outcome::Outcome;
+use crate::body::{Body, BodyError};
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::entry::purges::Purges;
+use crate::entry::scope::Scope;
+use crate::fetch::Upstream;
+use crate::fetch::flight::Flights;
+use crate::fields::cache_status::Fwd;
+use crate::respond::synthetic;
+use crate::route::bypass::Bypass;
+use crate::route::{Route, RouteTable};
+use crate::store::Store;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::cache::{Answer, CacheMetrics};
+use crate::telemetry::request_id::RequestIds;
+use crate::transform::Deriver;
+
+/// Called with what an unsafe request invalidates (RFC 9111 §4.4); done when it is in the log.
+pub type Invalidate =
+    Arc<dyn Fn(Vec<Scope>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
+/// What the proxy needs of the other rooms.
+pub struct Parts<S> {
+    pub clock: Arc<dyn Clock>,
+    pub routes: RouteTable,
+    /// By the index that routes have.
+    pub upstreams: Vec<Upstream>,
+    pub store: S,
+    pub purges: Arc<Purges>,
+    pub invalidate: Invalidate,
+    pub metrics: Arc<CacheMetrics>,
+    pub access_log: AccessLog,
+    pub limits: Limits,
+}
+
+/// Bounds of the whole proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a request's content.
+    pub request_body_max: u64,
+    /// Fills at a time; further misses are passed on without being stored.
+    pub fills_max: usize,
+    /// Coders at a time.
+    pub coders_max: usize,
+}
+
+/// The proxy. One for the process; requests share it.
+pub struct Proxy<S> {
+    shared: Shared,
+    store: S,
+}
+
+/// All of the proxy but the store, whose type not everybody needs to know.
+pub struct Shared {
+    clock: Arc<dyn Clock>,
+    routes: RouteTable,
+    upstreams: Vec<Upstream>,
+    purges: Arc<Purges>,
+    flights: Arc<Flights>,
+    marks: Marks,
+    fills: Arc<Semaphore>,
+    deriver: Deriver,
+    invalidate: Invalidate,
+    metrics: Arc<CacheMetrics>,
+    access_log: AccessLog,
+    ids: RequestIds,
+    limits: Limits,
+}
+
+impl<S: Store> Proxy<S> {
+    pub fn new(parts: Parts<S>) -> Arc<Self> {
+        Arc::new(Self {
+            shared: Shared {
+                clock: parts.clock,
+                routes: parts.routes,
+                upstreams: parts.upstreams,
+                flights: Flights::new(Arc::clone(&parts.purges)),
+                purges: parts.purges,
+                marks: Marks::default(),
+                fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
+                deriver: Deriver::new(parts.limits.coders_max),
+                invalidate: parts.invalidate,
+                metrics: parts.metrics,
+                access_log: parts.access_log,
+                ids: RequestIds::default(),
+                limits: parts.limits,
+            },
+            store: parts.store,
+        })
+    }
+
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Answers a request. There is always an answer, so there is no `Result`.
+    pub async fn handle<B>(
+        self: &Arc<Self>,
+        request: Request<B>,
+        connection: &Connection,
+    ) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let started = self.shared.access_log.is_on().then(Instant::now);
+        let (parts, body) = request.into_parts();
+        let mut context = Context::new(&self.shared, &parts, connection);
+        let (mut response, outcome) = match context.resolve(&parts) {
+            Err(refusal) => refuse(refusal),
+            Ok((_, route)) => {
+                self.answer(&context, route, parts, Body::stream(body))
+                    .await
+            }
+        };
+        outcome.write(&mut response);
+        if let Some(id) = context
+            .route
+            .and_then(|_| HeaderValue::from_str(&context.id.to_string()).ok())
+        {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        let elapsed = started.map(|started| started.elapsed()).unwrap_or_default();
+        outcome::report(&context, &outcome, &response, elapsed);
+        response
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        context: &Context<'_>,
+        route: &Route,
+        parts: http::request::Parts,
+        body: Body,
+    ) -> (Response<Body>, Outcome) {
+        let Some(target) = &context.target else {
+            return refuse(BAD_TARGET);
+        };
+        let is_get_or_head = matches!(parts.method, Method::GET | Method::HEAD);
+        let bypass = match &route.cache {
+            None => Some(Bypass::Route),
+            Some(_) if !target.is_cacheable() => Some(Bypass::Target),
+            Some(_) if is_get_or_head && context::has_content(&parts.headers) => {
+                Some(Bypass::Route)
+            }
+            Some(_) => route.bypass.marks(target, &parts.headers).or_else(|| {
+                let cookie = route.key.cookies.bypassing(&parts.headers);
+                cookie.map(|_| Bypass::Cookie)
+            }),
+        };
+        match (bypass, &route.cache) {
+            (None, Some(rule)) if is_get_or_head => self.cached(context, route, rule, parts).await,
+            (Some(bypass), _) if is_get_or_head => {
+                self.pass(context, route, parts, body, Fwd::Bypass, Some(bypass))
+                    .await
+            }
+            (bypass, _) => {
+                self.pass(context, route, parts, body, Fwd::Method, bypass)
+                    .await
+            }
+        }
+    }
+}
+
+const BAD_TARGET: Refusal = Refusal {
+    status: http::StatusCode::BAD_REQUEST,
+    detail: "bad-path",
+    text: "The request's target is malformed or ambiguous.",
+};
+
+fn refuse(refusal: Refusal) -> (Response<Body>, Outcome) {
+    let response = synthetic::response(refusal.status, refusal.text);
+    (
+        response,
+        Outcome::of(Answer::Refused).because(refusal.detail),
+    )
+}
+
+impl Shared {
+    fn upstream(&self, route: &Route) -> Option<&Upstream> {
+        self.upstreams.get(route.upstream)
+    }
+}

@@ -1,0 +1,214 @@
+//! Requests whose answers are for their client alone: passed on, never stored.
+
+use std::sync::Arc;
+
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
+use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http_body::Body as _;
+use http_body_util::Limited;
+
+use super::ask::{self, Client};
+use super::context::Context;
+use super::outcome::Outcome;
+use super::{Proxy, Shared, refuse};
+use crate::body::Body;
+use crate::entry::scope::Scope;
+use crate::fields::accept_encoding::{AcceptEncoding, Coding};
+use crate::fields::cache_control::ResponseControl;
+use crate::fields::cache_status::Fwd;
+use crate::fields::{connection, content_length};
+use crate::key::TargetUri;
+use crate::policy::invalidation;
+use crate::proxy::context::Refusal;
+use crate::respond::head::{self, Presented};
+use crate::respond::synthetic;
+use crate::route::Route;
+use crate::route::bypass::Bypass;
+use crate::store::Store;
+use crate::telemetry::cache::Answer;
+use crate::transform::stream;
+
+const TOO_LARGE: Refusal = Refusal {
+    status: StatusCode::PAYLOAD_TOO_LARGE,
+    detail: "request-body-too-large",
+    text: "The request's content is larger than is allowed here.",
+};
+
+impl<S: Store> Proxy<S> {
+    /// Forwards the request as it is and passes the answer on.
+    pub(super) async fn pass(
+        self: &Arc<Self>,
+        context: &Context<'_>,
+        route: &Route,
+        parts: http::request::Parts,
+        body: Body,
+        why: Fwd,
+        bypass: Option<Bypass>,
+    ) -> (Response<Body>, Outcome) {
+        let shared = &self.shared;
+        let Some(target) = &context.target else {
+            return refuse(super::BAD_TARGET);
+        };
+        let most = shared.limits.request_body_max;
+        if content_length::of(&parts.headers).is_some_and(|length| length > most) {
+            shared.metrics.limit("request-body");
+            return refuse(TOO_LARGE);
+        }
+        let body = limited(body, most);
+        let client = Client::of(context);
+        let request = ask::for_client(
+            parts.method.clone(),
+            route,
+            target,
+            &parts.headers,
+            client,
+            body,
+        );
+        let mut outcome = Outcome::forwarded(Answer::Bypass, why);
+        outcome.detail = bypass.map(Bypass::as_str);
+        let Some(upstream) = shared.upstream(route) else {
+            return failed(outcome, StatusCode::BAD_GATEWAY, "destination_not_found");
+        };
+        let response = match upstream.send(request).await {
+            Ok(response) => response,
+            Err(error) => return failed(outcome, error.kind.status(), error.kind.proxy_status()),
+        };
+        let (mut head, content) = response.into_parts();
+        connection::strip_hop_by_hop(&mut head.headers);
+        shared
+            .invalidate(route, target, &parts.method, head.status, &head.headers)
+            .await;
+        let presented = Presented {
+            route,
+            target,
+            language: None,
+        };
+        let is_personal = bypass.is_some_and(Bypass::is_personal);
+        let fields = head::of_passed(&head.headers, head.version, presented, is_personal);
+        let response = passed(
+            Head {
+                status: head.status,
+                fields,
+                origin: &head.headers,
+            },
+            Body::stream(content),
+            &parts.method,
+            &parts.headers,
+            route,
+        );
+        (response, outcome)
+    }
+}
+
+/// The head of a response that is passed on: what the client is sent, and what the origin sent.
+pub(super) struct Head<'h> {
+    pub status: StatusCode,
+    pub fields: HeaderMap,
+    pub origin: &'h HeaderMap,
+}
+
+/// Makes the response, compressed on its way where the client accepts it and the route says so.
+pub(super) fn passed(
+    head: Head<'_>,
+    body: Body,
+    method: &Method,
+    request: &HeaderMap,
+    route: &Route,
+) -> Response<Body> {
+    let Head {
+        status,
+        mut fields,
+        origin,
+    } = head;
+    let has_content =
+        *method != Method::HEAD && !matches!(status.as_u16(), 204 | 304) && !body.is_end_stream();
+    let length = content_length::of(origin).and_then(|length| usize::try_from(length).ok());
+    let suits = has_content
+        && status != StatusCode::PARTIAL_CONTENT
+        && !fields.contains_key(CONTENT_RANGE)
+        && !fields.contains_key(CONTENT_ENCODING)
+        && route.compress.suits(origin, length)
+        && !ResponseControl::parse(origin).no_transform;
+    let coding = if suits {
+        let all = [Coding::Brotli, Coding::Gzip, Coding::Identity];
+        AcceptEncoding::parse(request).prefers(&all)
+    } else {
+        None
+    };
+    let body = match coding {
+        Some(coding) if coding != Coding::Identity => {
+            let level = route.compress.level(coding);
+            head::set_coding(&mut fields, coding, Coding::Identity);
+            fields.remove(CONTENT_LENGTH);
+            stream::encoded(body, coding, level).unwrap_or_default()
+        }
+        _ => body,
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = fields;
+    *response.version_mut() = Version::HTTP_11;
+    response
+}
+
+/// The answer where the origin could not be asked.
+pub(super) fn failed(
+    outcome: Outcome,
+    status: StatusCode,
+    error: &'static str,
+) -> (Response<Body>, Outcome) {
+    let outcome = Outcome {
+        answer: Answer::Failed,
+        ..outcome
+    };
+    (
+        synthetic::gateway_error(status, error),
+        outcome.because(error),
+    )
+}
+
+fn limited(body: Body, most: u64) -> Body {
+    if body.is_end_stream() {
+        return Body::empty();
+    }
+    Body::stream(Limited::new(
+        body,
+        usize::try_from(most).unwrap_or(usize::MAX),
+    ))
+}
+
+impl Shared {
+    /// RFC 9111 §4.4. Done before the client has its answer, so that its next request cannot see
+    /// what it has just changed.
+    async fn invalidate(
+        &self,
+        route: &Route,
+        target: &TargetUri,
+        method: &Method,
+        status: StatusCode,
+        response: &HeaderMap,
+    ) {
+        if route.cache.is_none() && method.is_safe() {
+            return;
+        }
+        let Some(named) = invalidation::invalidated(method, status, response, target.authority())
+        else {
+            return;
+        };
+        let own = (target.path().into(), target.query().map(Into::into));
+        let mut scopes = Vec::new();
+        for (path, query) in std::iter::once(own).chain(named) {
+            let queries =
+                self.routes
+                    .normal_queries(target.host(), &path, query.as_deref().unwrap_or(""));
+            scopes.extend(queries.into_iter().map(|query| Scope::Url {
+                host: target.host().into(),
+                path: path.clone(),
+                query: query.into(),
+            }));
+        }
+        if !scopes.is_empty() {
+            (self.invalidate)(scopes).await;
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Responses made here, for want of another.
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use super::NAME;
+use crate::body::Body;
+use crate::fields::proxy_status;
+
+/// A short text that no cache keeps.
+pub fn response(status: StatusCode, text: &str) -> Response<Body> {
+    let mut response = Response::new(Body::full(format!("{text}\n")));
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The origin could not be asked, or did not answer: says why in `Proxy-Status` (RFC 9209), and
+/// nothing about where the origin is.
+pub fn gateway_error(status: StatusCode, error: &'static str) -> Response<Body> {
+    let text = match status {
+        StatusCode::GATEWAY_TIMEOUT => "The origin did not answer in time.",
+        StatusCode::SERVICE_UNAVAILABLE => "The origin has no room for more requests.",
+        _ => "The origin cannot be reached or sent no valid response.",
+    };
+    let mut response = response(status, text);
+    response.headers_mut().insert(
+        HeaderName::from_static("proxy-status"),
+        proxy_status::error(NAME, error, None),
+    );
+    response
+}

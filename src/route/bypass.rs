@@ -1,0 +1,87 @@
+//! Requests that are never answered from the cache, and whose answers are never stored.
+
+use http::HeaderMap;
+use http::header::HeaderName;
+
+use crate::key::TargetUri;
+use crate::key::query;
+
+/// One route's marks: previews, drafts, tokens.
+#[derive(Clone, Debug, Default)]
+pub struct BypassRule {
+    /// Query parameters, each with the value that marks, or any.
+    pub query: Vec<(Box<str>, Option<Box<str>>)>,
+    pub headers: Vec<HeaderName>,
+}
+
+/// What marked a request.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Bypass {
+    Query,
+    Header,
+    Cookie,
+    /// The target means different things to different parties.
+    Target,
+    /// The route has no cache, or the request would change something.
+    Route,
+}
+
+impl Bypass {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "bypass-query",
+            Self::Header => "bypass-header",
+            Self::Cookie => "bypass-cookie",
+            Self::Target => "ambiguous-target",
+            Self::Route => "no-cache-route",
+        }
+    }
+
+    /// Whether what comes back is one person's: it is marked so for caches behind this one.
+    pub const fn is_personal(self) -> bool {
+        matches!(self, Self::Query | Self::Cookie)
+    }
+}
+
+impl BypassRule {
+    pub fn marks(&self, target: &TargetUri, presented: &HeaderMap) -> Option<Bypass> {
+        if self.headers.iter().any(|name| presented.contains_key(name)) {
+            return Some(Bypass::Header);
+        }
+        if self.query.is_empty() || target.query().is_none() {
+            return None;
+        }
+        let marked = self.query.iter().any(|(name, wanted)| {
+            query::parameter(target.query(), name)
+                .is_some_and(|value| wanted.as_deref().is_none_or(|wanted| wanted == value))
+        });
+        marked.then_some(Bypass::Query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_marks_by_name_or_by_value() {
+        let rule = BypassRule {
+            query: vec![
+                ("preview".into(), None),
+                ("status".into(), Some("draft".into())),
+            ],
+            headers: vec![http::header::AUTHORIZATION],
+        };
+        let marks = |query: &str, headers: &HeaderMap| {
+            let target = TargetUri::parse("https", "a.example", "/", Some(query)).unwrap();
+            rule.marks(&target, headers)
+        };
+        let none = HeaderMap::new();
+        assert_eq!(marks("preview", &none), Some(Bypass::Query));
+        assert_eq!(marks("a=1&status=draft", &none), Some(Bypass::Query));
+        assert_eq!(marks("status=published", &none), None);
+        let mut signed_in = HeaderMap::new();
+        signed_in.insert(http::header::AUTHORIZATION, "Bearer x".parse().unwrap());
+        assert_eq!(marks("", &signed_in), Some(Bypass::Header));
+    }
+}

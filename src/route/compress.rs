@@ -1,0 +1,65 @@
+//! What is worth compressing on a route.
+
+use http::HeaderMap;
+
+use crate::fields::accept_encoding::Coding;
+use crate::fields::media_type;
+
+/// One route's compression.
+#[derive(Clone, Debug)]
+pub struct CompressRule {
+    pub enabled: bool,
+    /// Media types, as `text/*`, `application/json` or `*+json`.
+    pub types: Vec<Box<str>>,
+    /// Bytes of content below which nothing is gained.
+    pub size_min: usize,
+    /// 1–9.
+    pub gzip: u32,
+    /// 0–11.
+    pub brotli: u32,
+}
+
+impl CompressRule {
+    /// Whether responses with these fields, and content of this length if it is known, are
+    /// compressed for clients that accept it.
+    pub fn suits(&self, response: &HeaderMap, length: Option<usize>) -> bool {
+        self.enabled
+            && length.is_none_or(|length| length >= self.size_min)
+            && media_type::essence(response)
+                .is_some_and(|essence| media_type::matches(&self.types, essence))
+    }
+
+    pub const fn level(&self, coding: Coding) -> u32 {
+        match coding {
+            Coding::Identity => 0,
+            Coding::Gzip => self.gzip,
+            Coding::Brotli => self.brotli,
+        }
+    }
+}
+
+/// Types that are text under another name.
+pub const TYPES: [&str; 10] = [
+    "text/*",
+    "application/json",
+    "*+json",
+    "application/javascript",
+    "application/xml",
+    "*+xml",
+    "application/manifest+json",
+    "application/wasm",
+    "image/svg+xml",
+    "font/ttf",
+];
+
+impl Default for CompressRule {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            types: TYPES.iter().map(|name| (*name).into()).collect(),
+            size_min: 1024,
+            gzip: 5,
+            brotli: 4,
+        }
+    }
+}

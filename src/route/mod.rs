@@ -1,0 +1,115 @@
+//! Which rules apply to a request: the first route, in file order, that matches host, path and
+//! method.
+
+pub mod bypass;
+pub mod compress;
+pub mod pattern;
+pub mod tags;
+
+use http::Method;
+use http::header::HeaderName;
+
+pub use self::bypass::BypassRule;
+pub use self::compress::CompressRule;
+pub use self::pattern::{Captures, HostPattern, PathPattern};
+pub use self::tags::TagRule;
+use crate::key::{KeyRule, TargetUri, VaryRule};
+use crate::policy::CacheRule;
+
+/// One route with its rules.
+#[derive(Debug)]
+pub struct Route {
+    pub name: Box<str>,
+    /// Its place in the table; metrics are kept by it.
+    pub index: usize,
+    pub hosts: Vec<HostPattern>,
+    pub path: PathPattern,
+    /// Empty: all methods.
+    pub methods: Vec<Method>,
+    /// Index of the upstream.
+    pub upstream: usize,
+    /// Nothing: all requests are forwarded and nothing is stored.
+    pub cache: Option<CacheRule>,
+    pub key: KeyRule,
+    pub vary: VaryRule,
+    pub bypass: BypassRule,
+    /// Request fields that reach the origin; empty: all but the known poisoning vectors.
+    pub forward_headers: Vec<HeaderName>,
+    /// Whether parameters that do not count reach the origin all the same.
+    pub forward_dropped: bool,
+    pub tags: TagRule,
+    pub compress: CompressRule,
+}
+
+/// All routes.
+#[derive(Debug, Default)]
+pub struct RouteTable {
+    routes: Vec<Route>,
+}
+
+/// Why no route matched.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NoRoute {
+    /// No route has this host: 421.
+    Host,
+    /// Routes have the host, none the path: 404.
+    Path,
+    /// Routes have host and path, none the method: 405.
+    Method,
+}
+
+impl RouteTable {
+    /// Routes in the order in which they are tried. Their `index` is set here.
+    pub fn new(routes: impl IntoIterator<Item = Route>) -> Self {
+        let routes = routes
+            .into_iter()
+            .enumerate()
+            .map(|(index, route)| Route { index, ..route })
+            .collect();
+        Self { routes }
+    }
+
+    /// # Errors
+    /// Says how far the nearest route matched.
+    pub fn find(&self, target: &TargetUri, method: &Method) -> Result<&Route, NoRoute> {
+        let mut nearest = NoRoute::Host;
+        for route in &self.routes {
+            if !route.hosts.iter().any(|host| host.matches(target.host())) {
+                continue;
+            }
+            if !route.path.matches(target.path()) {
+                if nearest == NoRoute::Host {
+                    nearest = NoRoute::Path;
+                }
+                continue;
+            }
+            if route.methods.is_empty() || route.methods.contains(method) {
+                return Ok(route);
+            }
+            nearest = NoRoute::Method;
+        }
+        Err(nearest)
+    }
+
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Route> {
+        self.routes.iter()
+    }
+
+    /// The queries, normalised by every route that has this host and path, that a purge of
+    /// `path?query` must name. An empty host means any.
+    pub fn normal_queries(&self, host: &str, path: &str, query: &str) -> Vec<String> {
+        let mut queries = Vec::new();
+        for route in &self.routes {
+            let is_host = host.is_empty() || route.hosts.iter().any(|rule| rule.matches(host));
+            if is_host && route.path.matches(path) {
+                let mut text = String::new();
+                route.key.query.write(Some(query), &mut text);
+                let normal = text.strip_prefix('?').unwrap_or(&text).to_owned();
+                if !queries.contains(&normal) {
+                    queries.push(normal);
+                }
+            }
+        }
+        queries
+    }
+}

@@ -1,0 +1,233 @@
+//! Listeners, TLS, connections, drain: everything between a client's socket and a request that may
+//! be routed.
+//!
+//! A connection's way: `listen` accepts it within the cap, `serve` shakes hands and serves it
+//! with hyper, `wire` and `head` read along, `admit` refuses what must not reach a handler,
+//! `watch` keeps the deadlines.
+
+mod activity;
+mod admit;
+mod head;
+mod hyper_settings;
+mod listen;
+mod redirect;
+mod serve;
+pub mod tls;
+mod watch;
+mod wire;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::body::Body;
+use crate::connection::Connection;
+use crate::telemetry::server::ServerMetrics;
+use listen::Listener;
+use serve::Service;
+
+/// Where to listen and how.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Addresses with TLS; they need `tls`. Port 0 takes a free one.
+    pub https: Vec<SocketAddr>,
+    /// Addresses without TLS. They speak HTTP/1 and, with prior knowledge, HTTP/2.
+    pub http: Vec<SocketAddr>,
+    /// What the addresses without TLS are for.
+    pub http_mode: HttpMode,
+    pub tls: Option<tls::Settings>,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum HttpMode {
+    #[default]
+    Serve,
+    /// Every request is redirected to `https` on `port`.
+    Redirect { port: u16 },
+}
+
+/// The bounds of one set of listeners. Deadlines are noticed up to a quarter late.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long connections may take to end once the server is told to stop.
+    pub drain: Duration,
+    /// How long a TLS handshake may take.
+    pub tls_handshake_timeout: Duration,
+    /// How long a request head may take, from its first byte; and the first byte of a connection.
+    pub header_timeout: Duration,
+    /// How long a connection may be without a request, and how long a client may take nothing of
+    /// a response.
+    pub idle_timeout: Duration,
+    /// Connections that are served at once; more wait in the listen backlog. At least 1.
+    pub connections_max: usize,
+    /// HTTP/2 streams that are open at once on a connection.
+    pub streams_max: u32,
+    /// Header fields of a request; the cookie fields of HTTP/2 count as one.
+    pub headers_max: usize,
+    /// Bytes of a request head.
+    pub header_bytes_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_secs(30),
+            tls_handshake_timeout: Duration::from_secs(10),
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            connections_max: 10_000,
+            streams_max: 128,
+            headers_max: 100,
+            header_bytes_max: 32 * 1024,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Answers requests. A panic in it ends the connection (HTTP/1) or the stream (HTTP/2) it was
+/// called for, and no other.
+pub trait Handler: Send + Sync + 'static {
+    fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> impl Future<Output = Response<Body>> + Send;
+}
+
+/// Why the server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        address: SocketAddr,
+        source: std::io::Error,
+    },
+    #[error("{0} is to speak TLS, but there is no certificate")]
+    NoTls(SocketAddr),
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+}
+
+/// What became of the connections that were open when the server was told to stop.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Drained {
+    /// Ended by themselves.
+    pub finished: usize,
+    /// Still open after `Limits::drain`, and cut.
+    pub cut: usize,
+}
+
+/// Sockets that are bound and listen; clients may connect already.
+pub struct Listeners {
+    https: Vec<SocketAddr>,
+    http: Vec<SocketAddr>,
+    sockets: Vec<Listener>,
+    certificates: Option<Arc<tls::Certificates>>,
+    http_mode: HttpMode,
+    limits: Limits,
+    metrics: Arc<ServerMetrics>,
+}
+
+/// Loads the certificates and binds every address, or none.
+pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Listeners, BindError> {
+    let (certificates, acceptor) = match &settings.tls {
+        Some(tls) if !settings.https.is_empty() => {
+            let certificates = Arc::new(tls::Certificates::load(&tls.certificates).await?);
+            let config = tls::server_config(Arc::clone(&certificates), tls.min_version)?;
+            (Some(certificates), Some(TlsAcceptor::from(config)))
+        }
+        _ => (None, None),
+    };
+    if let (Some(address), None) = (settings.https.first(), &acceptor) {
+        return Err(BindError::NoTls(*address));
+    }
+    let with_tls = settings.https.iter().map(|address| (address, &acceptor));
+    let without = settings.http.iter().map(|address| (address, &None));
+    let mut bound = Vec::new();
+    for (address, acceptor) in with_tls.chain(without) {
+        bound.push((listen::bind(*address)?, acceptor.clone()));
+    }
+    let mut sockets = Vec::new();
+    for (socket, acceptor) in bound {
+        sockets.push(Listener::listen(socket, acceptor)?);
+    }
+    let addresses = |scheme| {
+        let of_scheme = sockets
+            .iter()
+            .filter(move |socket| socket.scheme() == scheme);
+        of_scheme.map(Listener::address).collect()
+    };
+    Ok(Listeners {
+        https: addresses(Scheme::Https),
+        http: addresses(Scheme::Http),
+        sockets,
+        certificates,
+        http_mode: settings.http_mode,
+        limits: settings.limits,
+        metrics,
+    })
+}
+
+impl Listeners {
+    /// The addresses with TLS, with the ports that were taken.
+    pub fn https(&self) -> &[SocketAddr] {
+        &self.https
+    }
+
+    /// The addresses without TLS, with the ports that were taken.
+    pub fn http(&self) -> &[SocketAddr] {
+        &self.http
+    }
+
+    /// The certificates in use, to replace them while connections are served.
+    pub fn certificates(&self) -> Option<Arc<tls::Certificates>> {
+        self.certificates.clone()
+    }
+
+    /// Serves until `shutdown` is ready, then accepts what has already connected, lets every
+    /// request in flight end for up to [`Limits::drain`], and cuts what is left.
+    pub async fn serve<H: Handler>(
+        self,
+        handler: Arc<H>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Drained {
+        let stop = CancellationToken::new();
+        // A server that is dropped instead of shut down closes its sockets and connections too.
+        let _stop_when_dropped = stop.clone().drop_guard();
+        let service = Service::new(handler, self.http_mode, self.limits, self.metrics);
+        let tasks: Vec<_> = self
+            .sockets
+            .into_iter()
+            .map(|socket| tokio::spawn(socket.serve(Arc::clone(&service), stop.clone())))
+            .collect();
+        shutdown.await;
+        stop.cancel();
+        let mut drained = Drained::default();
+        for task in tasks {
+            let of_socket = task.await.unwrap_or_default();
+            drained.finished += of_socket.finished;
+            drained.cut += of_socket.cut;
+        }
+        drained
+    }
+}

@@ -1,0 +1,314 @@
+//! One connection from its first byte to its last: TLS, the choice of protocol, hyper, and the
+//! answer to each request.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulConnection;
+use rustls::ProtocolVersion;
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
+use tokio_util::sync::CancellationToken;
+
+use super::activity::{Activity, TrackedBody};
+use super::admit::{admit, close_after, is_last};
+use super::hyper_settings::{Streams, http1_builder, http2_builder};
+use super::redirect::to_https;
+use super::tls::HTTP2;
+use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
+use super::wire::Wire;
+use super::{Handler, HttpMode, Limits, Scheme};
+use crate::connection::Connection;
+use crate::telemetry::server::{Limit, ServerMetrics};
+
+/// What all connections of a server share.
+pub(super) struct Service<H> {
+    handler: Arc<H>,
+    http_mode: HttpMode,
+    limits: Limits,
+    metrics: Arc<ServerMetrics>,
+    cap: Arc<Semaphore>,
+    http1: http1::Builder,
+    http2: http2::Builder<Streams>,
+}
+
+/// What the requests of one connection share.
+struct Requests<H> {
+    service: Arc<Service<H>>,
+    connection: Arc<Connection>,
+    activity: Arc<Activity>,
+    stop: CancellationToken,
+}
+
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
+impl<H: Handler> Service<H> {
+    pub(super) fn new(
+        handler: Arc<H>,
+        http_mode: HttpMode,
+        limits: Limits,
+        metrics: Arc<ServerMetrics>,
+    ) -> Arc<Self> {
+        let connections_max = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
+        Arc::new(Self {
+            http1: http1_builder(&limits),
+            http2: http2_builder(&limits, &metrics),
+            cap: Arc::new(Semaphore::new(connections_max)),
+            handler,
+            http_mode,
+            limits,
+            metrics,
+        })
+    }
+
+    pub(super) fn metrics(&self) -> &ServerMetrics {
+        &self.metrics
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(super) fn cap(&self) -> &Arc<Semaphore> {
+        &self.cap
+    }
+
+    /// Serves one connection to its end.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        acceptor: Option<TlsAcceptor>,
+        stop: CancellationToken,
+    ) {
+        if let Err(error) = self.try_serve(stream, peer, acceptor, &stop).await {
+            tracing::debug!(%peer, %error, "a connection ended with an error");
+        }
+    }
+
+    async fn try_serve(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        acceptor: Option<TlsAcceptor>,
+        stop: &CancellationToken,
+    ) -> Result<(), ConnectionError> {
+        stream.set_nodelay(true)?;
+        let local = stream.local_addr()?;
+        let (stream, sni) = match acceptor {
+            None => (Either::Left(stream), None),
+            Some(acceptor) => {
+                let stream = self.shake_hands(stream, &acceptor).await?;
+                let sni = stream.get_ref().1.server_name().map(Box::from);
+                (Either::Right(stream), sni)
+            }
+        };
+        let scheme = match &stream {
+            Either::Left(_) => Scheme::Http,
+            Either::Right(_) => Scheme::Https,
+        };
+        let connection = Arc::new(Connection {
+            peer,
+            local,
+            scheme: scheme.as_str(),
+            sni,
+        });
+        self.serve_http(stream, connection, stop).await
+    }
+
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        acceptor: &TlsAcceptor,
+    ) -> Result<TlsStream<TcpStream>, ConnectionError> {
+        let handshake = timeout(self.limits.tls_handshake_timeout, acceptor.accept(stream));
+        let Ok(outcome) = handshake.await else {
+            self.metrics.limit(Limit::TlsHandshake);
+            self.metrics.tls_handshake("timeout", "none");
+            return Err(ConnectionError::HandshakeTimeout);
+        };
+        let stream = outcome.map_err(|error| {
+            self.metrics.tls_handshake("failed", "none");
+            ConnectionError::Handshake(error)
+        })?;
+        let version = match stream.get_ref().1.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => "1.3",
+            _ => "1.2",
+        };
+        self.metrics.tls_handshake("ok", version);
+        Ok(stream)
+    }
+
+    async fn serve_http(
+        self: &Arc<Self>,
+        stream: Stream,
+        connection: Arc<Connection>,
+        stop: &CancellationToken,
+    ) -> Result<(), ConnectionError> {
+        let alpn_is_http2 = match &stream {
+            Either::Left(_) => None,
+            Either::Right(tls) => Some(tls.get_ref().1.alpn_protocol() == Some(HTTP2)),
+        };
+        let activity = Arc::new(Activity::default());
+        let mut wire = Wire::new(stream, Arc::clone(&activity));
+        let is_http2 = match alpn_is_http2 {
+            Some(is_http2) => is_http2,
+            None => self.sniff(&mut wire, stop).await?,
+        };
+        if !is_http2 {
+            wire.read_heads();
+        }
+        let requests = Arc::new(Requests {
+            service: Arc::clone(self),
+            connection,
+            activity: Arc::clone(&activity),
+            stop: stop.clone(),
+        });
+        let answer = service_fn(move |request| Arc::clone(&requests).answer(request));
+        let io = TokioIo::new(wire);
+        if is_http2 {
+            let connection = self.http2.serve_connection(io, answer);
+            return self.drive(connection, activity, stop).await;
+        }
+        let connection = self.http1.serve_connection(io, answer);
+        self.drive(connection, activity, stop).await
+    }
+
+    async fn sniff(
+        &self,
+        wire: &mut Wire<Stream>,
+        stop: &CancellationToken,
+    ) -> Result<bool, ConnectionError> {
+        let stopped = async {
+            stop.cancelled().await;
+            sleep(FIRST_WORD_MAX).await;
+        };
+        tokio::select! {
+            biased;
+            is_http2 = wire.speaks_http2() => return Ok(is_http2?),
+            () = stopped => {}
+            () = sleep(self.limits.header_timeout) => self.metrics.limit(Limit::HeaderTimeout),
+        }
+        Err(ConnectionError::Silent)
+    }
+
+    /// Lets hyper serve the connection, asks it to close when the server stops or the connection
+    /// is idle, and drops it when it breaks a deadline.
+    async fn drive<C>(
+        &self,
+        connection: C,
+        activity: Arc<Activity>,
+        stop: &CancellationToken,
+    ) -> Result<(), ConnectionError>
+    where
+        C: GracefulConnection<Error = hyper::Error>,
+    {
+        let mut connection = pin!(connection);
+        let mut watch = Watch::new(activity, &self.limits, Instant::now());
+        let mut look = interval(watch.interval());
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        look.reset();
+        loop {
+            // hyper comes first: what the client has sent before the end is served.
+            tokio::select! {
+                biased;
+                outcome = connection.as_mut() => return self.note_outcome(outcome),
+                () = stop.cancelled(), if !watch.is_closing() => {
+                    watch.close(Instant::now());
+                    connection.as_mut().graceful_shutdown();
+                }
+                now = look.tick() => match watch.look(now) {
+                    Verdict::Stay => {}
+                    Verdict::Close(limit) => {
+                        self.metrics.limit(limit);
+                        watch.close(now);
+                        connection.as_mut().graceful_shutdown();
+                    }
+                    Verdict::Cut(limit) => {
+                        if let Some(limit) = limit {
+                            self.metrics.limit(limit);
+                        }
+                        return Ok(());
+                    }
+                },
+            }
+        }
+    }
+
+    fn note_outcome(&self, outcome: Result<(), hyper::Error>) -> Result<(), ConnectionError> {
+        if let Err(error) = &outcome {
+            if error.is_parse_too_large() {
+                self.metrics.limit(Limit::Headers);
+            } else if error.is_parse() {
+                self.metrics.limit(Limit::Framing);
+            }
+        }
+        Ok(outcome?)
+    }
+}
+
+impl<H: Handler> Requests<H> {
+    async fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<TrackedBody>, Infallible> {
+        let service = &self.service;
+        service.metrics.request(request.version());
+        let (in_flight, flaw) = self.activity.begin();
+        let is_http1 = request.version() < Version::HTTP_2;
+        let is_last = is_http1 && is_last(&request);
+        let admitted = flaw
+            .map_err(Into::into)
+            .and_then(|()| admit(&mut request, service.limits.headers_max));
+        let response = match (admitted, service.redirect_port(&self.connection)) {
+            (Err(refusal), _) => Err(refusal),
+            (Ok(()), Some(port)) => to_https(&request, port),
+            (Ok(()), None) => Ok(service.handler.handle(request, &self.connection).await),
+        };
+        let is_refused = response.is_err();
+        let mut response = response.unwrap_or_else(|refusal| {
+            service.metrics.limit(refusal.limit());
+            refusal.response()
+        });
+        if is_http1 && (is_last || is_refused || self.stop.is_cancelled()) {
+            close_after(&mut response);
+        }
+        Ok(response.map(|body| TrackedBody::new(body, in_flight)))
+    }
+}
+
+impl<H> Service<H> {
+    fn redirect_port(&self, connection: &Connection) -> Option<u16> {
+        match self.http_mode {
+            HttpMode::Redirect { port } if connection.scheme == Scheme::Http.as_str() => Some(port),
+            _ => None,
+        }
+    }
+}
+
+/// Why a connection ended early. Only logged.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(#[source] io::Error),
+    #[error("the TLS handshake took too long")]
+    HandshakeTimeout,
+    #[error("nothing was sent for too long")]
+    Silent,
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}

@@ -1,0 +1,218 @@
+//! The deadlines of one connection: request heads, idleness, clients that take nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Limits;
+use super::activity::Activity;
+use crate::telemetry::server::Limit;
+
+/// A client that takes less than this within a timeout takes nothing, in bytes. More than the
+/// PING frames of that time, so that they keep no connection open.
+const PROGRESS_BYTES_MIN: u64 = 256;
+
+/// How long a connection that is to be closed, with no request in flight, may take to go.
+const PARTING_MAX: Duration = Duration::from_secs(5);
+
+/// How long a connection that has not said a word may still do so while the server drains.
+pub(super) const FIRST_WORD_MAX: Duration = Duration::from_secs(1);
+
+/// What is to become of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    Stay,
+    /// Close it as its protocol closes connections.
+    Close(Limit),
+    /// Drop it now, because of a limit or because it is taking leave for too long.
+    Cut(Option<Limit>),
+}
+
+/// Looks at an [`Activity`] from time to time. A deadline is noticed up to a quarter late.
+#[derive(Debug)]
+pub(super) struct Watch {
+    activity: Arc<Activity>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    opened: Instant,
+    closing: Option<Instant>,
+    head_open: Option<Instant>,
+    /// When something was last seen to have happened, and the counts of then.
+    progress: Instant,
+    events: u64,
+    sent: u64,
+}
+
+impl Watch {
+    pub(super) fn new(activity: Arc<Activity>, limits: &Limits, now: Instant) -> Self {
+        Self {
+            activity,
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            opened: now,
+            closing: None,
+            head_open: None,
+            progress: now,
+            events: 0,
+            sent: 0,
+        }
+    }
+
+    /// How often to look.
+    pub(super) fn interval(&self) -> Duration {
+        let shortest = self.header_timeout.min(self.idle_timeout).min(PARTING_MAX);
+        (shortest / 4).max(Duration::from_millis(1))
+    }
+
+    /// The connection was asked to close.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.closing.get_or_insert(now);
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    pub(super) fn look(&mut self, now: Instant) -> Verdict {
+        self.note_progress(now);
+        let activity = &self.activity;
+        let in_flight = activity.in_flight.load(Relaxed);
+        let quiet = now.saturating_duration_since(self.progress);
+        let is_stalled = activity.blocked.load(Relaxed)
+            || (in_flight > 0 && activity.waiting.load(Relaxed) >= in_flight);
+        if is_stalled && quiet >= self.idle_timeout {
+            return Verdict::Cut(Some(Limit::Stalled));
+        }
+        if in_flight > 0 {
+            return Verdict::Stay;
+        }
+        let is_silent = activity.received.load(Relaxed) == 0;
+        let first_head = (activity.requests.load(Relaxed) == 0 && is_silent).then_some(self.opened);
+        let expired = |since: Instant, span| now.saturating_duration_since(since) >= span;
+        if self
+            .head_open
+            .or(first_head)
+            .is_some_and(|since| expired(since, self.header_timeout))
+        {
+            return Verdict::Cut(Some(Limit::HeaderTimeout));
+        }
+        match self.closing {
+            Some(closing) if is_silent && expired(closing, FIRST_WORD_MAX) => Verdict::Cut(None),
+            Some(closing)
+                if expired(
+                    closing.max(self.progress),
+                    PARTING_MAX.min(self.idle_timeout),
+                ) =>
+            {
+                Verdict::Cut(None)
+            }
+            None if quiet >= self.idle_timeout => Verdict::Close(Limit::Idle),
+            _ => Verdict::Stay,
+        }
+    }
+
+    fn note_progress(&mut self, now: Instant) {
+        let requests = self.activity.requests.load(Relaxed);
+        let events = requests + self.activity.events.load(Relaxed);
+        let sent = self.activity.sent.load(Relaxed);
+        let is_new_head = events != self.events;
+        if is_new_head || sent.saturating_sub(self.sent) >= PROGRESS_BYTES_MIN {
+            (self.events, self.sent, self.progress) = (events, sent, now);
+        }
+        let head_open =
+            self.activity.head_open.load(Relaxed) && self.activity.in_flight.load(Relaxed) == 0;
+        self.head_open = match self.head_open {
+            Some(since) if head_open && !is_new_head => Some(since),
+            _ => head_open.then_some(now),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: Duration = Duration::from_secs(10);
+    const IDLE: Duration = Duration::from_secs(60);
+
+    fn watch() -> (Arc<Activity>, Watch, Instant) {
+        let activity = Arc::new(Activity::default());
+        let limits = Limits {
+            header_timeout: HEADER,
+            idle_timeout: IDLE,
+            ..Limits::default()
+        };
+        let now = Instant::now();
+        let watch = Watch::new(Arc::clone(&activity), &limits, now);
+        (activity, watch, now)
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_cut_after_the_header_timeout() {
+        let (_, mut watch, start) = watch();
+        assert_eq!(watch.look(start + HEADER / 2), Verdict::Stay);
+        let verdict = watch.look(start + HEADER);
+        assert_eq!(verdict, Verdict::Cut(Some(Limit::HeaderTimeout)));
+    }
+
+    #[tokio::test]
+    async fn a_slow_head_is_cut_however_often_it_sends_a_byte() {
+        let (activity, mut watch, start) = watch();
+        activity.received.fetch_add(1, Relaxed);
+        drop(activity.begin());
+        activity.head_open.store(true, Relaxed);
+        let mut verdict = Verdict::Stay;
+        for second in 0..=11 {
+            activity.received.fetch_add(1, Relaxed);
+            verdict = watch.look(start + Duration::from_secs(second));
+        }
+        assert_eq!(verdict, Verdict::Cut(Some(Limit::HeaderTimeout)));
+    }
+
+    #[tokio::test]
+    async fn a_connection_between_requests_is_closed_after_the_idle_timeout() {
+        let (activity, mut watch, start) = watch();
+        activity.received.fetch_add(1, Relaxed);
+        drop(activity.begin());
+        let later = start + HEADER;
+        assert_eq!(watch.look(later), Verdict::Stay);
+        assert_eq!(watch.look(later + IDLE / 2), Verdict::Stay);
+        activity.sent.fetch_add(PROGRESS_BYTES_MIN - 1, Relaxed);
+        assert_eq!(watch.look(later + IDLE), Verdict::Close(Limit::Idle));
+    }
+
+    #[tokio::test]
+    async fn a_request_may_wait_for_its_answer_but_not_for_a_client_that_takes_nothing() {
+        let (activity, mut watch, start) = watch();
+        let (request, _) = activity.begin();
+        assert_eq!(watch.look(start), Verdict::Stay);
+        assert_eq!(watch.look(start + IDLE * 9), Verdict::Stay);
+        activity.waiting.fetch_add(1, Relaxed);
+        activity.events.fetch_add(1, Relaxed);
+        assert_eq!(watch.look(start + IDLE * 10), Verdict::Stay);
+        activity.sent.fetch_add(PROGRESS_BYTES_MIN, Relaxed);
+        assert_eq!(watch.look(start + IDLE * 11), Verdict::Stay);
+        let verdict = watch.look(start + IDLE * 12);
+        assert_eq!(verdict, Verdict::Cut(Some(Limit::Stalled)));
+        activity.waiting.fetch_sub(1, Relaxed);
+        drop(request);
+    }
+
+    #[tokio::test]
+    async fn parting_has_an_end() {
+        let (activity, mut watch, start) = watch();
+        activity.received.fetch_add(1, Relaxed);
+        watch.close(start);
+        assert_eq!(watch.look(start + FIRST_WORD_MAX), Verdict::Stay);
+        assert_eq!(watch.look(start + PARTING_MAX), Verdict::Cut(None));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_never_spoke_does_not_hold_up_the_drain() {
+        let (_, mut watch, start) = watch();
+        watch.close(start);
+        assert_eq!(watch.look(start + FIRST_WORD_MAX), Verdict::Cut(None));
+    }
+}

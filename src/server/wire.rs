@@ -1,0 +1,220 @@
+//! The bytes of one connection: counted, read along with, and drained before the end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
+
+use super::activity::Activity;
+use super::head::HeadReader;
+
+/// RFC 9113 §3.4.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long and how much is still read from a client whose request was answered before it was
+/// read: a close with unread bytes would reset the connection and destroy the answer.
+const LINGER_MAX: Duration = Duration::from_secs(2);
+const LINGER_BYTES_MAX: usize = 1024 * 1024;
+const LINGER_BUFFER_BYTES: usize = 4096;
+
+/// A connection's stream, with the bytes that were read ahead of it.
+pub(super) struct Wire<S> {
+    stream: S,
+    ahead: Vec<u8>,
+    ahead_read: usize,
+    head: Option<HeadReader>,
+    activity: Arc<Activity>,
+    lingering: Option<Linger>,
+}
+
+struct Linger {
+    deadline: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self {
+            stream,
+            ahead: Vec::new(),
+            ahead_read: 0,
+            head: None,
+            activity,
+            lingering: None,
+        }
+    }
+
+    /// From here on the connection speaks HTTP/1 and is read along with.
+    pub(super) fn read_heads(&mut self) {
+        self.head = Some(HeadReader::default());
+    }
+
+    /// Reads ahead until it is certain whether the client speaks HTTP/2 without having been asked
+    /// (RFC 9113 §3.3).
+    pub(super) async fn speaks_http2(&mut self) -> io::Result<bool> {
+        let mut piece = [0; HTTP2_PREFACE.len()];
+        while let Some(missing) = HTTP2_PREFACE.strip_prefix(self.ahead.as_slice()) {
+            if missing.is_empty() {
+                return Ok(true);
+            }
+            let room = piece.get_mut(..missing.len()).unwrap_or_default();
+            let count = self.stream.read(room).await?;
+            if count == 0 {
+                return Ok(false);
+            }
+            self.ahead.extend(piece.iter().take(count));
+        }
+        Ok(false)
+    }
+
+    fn note(&mut self, bytes: &[u8]) {
+        count(&self.activity.received, bytes.len());
+        if let Some(head) = &mut self.head {
+            head.read(bytes);
+            self.activity.note(head);
+        }
+    }
+
+    fn note_sent(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        self.activity.blocked.store(outcome.is_pending(), Relaxed);
+        if let Poll::Ready(Ok(sent)) = &outcome {
+            count(&self.activity.sent, *sent);
+        }
+        outcome
+    }
+
+    /// Reads and drops what the client still sends, until it closes its side.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut room = [0; LINGER_BUFFER_BYTES];
+        let linger = self.lingering.get_or_insert_with(|| Linger {
+            deadline: Box::pin(tokio::time::sleep(LINGER_MAX)),
+            bytes: 0,
+        });
+        while linger.bytes < LINGER_BYTES_MAX && linger.deadline.as_mut().poll(cx).is_pending() {
+            let mut buffer = ReadBuf::new(&mut room);
+            match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+                Ok(()) if !buffer.filled().is_empty() => linger.bytes += buffer.filled().len(),
+                _ => break,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Only the task that owns the wire counts its bytes, so that no read-modify-write is needed.
+fn count(counter: &AtomicU64, bytes: usize) {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    counter.store(counter.load(Relaxed).wrapping_add(bytes), Relaxed);
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        let ahead = this.ahead.get(this.ahead_read..).unwrap_or_default();
+        if ahead.is_empty() {
+            ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
+        } else {
+            let (now, _) = ahead
+                .split_at_checked(buffer.remaining())
+                .unwrap_or((ahead, &[]));
+            buffer.put_slice(now);
+            this.ahead_read += now.len();
+        }
+        this.note(buffer.filled().get(before..).unwrap_or_default());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_sent(outcome)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.note_sent(outcome)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
+        self.activity.blocked.store(outcome.is_pending(), Relaxed);
+        outcome
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.lingering.is_none() {
+            ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        }
+        if self
+            .head
+            .as_ref()
+            .is_some_and(HeadReader::is_within_message)
+        {
+            ready!(self.poll_linger(cx));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+
+    use super::*;
+
+    async fn sniff(pieces: &[&[u8]]) -> (bool, Vec<u8>) {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut wire = Wire::new(server, Arc::default());
+        let write = async {
+            for piece in pieces {
+                client.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            drop(client);
+        };
+        let (speaks, ()) = tokio::join!(wire.speaks_http2(), write);
+        let mut rest = Vec::new();
+        wire.read_to_end(&mut rest).await.unwrap();
+        (speaks.unwrap(), rest)
+    }
+
+    #[tokio::test]
+    async fn the_preface_is_known_in_pieces_and_is_not_lost() {
+        let (speaks, rest) = sniff(&[b"PRI * HT", b"TP/2.0\r\n\r\nSM\r\n\r\nmore"]).await;
+        assert!(speaks);
+        assert_eq!(rest, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nmore");
+    }
+
+    #[tokio::test]
+    async fn what_only_begins_like_the_preface_is_http1() {
+        let (speaks, rest) = sniff(&[b"PR", b"OPFIND / HTTP/1.1\r\n"]).await;
+        assert!(!speaks);
+        assert_eq!(rest, b"PROPFIND / HTTP/1.1\r\n");
+        let (speaks, rest) = sniff(&[b"PRI"]).await;
+        assert!(!speaks);
+        assert_eq!(rest, b"PRI");
+    }
+}

@@ -1,0 +1,178 @@
+//! The memory tier: responses of this process, bounded by bytes.
+
+use std::hash::BuildHasherDefault;
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, Weighter};
+
+use super::{Put, Store, StoreError, Variants};
+use crate::entry::StoredResponse;
+use crate::exchange::Generation;
+use crate::key::CacheKey;
+
+/// How much memory responses may take, and how many variants one key may have.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    pub bytes_max: usize,
+    pub variants_max: usize,
+}
+
+/// Evicts by a CLOCK-Pro variant that keeps what is asked for again and lets scans pass.
+pub struct Memory {
+    cache: Cache<CacheKey, Variants, ByBytes, BuildHasherDefault<KeyHasher>>,
+    /// Reading and replacing the variants of one key must not interleave with another writer of
+    /// that key. Readers take none of these.
+    writers: Box<[Mutex<()>]>,
+    settings: Settings,
+}
+
+/// Locks for writers; keys share them by hash.
+const WRITERS: usize = 64;
+/// A typical stored response, to size the index.
+const TYPICAL_BYTES: usize = 4096;
+
+impl Memory {
+    pub fn new(settings: Settings) -> Self {
+        let expected = (settings.bytes_max / TYPICAL_BYTES).clamp(64, 1 << 22);
+        let capacity = settings.bytes_max as u64;
+        // No options but these exist that could be out of range; the fallback is the same cache
+        // with the library's own sizing.
+        let cache = OptionsBuilder::new()
+            .estimated_items_capacity(expected)
+            .weight_capacity(capacity)
+            .build()
+            .map_or_else(
+                |_| {
+                    Cache::with(
+                        expected,
+                        capacity,
+                        ByBytes,
+                        BuildHasherDefault::default(),
+                        DefaultLifecycle::default(),
+                    )
+                },
+                |options| {
+                    Cache::with_options(
+                        options,
+                        ByBytes,
+                        BuildHasherDefault::default(),
+                        DefaultLifecycle::default(),
+                    )
+                },
+            );
+        Self {
+            cache,
+            writers: (0..WRITERS).map(|_| Mutex::new(())).collect(),
+            settings,
+        }
+    }
+
+    /// Bytes that the stored responses weigh.
+    pub fn bytes(&self) -> u64 {
+        self.cache.weight()
+    }
+
+    /// Primary keys with at least one stored response.
+    pub fn keys(&self) -> usize {
+        self.cache.len()
+    }
+
+    /// The variants of a key, without waiting for anything.
+    pub fn get(&self, key: &CacheKey) -> Variants {
+        self.cache.get(key).unwrap_or_default()
+    }
+
+    fn update(&self, key: &CacheKey, change: impl FnOnce(Variants) -> Option<Variants>) -> bool {
+        let _writer = self.writer(key).lock();
+        let Some(variants) = change(self.get(key)) else {
+            return false;
+        };
+        if variants.is_empty() {
+            self.cache.remove(key);
+        } else {
+            self.cache.insert(key.clone(), variants);
+        }
+        true
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation,
+        reason = "the index is taken modulo the number of locks"
+    )]
+    fn writer(&self, key: &CacheKey) -> &Mutex<()> {
+        &self.writers[key.hash_value() as usize % WRITERS]
+    }
+}
+
+impl Store for Memory {
+    async fn variants(&self, key: &CacheKey) -> Result<Variants, StoreError> {
+        Ok(self.get(key))
+    }
+
+    async fn put(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+    ) -> Result<Put, StoreError> {
+        if entry.weight() > self.settings.bytes_max {
+            return Err(StoreError::TooLarge);
+        }
+        let key = entry.key().clone();
+        let stored = self.update(&key, |variants| {
+            variants.with(entry, current, self.settings.variants_max)
+        });
+        Ok(if stored { Put::Stored } else { Put::Outdated })
+    }
+
+    async fn remove(&self, entry: &Arc<StoredResponse>) {
+        self.update(entry.key(), |variants| {
+            variants.holds(entry).then(|| variants.without(entry))
+        });
+    }
+
+    async fn grown(&self, entry: &Arc<StoredResponse>) {
+        self.update(entry.key(), |variants| {
+            variants.holds(entry).then_some(variants)
+        });
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Memory")
+            .field("bytes", &self.bytes())
+            .field("keys", &self.keys())
+            .finish()
+    }
+}
+
+#[derive(Clone, Copy)]
+struct ByBytes;
+
+impl Weighter<CacheKey, Variants> for ByBytes {
+    fn weight(&self, _key: &CacheKey, variants: &Variants) -> u64 {
+        variants.weight() as u64
+    }
+}
+
+/// Keys bring a hash of their own.
+#[derive(Default)]
+struct KeyHasher(u64);
+
+impl Hasher for KeyHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxhash_rust::xxh3::xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}

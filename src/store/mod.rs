@@ -1,0 +1,126 @@
+//! Where stored responses live.
+
+pub mod memory;
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::entry::StoredResponse;
+use crate::exchange::Generation;
+use crate::key::{CacheKey, EntryKey};
+
+/// A failing store never fails a request: callers count the error and treat it as a miss.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum StoreError {
+    #[error("the response is larger than the store")]
+    TooLarge,
+    #[error("the store did not answer in time")]
+    Deadline,
+    #[error("the store cannot be reached")]
+    Unreachable,
+}
+
+/// What became of a response that was offered.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Put {
+    Stored,
+    /// What is there was fetched behind a newer fence: compare-and-set.
+    Outdated,
+}
+
+/// The stored responses of one primary key, newest first. They share one index and leave the
+/// store together.
+#[derive(Clone, Debug, Default)]
+pub struct Variants(Arc<[Arc<StoredResponse>]>);
+
+/// One tier of storage.
+///
+/// ```compile_fail,E0308
+/// // A response that may not be stored cannot be put.
+/// use cms_edge::{exchange::Generation, store::Store};
+/// async fn put<S: Store>(store: &S, response: http::Response<bytes::Bytes>) {
+///     let _ = store.put(response, Generation::new(1)).await;
+/// }
+/// ```
+pub trait Store: Send + Sync + 'static {
+    /// All variants of a key; none is no error.
+    fn variants(&self, key: &CacheKey)
+    -> impl Future<Output = Result<Variants, StoreError>> + Send;
+
+    /// Stores under the response's own entry key, unless what is there has a newer fence.
+    fn put(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+    ) -> impl Future<Output = Result<Put, StoreError>> + Send;
+
+    /// Drops exactly this response, if it is still there.
+    fn remove(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send;
+
+    /// Weighs a response again after a representation was derived.
+    fn grown(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send;
+}
+
+impl Variants {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<StoredResponse>> {
+        self.0.iter()
+    }
+
+    /// The variant that the presented fields select (RFC 9111 §4.1), each by the fields that the
+    /// variant itself nominates; the newest where several match.
+    pub fn select(&self, presented: &HeaderMap) -> Option<&Arc<StoredResponse>> {
+        self.0.iter().find(|entry| {
+            entry.vary().is_empty() || {
+                let presented = crate::key::select::Secondary::of(entry.vary(), presented);
+                presented == *entry.entry_key().secondary()
+            }
+        })
+    }
+
+    /// The newest variant's entry key for these fields: what a flight is for, once Vary is known.
+    pub fn flight_key(&self, key: &CacheKey, presented: &HeaderMap) -> EntryKey {
+        match self.0.first() {
+            Some(newest) => key.select(newest.vary(), presented),
+            None => key.select(&crate::fields::vary::Vary::default(), presented),
+        }
+    }
+
+    fn weight(&self) -> usize {
+        self.0.iter().map(|entry| entry.weight()).sum()
+    }
+
+    /// With `entry` in front, in place of the one it replaces; at most `variants_max` of them.
+    /// Nothing if compare-and-set forbids it.
+    fn with(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+        variants_max: usize,
+    ) -> Option<Self> {
+        let is_replaced = |other: &Arc<StoredResponse>| other.entry_key() == entry.entry_key();
+        let outdated = self
+            .0
+            .iter()
+            .any(|other| is_replaced(other) && !entry.fence().may_replace(other.fence(), current));
+        if outdated {
+            return None;
+        }
+        let others = self.0.iter().filter(|other| !is_replaced(other)).cloned();
+        let all = std::iter::once(Arc::clone(&entry)).chain(others);
+        Some(Self(all.take(variants_max).collect()))
+    }
+
+    fn without(&self, entry: &Arc<StoredResponse>) -> Self {
+        let others = self.0.iter().filter(|other| !Arc::ptr_eq(other, entry));
+        Self(others.cloned().collect())
+    }
+
+    fn holds(&self, entry: &Arc<StoredResponse>) -> bool {
+        self.0.iter().any(|other| Arc::ptr_eq(other, entry))
+    }
+}

@@ -1,0 +1,254 @@
+//! What the listeners say about themselves: connections, TLS handshakes, requests, limits.
+
+use http::Version;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// A bound of the server that was reached, or a rule of framing that was broken.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Limit {
+    /// An accepted connection had to wait because `connections_max` were open.
+    Connections,
+    /// The system had no file descriptor or memory for another connection.
+    Accept,
+    /// The TLS handshake took longer than `tls_handshake_timeout`.
+    TlsHandshake,
+    /// A request head took longer than `header_timeout`.
+    HeaderTimeout,
+    /// A request head had too many fields or bytes.
+    Headers,
+    /// A request was refused for its framing, its target or its Host.
+    Framing,
+    /// A connection without a request was closed after `idle_timeout`.
+    Idle,
+    /// A client took nothing of its response for `idle_timeout`.
+    Stalled,
+    /// A connection was cut because `drain` had passed.
+    Drain,
+}
+
+impl Limit {
+    const ALL: [Self; 9] = [
+        Self::Connections,
+        Self::Accept,
+        Self::TlsHandshake,
+        Self::HeaderTimeout,
+        Self::Headers,
+        Self::Framing,
+        Self::Idle,
+        Self::Stalled,
+        Self::Drain,
+    ];
+
+    /// The value of the label `limit`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connections => "connections",
+            Self::Accept => "accept",
+            Self::TlsHandshake => "tls_handshake",
+            Self::HeaderTimeout => "header_timeout",
+            Self::Headers => "headers",
+            Self::Framing => "framing",
+            Self::Idle => "idle",
+            Self::Stalled => "stalled",
+            Self::Drain => "drain",
+        }
+    }
+}
+
+/// The metrics of one set of listeners.
+#[derive(Debug)]
+pub struct ServerMetrics {
+    accepted: Family<SchemeLabel, Counter>,
+    open: Family<SchemeLabel, Gauge>,
+    limits: Family<LimitLabel, Counter>,
+    handshakes: Family<HandshakeLabels, Counter>,
+    panics: Counter,
+    requests: Family<VersionLabel, Counter>,
+    // The counters that every request touches, so that it looks up none.
+    requests_1_0: Counter,
+    requests_1_1: Counter,
+    requests_2: Counter,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct SchemeLabel {
+    scheme: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct LimitLabel {
+    limit: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct HandshakeLabels {
+    outcome: &'static str,
+    version: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct VersionLabel {
+    version: &'static str,
+}
+
+impl ServerMetrics {
+    /// Metrics that nobody scrapes, for listeners of their own.
+    pub fn unregistered() -> Self {
+        let requests = Family::<VersionLabel, Counter>::default();
+        let of = |version| requests.get_or_create_owned(&VersionLabel { version });
+        let metrics = Self {
+            requests_1_0: of("1.0"),
+            requests_1_1: of("1.1"),
+            requests_2: of("2"),
+            requests,
+            accepted: Family::default(),
+            open: Family::default(),
+            limits: Family::default(),
+            handshakes: Family::default(),
+            panics: Counter::default(),
+        };
+        for limit in Limit::ALL {
+            metrics.limit_counter(limit);
+        }
+        metrics
+    }
+
+    /// Adds the metrics to `registry`, which gives them their prefix.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::unregistered();
+        registry.register(
+            "connections_accepted",
+            "Connections accepted from clients",
+            metrics.accepted.clone(),
+        );
+        registry.register(
+            "connections_open",
+            "Connections from clients that are open now",
+            metrics.open.clone(),
+        );
+        registry.register(
+            "connection_limits",
+            "Bounds of the server that were reached, and requests refused for their framing",
+            metrics.limits.clone(),
+        );
+        registry.register(
+            "tls_handshakes",
+            "TLS handshakes with clients, by outcome and protocol version",
+            metrics.handshakes.clone(),
+        );
+        registry.register(
+            "connection_panics",
+            "Connections or streams that ended in a panic",
+            metrics.panics.clone(),
+        );
+        registry.register(
+            "http_requests",
+            "Requests received, by HTTP version",
+            metrics.requests.clone(),
+        );
+        metrics
+    }
+
+    /// A connection was accepted; it is open until the returned value is dropped.
+    pub fn connection(&self, scheme: &'static str) -> OpenConnection {
+        let label = SchemeLabel { scheme };
+        self.accepted.get_or_create_owned(&label).inc();
+        let open = self.open.get_or_create_owned(&label);
+        open.inc();
+        OpenConnection(open)
+    }
+
+    /// A limit was reached.
+    pub fn limit(&self, limit: Limit) {
+        self.limit_counter(limit).inc();
+    }
+
+    /// How often `limit` was reached.
+    pub fn limit_count(&self, limit: Limit) -> u64 {
+        self.limit_counter(limit).get()
+    }
+
+    /// A TLS handshake ended; `version` is `"1.2"`, `"1.3"`, or `"none"` when it failed.
+    pub fn tls_handshake(&self, outcome: &'static str, version: &'static str) {
+        self.handshakes
+            .get_or_create_owned(&HandshakeLabels { outcome, version })
+            .inc();
+    }
+
+    /// The task of a connection or of a stream panicked.
+    pub fn panic(&self) {
+        self.panics.inc();
+    }
+
+    /// How many tasks panicked.
+    pub fn panic_count(&self) -> u64 {
+        self.panics.get()
+    }
+
+    /// A request head was received.
+    pub fn request(&self, version: Version) {
+        match version {
+            Version::HTTP_2 => self.requests_2.inc(),
+            Version::HTTP_11 => self.requests_1_1.inc(),
+            _ => self.requests_1_0.inc(),
+        };
+    }
+
+    fn limit_counter(&self, limit: Limit) -> Counter {
+        self.limits.get_or_create_owned(&LimitLabel {
+            limit: limit.as_str(),
+        })
+    }
+}
+
+/// Counts a connection as open for as long as it lives.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(registry: &Registry) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_connection_is_open_until_it_is_dropped() {
+        let mut registry = Registry::default();
+        let metrics = ServerMetrics::register(&mut registry);
+        let connection = metrics.connection("https");
+        assert!(text(&registry).contains("connections_open{scheme=\"https\"} 1"));
+        drop(connection);
+        let text = text(&registry);
+        assert!(text.contains("connections_open{scheme=\"https\"} 0"));
+        assert!(text.contains("connections_accepted_total{scheme=\"https\"} 1"));
+    }
+
+    #[test]
+    fn every_limit_is_there_before_it_is_reached() {
+        let mut registry = Registry::default();
+        let metrics = ServerMetrics::register(&mut registry);
+        metrics.limit(Limit::Idle);
+        metrics.request(Version::HTTP_2);
+        let text = text(&registry);
+        for limit in Limit::ALL {
+            assert!(text.contains(&format!("limit=\"{}\"", limit.as_str())));
+        }
+        assert!(text.contains("connection_limits_total{limit=\"idle\"} 1"));
+        assert!(text.contains("http_requests_total{version=\"2\"} 1"));
+        assert_eq!(metrics.limit_count(Limit::Idle), 1);
+    }
+}

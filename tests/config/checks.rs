@@ -1,0 +1,497 @@
+//! One test for each check that compares settings with each other.
+
+use super::*;
+
+#[test]
+fn https_needs_a_certificate_and_a_certificate_needs_https() {
+    one_mistake(
+        "[server]\nhttps = [\"127.0.0.1:8443\"]\n",
+        "proxy.toml:8: server.https: found https listeners without a certificate; allowed: no address, or at least one [[certificate]]",
+    );
+    one_mistake(
+        "[[certificate]]\ncert = \"c\"\nkey = \"k\"\n",
+        "proxy.toml:7: certificate[0]: found a certificate without https listeners; allowed: no [[certificate]], or an address in server.https",
+    );
+}
+
+#[test]
+fn a_redirect_needs_https() {
+    one_mistake(
+        "[server]\nhttp_mode = \"redirect\"\n",
+        "proxy.toml:8: server.http_mode: found \"redirect\" without https listeners; allowed: \"serve\", or an address in server.https",
+    );
+}
+
+#[test]
+fn two_listeners_on_one_address_collide() {
+    one_mistake(
+        "[server]\nhttp = [\"127.0.0.1:81\",\n\"0.0.0.0:81\"]\n",
+        "proxy.toml:9: server.http[1]: found 0.0.0.0:81, which collides with 127.0.0.1:81 of server.http[0]; allowed: an address that no other listener has",
+    );
+    one_mistake(
+        "[admin]\nlisten = \"127.0.0.1:8080\"\n",
+        "proxy.toml:8: admin.listen: found 127.0.0.1:8080, which collides with 127.0.0.1:8080 of server.http[0]; allowed: an address that no other listener has",
+    );
+    no_mistake(
+        "[server]\nhttp = [\"127.0.0.1:0\", \"127.0.0.1:0\", \"[::1]:80\", \"127.0.0.1:80\"]\n",
+    );
+}
+
+#[test]
+fn a_proxy_listens_somewhere() {
+    one_mistake(
+        "[server]\nhttp = []\n",
+        "proxy.toml:8: server.http: found no address to listen on; allowed: at least one address in server.http or server.https",
+    );
+}
+
+#[test]
+fn an_admin_listener_that_others_reach_needs_a_token() {
+    one_mistake(
+        "[admin]\nlisten = \"0.0.0.0:9090\"\n",
+        "proxy.toml:8: admin.listen: found 0.0.0.0:9090, which others reach, without a token; allowed: a loopback address like \"127.0.0.1:9090\", or an admin.token",
+    );
+    no_mistake("[admin]\nlisten = \"0.0.0.0:9090\"\ntoken = \"0123456789abcdef\"\n");
+}
+
+#[test]
+fn purge_protocols_need_somebody_who_may() {
+    one_mistake(
+        "[purge]\nprotocols = true\nallow_from = []\n",
+        "proxy.toml:8: purge.protocols: found true, with nobody in allow_from and no token; allowed: false, or a network in purge.allow_from, or a purge.token",
+    );
+    no_mistake("[purge]\nprotocols = true\n");
+    no_mistake("[purge]\nprotocols = true\nallow_from = []\ntoken = \"0123456789abcdef\"\n");
+}
+
+#[test]
+fn an_address_alone_is_a_network_of_one() {
+    no_mistake("[purge]\nallow_from = [\"10.1.2.3\", \"::1\"]\n");
+}
+
+#[test]
+fn the_same_server_twice_is_a_mistake() {
+    one_mistake(
+        "[upstream.b]\nservers = [\"http://a:1\", \"http://a:1/\"]\n",
+        "proxy.toml:8: upstream.b.servers: found one server twice; allowed: each server once",
+    );
+    one_mistake(
+        "[upstream.b]\nservers = []\n",
+        "proxy.toml:8: upstream.b.servers: found an empty list; allowed: at least one server",
+    );
+}
+
+#[test]
+fn names_are_fit_for_keys_and_labels() {
+    one_mistake(
+        "[upstream.\"a b\"]\nservers = [\"http://a:1\"]\n",
+        "proxy.toml:7: upstream.\"a b\": found an upstream called \"a b\"; allowed: a name of 1 to 64 letters, digits, \"-\", \"_\" and \".\"",
+    );
+    one_mistake(
+        "[ttl]\n5m = \"5m\"\n",
+        "proxy.toml:8: ttl.5m: found a tier called \"5m\"; allowed: a name of 1 to 64 letters, digits, \"-\", \"_\" and \".\"",
+    );
+}
+
+#[test]
+fn a_tier_of_ones_own_is_a_tier() {
+    let config = read(
+        &format!("{LEAST}ttl = \"news\"\n[ttl]\nnews = \"90s\"\n"),
+        &[],
+    )
+    .unwrap();
+    assert_eq!(config.routes[0].lifetime.ttl, Duration::from_secs(90));
+    let tiers = "long, medium, news, short, very_long, year";
+    one_mistake(
+        "ttl = \"nwes\"\n[ttl]\nnews = \"90s\"\n",
+        &format!(
+            "proxy.toml:7: route[0].ttl: found \"nwes\"; allowed: a tier ({tiers}) or a duration like \"5m\"; did you mean \"news\"?"
+        ),
+    );
+    one_mistake(
+        "ttl = \"news\"\n[ttl]\nnews = 90\n",
+        "proxy.toml:9: ttl.news: found 90; allowed: a duration from \"0s\" to \"3650d\"",
+    );
+}
+
+#[test]
+fn no_lifetime_is_longer_than_ttl_max() {
+    one_mistake(
+        "ttl = \"year\"\n",
+        "proxy.toml:7: route[0].ttl: found a lifetime of 31536000s; allowed: at most ttl_max, 86400s",
+    );
+    one_mistake(
+        "ttl_max = \"1h\"\n",
+        "proxy.toml:7: route[0].ttl_max: found 3600s, less than ttl; allowed: at least ttl, 7200s",
+    );
+    one_mistake(
+        "ttl_by_status = { 404 = \"30s\", 4xx = \"2d\" }\n",
+        "proxy.toml:7: route[0].ttl_by_status.4xx: found a lifetime of 172800s; allowed: at most ttl_max, 86400s",
+    );
+    no_mistake("ttl = \"year\"\nttl_max = \"year\"\n");
+    // What is wrong with one of them says nothing about the other.
+    assert_eq!(
+        after_least("ttl = \"year\"\nttl_max = \"1 day\"\n").len(),
+        1
+    );
+}
+
+#[test]
+fn statuses_are_codes_and_classes() {
+    let text = format!("{LEAST}ttl_by_status = {{ 404 = \"short\", 5xx = \"0s\" }}\n");
+    let config = read(&text, &[]).unwrap();
+    let five_minutes = Duration::from_secs(300);
+    assert_eq!(
+        config.routes[0].lifetime.ttl_by_status,
+        [
+            (StatusPattern::Code(404), five_minutes),
+            (StatusPattern::Class(5), Duration::ZERO)
+        ]
+    );
+    one_mistake(
+        "ttl_by_status = { 1xx = \"0s\" }\n",
+        "proxy.toml:7: route[0].ttl_by_status.1xx: found the status \"1xx\"; allowed: 200 to 599, or a class from \"2xx\" to \"5xx\"",
+    );
+}
+
+#[test]
+fn stale_windows_have_an_end() {
+    one_mistake(
+        "stale_if_error = \"366d\"\n",
+        "proxy.toml:7: route[0].stale_if_error: found \"366d\"; allowed: a duration from \"0s\" to \"365d\"",
+    );
+    one_mistake(
+        "stale_while_revalidate = \"-1s\"\n",
+        "proxy.toml:7: route[0].stale_while_revalidate: found \"-1s\"; allowed: a duration from \"0s\" to \"365d\"",
+    );
+}
+
+#[test]
+fn a_route_that_an_earlier_one_covers_never_matches() {
+    one_mistake(
+        "[[route]]\nname = \"late\"\npath = \"/api/{id}\"\nupstream = \"cms\"\nmethods = [\"GET\"]\n",
+        "proxy.toml:7: route[1]: found a route that never matches: route[0] \"all\" takes its requests; allowed: a route before the wider one, or for other requests",
+    );
+    let narrow_first = LEAST.replace("path = \"/*\"", "path = \"/api/*\"\nmethods = [\"GET\"]");
+    let second = "[[route]]\nname = \"late\"\npath = \"/*\"\nupstream = \"cms\"\n";
+    assert!(read(&format!("{narrow_first}{second}"), &[]).is_ok());
+    let third = second.replace("late", "post").replace("/*", "/api/{id}");
+    assert_eq!(
+        read(
+            &format!("{narrow_first}{third}methods = [\"POST\"]\n{second}"),
+            &[]
+        )
+        .map(|config| config.routes.len()),
+        Ok(3)
+    );
+}
+
+#[test]
+fn a_route_names_its_hosts_and_methods_well() {
+    let at = |key: &str, found: &str, allowed: &str| {
+        format!("proxy.toml:7: route[0].{key}: found {found}; allowed: {allowed}")
+    };
+    one_mistake(
+        "hosts = [\"a.example.org:80\"]\n",
+        &at(
+            "hosts[0]",
+            "\"a.example.org:80\"",
+            "a host without a port like \"www.example.org\", \"*.example.org\" or \"*\"",
+        ),
+    );
+    one_mistake(
+        "hosts = []\n",
+        &at("hosts", "an empty list", "at least one host, or \"*\""),
+    );
+    one_mistake(
+        "methods = [\"get\"]\n",
+        &at("methods[0]", "\"get\"", "a method like \"GET\""),
+    );
+}
+
+#[test]
+fn templates_name_what_the_route_has() {
+    let text = LEAST.replace("/*", "/{kind}/{id}");
+    let tags = |tags: &str| {
+        read(&format!("{text}tags = [\"{tags}\"]\n"), &[])
+            .err()
+            .unwrap_or_default()
+    };
+    assert_eq!(tags("a:{id}:{query.page}:{host}"), [""; 0]);
+    assert_eq!(
+        tags("a:{slug}"),
+        [
+            "proxy.toml:7: route[0].tags[0]: found {slug}, which the path does not have; allowed: {kind}, {id}, {query.NAME}, {host}"
+        ]
+    );
+    assert_eq!(
+        tags("a:{language}"),
+        [
+            "proxy.toml:7: route[0].tags[0]: found {language} in a route without languages; allowed: a [route.language] table beside it, or {language} in the path"
+        ]
+    );
+    let language =
+        "tags = [\"a:{language}\"]\n[route.language]\nsupported = [\"en\"]\ndefault = \"en\"\n";
+    no_mistake(language);
+    let wrong = tags("a:{id");
+    assert!(
+        wrong[0].contains("found \"a:{id\" (a brace is not closed); "),
+        "{wrong:?}"
+    );
+    one_mistake(
+        "collections = [\"lists:{kind}\"]\n",
+        "proxy.toml:7: route[0].collections[0]: found {kind}, which the path does not have; allowed: {query.NAME}, {host}",
+    );
+}
+
+#[test]
+fn the_language_of_a_route_fits_together() {
+    let language = "[route.language]\nsupported = [\"en\", \"pt-BR\"]\n";
+    let one = |text: &str, end: &str| {
+        one_mistake(&format!("{language}{text}"), &format!("proxy.toml:{end}"));
+    };
+    let allowed = "allowed: one of `supported` (\"en\", \"pt-BR\")";
+    one(
+        "default = \"de\"\n",
+        &format!("9: route[0].language.default: found \"de\"; {allowed}"),
+    );
+    one(
+        "default = \"EN\"\n",
+        &format!("9: route[0].language.default: found \"EN\"; {allowed}; did you mean \"en\"?"),
+    );
+    one(
+        "default = \"en\"\naliases = { no = \"nb\" }\n",
+        &format!("10: route[0].language.aliases.no: found \"nb\"; {allowed}"),
+    );
+    one(
+        "default = \"en\"\naliases = { EN = \"pt-BR\" }\n",
+        "10: route[0].language.aliases.EN: found an alias for \"EN\", which is supported itself; allowed: names that are not in `supported`",
+    );
+    one(
+        "default = \"en\"\n[route.language.fallback]\npt-BR = [\"pt\"]\n",
+        &format!("11: route[0].language.fallback.pt-BR[0]: found \"pt\"; {allowed}"),
+    );
+    one(
+        "default = \"en\"\nfallback = { de = [\"en\"] }\n",
+        &format!("10: route[0].language.fallback.de: found \"de\"; {allowed}"),
+    );
+    one(
+        "default = \"en\"\nfallback = { en = [\"en\"] }\n",
+        "10: route[0].language.fallback.en[0]: found the language itself; allowed: other languages",
+    );
+    one(
+        "default = \"en\"\nsources = [\"host\"]\nhosts = { \"de.example.org\" = \"de\" }\n",
+        &format!("11: route[0].language.hosts.\"de.example.org\": found \"de\"; {allowed}"),
+    );
+    no_mistake(&format!(
+        "{language}default = \"en\"\nsources = [\"path\"]\n"
+    ));
+}
+
+#[test]
+fn the_sources_of_a_language_are_of_use() {
+    let text = "[route.language]\nsupported = [\"en\"]\ndefault = \"en\"\n";
+    let one = |more: &str, end: &str| {
+        one_mistake(&format!("{text}{more}"), &format!("proxy.toml:{end}"));
+    };
+    one(
+        "sources = []\n",
+        "10: route[0].language.sources: found an empty list; allowed: at least one source",
+    );
+    one(
+        "sources = [\"path\", \"path\"]\n",
+        "10: route[0].language.sources[1]: found a source twice; allowed: each source once",
+    );
+    one(
+        "sources = [\"host\"]\n",
+        "7: route[0].language.hosts: found no host; allowed: at least one host, since `sources` has \"host\"",
+    );
+    one(
+        "hosts = { \"a.example.org\" = \"en\" }\n",
+        "10: route[0].language.hosts: found hosts that no source consults; allowed: \"host\" in `sources`, or no `hosts`",
+    );
+    let twice = text.replace("[\"en\"]", "[\"en\", \"EN\"]");
+    one_mistake(
+        &twice,
+        "proxy.toml:8: route[0].language.supported[1]: found \"EN\" beside \"en\"; allowed: each language once",
+    );
+}
+
+#[test]
+fn parameters_are_kept_or_dropped() {
+    one_mistake(
+        "query = { keep = [\"page\"], drop = [\"x\"] }\n",
+        "proxy.toml:7: route[0].query.drop: found parameters in `keep` and in `drop`; allowed: `keep` or `drop`: what is not kept is dropped",
+    );
+    let config = read(&format!("{LEAST}query = {{ keep = [\"page\"] }}\n"), &[]).unwrap();
+    assert!(config.routes[0].query.drop.is_empty());
+    one_mistake(
+        "query = { drop = [\"a=b\"] }\n",
+        "proxy.toml:7: route[0].query.drop[0]: found \"a=b\"; allowed: a parameter's name like \"page\" or \"utm_*\"",
+    );
+}
+
+#[test]
+fn cookies_headers_types_and_efforts_are_of_their_form() {
+    let one = |text: &str, expected: &str| {
+        one_mistake(text, &format!("proxy.toml:7: route[0].{expected}"));
+    };
+    one(
+        "cookies = { keep = [\"a b\"] }\n",
+        "cookies.keep[0]: found \"a b\"; allowed: a cookie's name like \"sessionid\"",
+    );
+    one(
+        "bypass = { header = [\"\"] }\n",
+        "bypass.header[0]: found \"\"; allowed: a header name like \"X-Token\"",
+    );
+    one(
+        "bypass = { query = [\"=draft\"] }\n",
+        "bypass.query[0]: found \"=draft\"; allowed: a parameter like \"preview\" or \"status=draft\"",
+    );
+    one(
+        "compress = { types = [\"text\"] }\n",
+        "compress.types[0]: found \"text\"; allowed: a media type like \"text/html\" or \"text/*\"",
+    );
+    one(
+        "compress = { brotli = 12 }\n",
+        "compress.brotli: found 12; allowed: a whole number from 0 to 11",
+    );
+    one(
+        "tags_from_body_prefix = \"a b\"\n",
+        "tags_from_body_prefix: found \"a b\"; allowed: \"\", or the beginning of a tag without spaces, commas and braces",
+    );
+    one_mistake(
+        "[upstream.b]\nservers = [\"http://a:1\"]\nhost = \"a b\\r\\n\"\n",
+        "proxy.toml:9: upstream.b.host: found \"a b\\r\\n\"; allowed: \"preserve\", \"upstream\" or a host like \"cms.example.org\"",
+    );
+}
+
+#[test]
+fn webhooks_have_names_and_paths_of_their_own() {
+    no_mistake(WEBHOOK);
+    assert_eq!(
+        after_least(&format!("{WEBHOOK}{WEBHOOK}")),
+        [
+            "proxy.toml:16: webhook[1].name: found \"w\", as in webhook[0]; allowed: a text that no other has",
+            "proxy.toml:17: webhook[1].path: found \"/_cms-edge/w\", as in webhook[0]; allowed: a text that no other has",
+        ]
+    );
+    one_mistake(
+        &WEBHOOK.replace("/_cms-edge/w", "/w/{id}"),
+        "proxy.toml:9: webhook[0].path: found \"/w/{id}\" (it matches more than one path); allowed: a path like \"/_cms-edge/webhook/demo\", without captures",
+    );
+}
+
+#[test]
+fn a_webhook_needs_a_strong_secret() {
+    let with = |secrets: &str| WEBHOOK.replace("[\"0123456789abcdef\"]", secrets);
+    let at = |key: &str, end: &str| format!("proxy.toml:11: webhook[0].secrets{key}: found {end}");
+    let each = "a text of at least 16 characters, \"env:NAME\" or \"file:/path\"";
+    one_mistake(
+        &with("[]"),
+        &at("", &format!("an empty list; allowed: a list, each {each}")),
+    );
+    one_mistake(
+        &with("[\"0123456789abcde\"]"),
+        &at("[0]", &format!("a text of 15 characters; allowed: {each}")),
+    );
+    let standard =
+        |secret: &str| with(&format!("[\"{secret}\"]")).replace("\"hmac\"", "\"standard\"");
+    let allowed = "allowed: \"whsec_\" and base64 of at least 24 bytes in dialect \"standard\"";
+    one_mistake(
+        &standard("0123456789abcdef"),
+        &at(
+            "[0]",
+            &format!("a text of 16 characters (not \"whsec_\" and base64); {allowed}"),
+        ),
+    );
+    one_mistake(
+        &standard("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY="),
+        &at(
+            "[0]",
+            &format!("a text of 38 characters (too short); {allowed}"),
+        ),
+    );
+    no_mistake(&standard("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"));
+    let lacking = WEBHOOK.replace("secrets = ", "# ");
+    assert!(
+        after_least(&lacking)[0].starts_with("proxy.toml:7: webhook[0].secrets: found nothing; ")
+    );
+}
+
+#[test]
+fn settings_of_another_dialect_are_a_mistake() {
+    let strapi = WEBHOOK.replace("\"hmac\"", "\"strapi\"");
+    one_mistake(
+        &strapi.replace(
+            "[[webhook.rule]]",
+            "hmac = { header = \"X-S\" }\n[[webhook.rule]]",
+        ),
+        "proxy.toml:12: webhook[0].hmac: found settings of dialect \"hmac\"; allowed: no hmac table, or dialect \"hmac\"",
+    );
+    one_mistake(
+        &WEBHOOK.replace(
+            "[[webhook.rule]]",
+            "token_header = \"X-T\"\n[[webhook.rule]]",
+        ),
+        "proxy.toml:12: webhook[0].token_header: found a setting of dialect \"strapi\"; allowed: no token_header, or dialect \"strapi\"",
+    );
+    no_mistake(&strapi.replace(
+        "[[webhook.rule]]",
+        "token_header = \"X-T\"\n[[webhook.rule]]",
+    ));
+    no_mistake(&WEBHOOK.replace(
+        "[[webhook.rule]]",
+        "hmac = { header = \"X-S\" }\n[[webhook.rule]]",
+    ));
+}
+
+#[test]
+fn a_rule_purges_something_or_ignores() {
+    one_mistake(
+        &WEBHOOK.replace("everything = true", ""),
+        "proxy.toml:12: webhook[0].rule[0]: found a rule that purges nothing; allowed: at least one of tags, urls, prefixes, hosts, or everything = true",
+    );
+    no_mistake(&WEBHOOK.replace("everything = true", "mode = \"ignore\""));
+    one_mistake(
+        &WEBHOOK.replace("everything = true", "mode = \"ignore\"\ntags = [\"a\"]"),
+        "proxy.toml:14: webhook[0].rule[0].mode: found \"ignore\" in a rule that names something to purge; allowed: a rule with mode \"ignore\" names nothing to purge",
+    );
+    one_mistake(
+        &WEBHOOK.replace("[\"*\"]", "[]"),
+        "proxy.toml:13: webhook[0].rule[0].events: found an empty list; allowed: at least one event",
+    );
+    let (without, _) = WEBHOOK.split_once("[[webhook.rule]]").unwrap();
+    one_mistake(
+        without,
+        "proxy.toml:7: webhook[0].rule: found no rule; allowed: at least one [[webhook.rule]]",
+    );
+}
+
+#[test]
+fn templates_and_conditions_of_a_rule_are_well_formed() {
+    let with = |line: &str| WEBHOOK.replace("everything = true", line);
+    one_mistake(
+        &with("tags = [\"article:{data..id}\"]"),
+        "proxy.toml:14: webhook[0].rule[0].tags[0]: found \"article:{data..id}\" (a name in braces, or a piece of it, is empty); allowed: a tag like \"article:{data.id}\"",
+    );
+    one_mistake(
+        &with("urls = [\"/articles\"]"),
+        "proxy.toml:14: webhook[0].rule[0].urls[0]: found \"/articles\"; allowed: a URL like \"https://www.example.org/articles/{data.slug}\"",
+    );
+    one_mistake(
+        &with("everything = true\nwhen = { \"entry..x\" = \"!null\" }"),
+        "proxy.toml:15: webhook[0].rule[0].when.\"entry..x\": found the path \"entry..x\"; allowed: a path like \"entry.publishedAt\"",
+    );
+    let config = read(
+        &format!(
+            "{LEAST}{}",
+            with("everything = true\nwhen = { \"a.b\" = true, c = \"!null\" }")
+        ),
+        &[],
+    )
+    .unwrap();
+    let when = &config.webhooks[0].rules[0].when;
+    let pair = |path: &str, value: &str| (path.to_owned(), value.to_owned());
+    assert_eq!(when, &[pair("a.b", "true"), pair("c", "!null")]);
+}

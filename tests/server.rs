@@ -1,0 +1,18 @@
+//! The server from outside: real sockets, real TLS, hostile bytes.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop where it stands"
+)]
+
+#[path = "server/drain.rs"]
+mod drain;
+#[path = "server/framing.rs"]
+mod framing;
+#[path = "server/limits.rs"]
+mod limits;
+#[path = "server/protocols.rs"]
+mod protocols;
+#[path = "server/support.rs"]
+mod support;
