@@ -11,21 +11,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cms_edge::body::Body;
+use cms_edge::body::{Body, BodyError};
 use cms_edge::entry::purges::Mode;
 use cms_edge::entry::scope::Scope;
+use cms_edge::key::{KeyRule, QueryRule, TargetUri};
 use cms_edge::purge::log::{Log, LogError};
 use cms_edge::purge::protocol::{self, Protocol};
 use cms_edge::purge::receipt::{Receipt, ReceiptId};
 use cms_edge::purge::secret::Secret;
+use cms_edge::purge::target::{self, SortedQuery, Targets};
 use cms_edge::purge::webhook::hmac::{HmacRule, Signed, TimestampRule, TimestampUnit};
 use cms_edge::purge::webhook::rule::{Action, Rule, UrlTemplate};
 use cms_edge::purge::webhook::settings::{Dialect, Settings, SettingsError};
 use cms_edge::purge::webhook::signature::{Algorithm, Encoding};
 use cms_edge::purge::webhook::{Webhook, Webhooks};
 use cms_edge::purge::{Cause, Purge};
+use futures_util::stream;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, Method, Request};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use serde_json::json;
 use tokio::sync::Barrier;
 
@@ -401,6 +406,14 @@ async fn the_hmac_dialect_is_as_its_sender_signs() {
         true
     );
     assert_eq!(deliver(&plain, &headers, "{}").await.status, 401);
+    let other = r#"{"event":"entry.publish","id":8}"#;
+    let signature = format!("sha256={}", sign(other.to_owned()));
+    let headers = fields(&[
+        ("x-hub-signature-256", &signature),
+        ("x-github-delivery", "d-1"),
+    ]);
+    let used_up = deliver(&plain, &headers, other).await;
+    assert_eq!(used_up.json["duplicate"], false, "the name is not signed");
 
     let timed = stage.webhook(hmac(Some(TimestampRule {
         header: HeaderName::from_static("x-timestamp"),
@@ -550,13 +563,32 @@ async fn a_body_over_the_limit_is_413_whether_announced_or_not() {
     let long = "x".repeat(64 * 1024 + 1);
     let headers = signed(OLD_KEY, "msg_1", NOW, &long);
     assert_eq!(deliver(&webhook, &headers, long.clone()).await.status, 413);
-    let request = Request::post("/").body(Body::full(long)).unwrap();
+    let announced = Request::post("/").body(Body::full(long.clone())).unwrap();
+    let announced = answer(webhook.handle(announced, peer()).await).await;
+    assert_eq!(announced.status, 413);
+    let pieces: Vec<_> = long
+        .as_bytes()
+        .chunks(1000)
+        .map(|piece| Ok::<_, BodyError>(Frame::data(Bytes::copy_from_slice(piece))))
+        .collect();
+    let body = StreamBody::new(stream::iter(pieces));
+    let mut request = Request::post("/").body(body).unwrap();
+    *request.headers_mut() = headers;
     let answer = answer(webhook.handle(request, peer()).await).await;
     assert_eq!(
         (answer.status, &answer.json["reason"]),
         (413, &json!("body-too-long"))
     );
-    assert_eq!(stage.metrics.webhook_count("demo", "body-too-long"), 2);
+    assert_eq!(stage.metrics.webhook_count("demo", "body-too-long"), 3);
+}
+
+#[tokio::test]
+async fn a_body_without_signature_is_not_waited_for() {
+    let stage = stage();
+    let webhook = stage.webhook(demo());
+    let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, BodyError>>());
+    let request = Request::post("/").body(never).unwrap();
+    assert_eq!(webhook.handle(request, peer()).await.status(), 401);
 }
 
 #[tokio::test]
@@ -651,6 +683,62 @@ async fn one_delivery_that_arrives_many_times_at_once_is_appended_once() {
         firsts += usize::from(task.await.unwrap());
     }
     assert_eq!((firsts, stage.position()), (1, 1));
+}
+
+/// Whether a purge of `url` ends what is stored under `target`.
+fn meets(targets: &Targets, url: &str, target: &str) -> bool {
+    let stage = stage();
+    let uri: http::Uri = target.parse().unwrap();
+    let authority = uri.authority().unwrap().as_str();
+    let target = TargetUri::parse("https", authority, uri.path(), uri.query()).unwrap();
+    let key = KeyRule {
+        query: QueryRule {
+            sort: true,
+            ..QueryRule::default()
+        },
+        ..KeyRule::default()
+    }
+    .key(&target, &HeaderMap::new())
+    .key;
+    let fence = stage.purges.fence();
+    let scopes = targets.url_or_prefix(url).unwrap();
+    let purge = Purge::new(scopes, Mode::Hard, Cause::Admin).unwrap();
+    stage.log.record(&purge);
+    !stage.purges.still_open(fence, &key)
+}
+
+#[test]
+fn a_url_meets_what_is_stored_whichever_way_it_is_written() {
+    let wide = targets();
+    let stored = "https://example.org:8443/de/%C3%BCber-uns?b=2&a=1";
+    for url in [
+        "https://example.org/de/über-uns",
+        "http://EXAMPLE.org:80/de/%c3%bcber-uns/",
+        "https://example.org./de/%C3%BCber%2Duns?other",
+        "/de/über-uns#top",
+        "/de/*",
+        "https://example.org/*",
+    ] {
+        assert!(meets(&wide, url, stored), "{url}");
+    }
+    for url in [
+        "https://www.example.org/de/über-uns",
+        "/de/über",
+        "/de",
+        "/de/über-uns/a",
+        "/d/*",
+    ] {
+        assert!(!meets(&wide, url, stored), "{url}");
+    }
+    let narrow = target::Settings {
+        any_query: false,
+        slash_variants: false,
+    };
+    let narrow = Targets::new(narrow, Arc::new(SortedQuery));
+    assert!(meets(&narrow, "/de/über-uns?a=1&b=2", stored));
+    for url in ["/de/über-uns", "/de/über-uns?a=1", "/de/über-uns/?a=1&b=2"] {
+        assert!(!meets(&narrow, url, stored), "{url}");
+    }
 }
 
 // Settings

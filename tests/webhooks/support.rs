@@ -14,7 +14,6 @@ use cms_edge::entry::purges::Purges;
 use cms_edge::exchange::Generation;
 use cms_edge::purge::local::LocalLog;
 use cms_edge::purge::log::Log;
-use cms_edge::purge::read::Budget;
 use cms_edge::purge::secret::Token;
 use cms_edge::purge::target::{self, SortedQuery, Targets};
 use cms_edge::purge::template::Template;
@@ -86,7 +85,6 @@ impl Stage {
             targets: targets(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             metrics: self.metrics.clone(),
-            budget: Budget::default(),
         }
     }
 }

@@ -43,6 +43,7 @@ pub struct Webhook<L> {
     settings: Settings,
     events: EventSource,
     shared: Shared<L>,
+    budget: Budget,
 }
 
 /// What all webhooks use.
@@ -51,7 +52,6 @@ pub struct Shared<L> {
     pub targets: Targets,
     pub clock: Arc<dyn Clock>,
     pub metrics: PurgeMetrics,
-    pub budget: Budget,
 }
 
 /// All webhooks, by path.
@@ -63,8 +63,13 @@ impl<L: Log> Webhooks<L> {
     /// A webhook that cannot work, and two that cannot be told apart.
     pub fn new(all: Vec<Settings>, shared: &Shared<L>) -> Result<Self, SettingsError> {
         settings::unique(all.iter())?;
+        let budget = Budget::default();
         all.into_iter()
-            .map(|settings| Webhook::new(settings, shared.clone()))
+            .map(|settings| {
+                let webhook = Webhook::new(settings, shared.clone())?;
+                let budget = budget.clone();
+                Ok(Webhook { budget, ..webhook })
+            })
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -90,6 +95,7 @@ impl<L: Log> Webhook<L> {
             settings,
             events,
             shared,
+            budget: Budget::default(),
         })
     }
 
@@ -119,7 +125,7 @@ impl<L: Log> Webhook<L> {
         if let Err(rejected) = self.may_be_verified(&head.headers) {
             return self.unauthorized(rejected, peer);
         }
-        match read(body, limit, &self.shared.budget).await {
+        match read(body, limit, &self.budget).await {
             Ok(body) => {
                 let Received { bytes, .. } = &body;
                 self.receive(&head.method, &head.headers, bytes.clone(), peer)
@@ -263,7 +269,6 @@ impl<L> Clone for Shared<L> {
             targets: self.targets.clone(),
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
-            budget: self.budget.clone(),
         }
     }
 }
