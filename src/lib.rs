@@ -31,4 +31,8 @@ pub mod server;
 
 pub mod config;
 
+pub mod app;
 pub mod demo;
+pub mod run;
+
+pub mod cli;

@@ -22,11 +22,13 @@ mod rules;
 mod secrets;
 mod section;
 mod server;
+pub mod settings;
 mod shadow;
 mod spans;
 mod units;
 mod upstream;
 mod webhook;
+mod webhook_settings;
 
 use std::collections::BTreeMap;
 use std::io::Read;

@@ -65,6 +65,18 @@ pub struct Tiers(BTreeMap<String, Duration>);
 
 const ADMIN: &str = "Health, metrics, and the purge endpoints for scripts. Not for the public.";
 
+impl Level {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
 impl Admin {
     pub(super) fn read(parent: &Section<'_>) -> Self {
         let s = parent.section("admin", ADMIN);

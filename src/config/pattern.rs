@@ -47,6 +47,16 @@ pub struct Template {
 /// Names in templates that no capture may take.
 const RESERVED: [&str; 2] = ["host", "query"];
 
+impl std::fmt::Display for HostPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Any => f.write_str("*"),
+            Self::Below(name) => write!(f, "*{name}"),
+            Self::Exact(name) => f.write_str(name),
+        }
+    }
+}
+
 impl HostPattern {
     /// `None` for what is no host.
     pub(super) fn parse(text: &str) -> Option<Self> {

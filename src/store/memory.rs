@@ -136,7 +136,7 @@ impl Store for Memory {
 
     async fn grown(&self, entry: &Arc<StoredResponse>) {
         self.update(entry.key(), |variants| {
-            variants.holds(entry).then_some(variants)
+            variants.holds(entry).then(|| variants.weighed())
         });
     }
 }

@@ -32,7 +32,12 @@ pub enum Put {
 /// The stored responses of one primary key, newest first. They share one index and leave the
 /// store together.
 #[derive(Clone, Debug, Default)]
-pub struct Variants(Arc<[Arc<StoredResponse>]>);
+pub struct Variants {
+    entries: Arc<[Arc<StoredResponse>]>,
+    /// Bytes, as weighed when this value was made: responses grow afterwards, and a store must
+    /// take off what it put on.
+    weight: usize,
+}
 
 /// One tier of storage.
 ///
@@ -64,17 +69,17 @@ pub trait Store: Send + Sync + 'static {
 
 impl Variants {
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.entries.is_empty()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<StoredResponse>> {
-        self.0.iter()
+        self.entries.iter()
     }
 
     /// The variant that the presented fields select (RFC 9111 §4.1), each by the fields that the
     /// variant itself nominates; the newest where several match.
     pub fn select(&self, presented: &HeaderMap) -> Option<&Arc<StoredResponse>> {
-        self.0.iter().find(|entry| {
+        self.entries.iter().find(|entry| {
             entry.vary().is_empty() || {
                 let presented = crate::key::select::Secondary::of(entry.vary(), presented);
                 presented == *entry.entry_key().secondary()
@@ -84,14 +89,25 @@ impl Variants {
 
     /// The newest variant's entry key for these fields: what a flight is for, once Vary is known.
     pub fn flight_key(&self, key: &CacheKey, presented: &HeaderMap) -> EntryKey {
-        match self.0.first() {
+        match self.entries.first() {
             Some(newest) => key.select(newest.vary(), presented),
             None => key.select(&crate::fields::vary::Vary::default(), presented),
         }
     }
 
-    fn weight(&self) -> usize {
-        self.0.iter().map(|entry| entry.weight()).sum()
+    fn of(entries: impl Iterator<Item = Arc<StoredResponse>>) -> Self {
+        let entries: Arc<[Arc<StoredResponse>]> = entries.collect();
+        let weight = entries.iter().map(|entry| entry.weight()).sum();
+        Self { entries, weight }
+    }
+
+    /// The same responses, weighed anew.
+    fn weighed(&self) -> Self {
+        Self::of(self.entries.iter().cloned())
+    }
+
+    const fn weight(&self) -> usize {
+        self.weight
     }
 
     /// With `entry` in front, in place of the one it replaces; at most `variants_max` of them.
@@ -104,23 +120,30 @@ impl Variants {
     ) -> Option<Self> {
         let is_replaced = |other: &Arc<StoredResponse>| other.entry_key() == entry.entry_key();
         let outdated = self
-            .0
+            .entries
             .iter()
             .any(|other| is_replaced(other) && !entry.fence().may_replace(other.fence(), current));
         if outdated {
             return None;
         }
-        let others = self.0.iter().filter(|other| !is_replaced(other)).cloned();
+        let others = self
+            .entries
+            .iter()
+            .filter(|other| !is_replaced(other))
+            .cloned();
         let all = std::iter::once(Arc::clone(&entry)).chain(others);
-        Some(Self(all.take(variants_max).collect()))
+        Some(Self::of(all.take(variants_max)))
     }
 
     fn without(&self, entry: &Arc<StoredResponse>) -> Self {
-        let others = self.0.iter().filter(|other| !Arc::ptr_eq(other, entry));
-        Self(others.cloned().collect())
+        let others = self
+            .entries
+            .iter()
+            .filter(|other| !Arc::ptr_eq(other, entry));
+        Self::of(others.cloned())
     }
 
     fn holds(&self, entry: &Arc<StoredResponse>) -> bool {
-        self.0.iter().any(|other| Arc::ptr_eq(other, entry))
+        self.entries.iter().any(|other| Arc::ptr_eq(other, entry))
     }
 }

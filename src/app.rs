@@ -1,0 +1,278 @@
+//! Builds every room from the settings, serves until it is told to stop, and drains.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use prometheus_client::registry::Registry;
+use tokio::sync::watch;
+
+use crate::admin::Admin;
+use crate::admin::readiness::Readiness;
+use crate::body::Body;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::connection::Connection;
+use crate::entry::purges::{Mode, Purges};
+use crate::exchange::Generation;
+use crate::fetch::Upstream;
+use crate::proxy::{self, Invalidate, Proxy};
+use crate::purge::local::LocalLog;
+use crate::purge::protocol::{self, Protocol};
+use crate::purge::target::{NormalQuery, Targets};
+use crate::purge::webhook::{self, Webhooks};
+use crate::purge::{Cause, Purge};
+use crate::route::RouteTable;
+use crate::server::{self, Drained, Handler, Listeners};
+use crate::store::memory::Memory;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::cache::CacheMetrics;
+use crate::telemetry::origin::OriginMetrics;
+use crate::telemetry::purge::PurgeMetrics;
+use crate::telemetry::server::ServerMetrics;
+
+/// What is not in the configuration.
+pub struct Surroundings {
+    pub clock: Arc<dyn Clock>,
+    pub access_log: AccessLog,
+    /// How receipts call this instance.
+    pub instance: String,
+    /// Settings of the public listeners, where they are not those of the configuration.
+    pub server: Option<server::Settings>,
+}
+
+impl Default for Surroundings {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            access_log: AccessLog::off(),
+            instance: "local".to_owned(),
+            server: None,
+        }
+    }
+}
+
+/// A program with all sockets bound and nothing served yet.
+pub struct App {
+    public: Listeners,
+    admin_listeners: Listeners,
+    front: Arc<Front>,
+    admin: Arc<AdminHandler>,
+    readiness: Arc<Readiness>,
+    gauges: Gauges,
+}
+
+/// The requests of the public listeners: purges and webhooks are for us, the rest is proxied.
+struct Front {
+    proxy: Arc<Proxy<Memory>>,
+    webhooks: Webhooks<LocalLog>,
+    protocol: Option<Protocol<LocalLog>>,
+}
+
+struct AdminHandler(Admin<LocalLog>);
+
+/// Figures that are looked up now and then instead of being counted.
+struct Gauges {
+    proxy: Arc<Proxy<Memory>>,
+    metrics: Arc<CacheMetrics>,
+}
+
+/// How often [`Gauges`] are looked up.
+const GAUGES_EVERY: Duration = Duration::from_secs(1);
+
+impl App {
+    /// Binds all sockets.
+    ///
+    /// # Errors
+    /// A setting that a room refuses, or an address that cannot be listened on.
+    pub async fn bind(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
+        let mut registry = Registry::with_prefix("cms_edge");
+        let Surroundings {
+            clock,
+            access_log,
+            instance,
+            server,
+        } = surroundings;
+        let purge_metrics = PurgeMetrics::register(&mut registry);
+        let origin_metrics = Arc::new(OriginMetrics::register(&mut registry));
+        let server_metrics = Arc::new(ServerMetrics::register(&mut registry));
+        let routes = config.routes()?;
+        let names = routes.iter().map(|route| &*route.name);
+        let metrics = Arc::new(CacheMetrics::register(&mut registry, names));
+
+        let purges = Arc::new(Purges::new(Generation::new(getrandom::u64()?)));
+        let log = Arc::new(LocalLog::new(
+            Arc::clone(&purges),
+            Arc::clone(&clock),
+            instance,
+            purge_metrics.clone(),
+        ));
+        let targets = Targets::new(config.purge_targets(), Arc::new(Queries(config.routes()?)));
+        let cores = std::thread::available_parallelism().map_or(1, Into::into);
+        let upstreams = config
+            .upstreams()?
+            .into_iter()
+            .map(|(name, settings)| Upstream::new(&name, settings, Arc::clone(&origin_metrics)))
+            .collect::<Result<_, _>>()?;
+        let proxy = Proxy::new(proxy::Parts {
+            clock: Arc::clone(&clock),
+            routes,
+            upstreams,
+            store: Memory::new(config.memory()),
+            purges,
+            invalidate: invalidate(Arc::clone(&log)),
+            metrics: Arc::clone(&metrics),
+            access_log,
+            limits: config.limits(cores),
+        });
+        let shared = webhook::Shared {
+            log: Arc::clone(&log),
+            targets: targets.clone(),
+            clock,
+            metrics: purge_metrics.clone(),
+        };
+        let webhooks = config.webhooks().map_err(anyhow::Error::msg)?;
+        let gauges = Gauges {
+            proxy: Arc::clone(&proxy),
+            metrics,
+        };
+        let front = Front {
+            proxy,
+            webhooks: Webhooks::new(webhooks, &shared)?,
+            protocol: config.protocol().map(|settings| {
+                let log = Arc::clone(&log);
+                Protocol::new(settings, log, targets.clone(), purge_metrics.clone())
+            }),
+        };
+        let public = server.unwrap_or_else(|| config.server());
+        let public = server::bind(public, Arc::clone(&server_metrics)).await?;
+        let admin_listeners = server::bind(config.admin_server(), server_metrics).await?;
+        let readiness = Arc::new(Readiness::starting());
+        let admin = Admin::new(
+            config.admin(),
+            log,
+            targets,
+            Arc::new(registry),
+            Arc::clone(&readiness),
+            purge_metrics,
+        );
+        Ok(Self {
+            public,
+            admin_listeners,
+            front: Arc::new(front),
+            admin: Arc::new(AdminHandler(admin)),
+            readiness,
+            gauges,
+        })
+    }
+
+    /// Addresses of the HTTPS listeners.
+    pub fn https(&self) -> &[SocketAddr] {
+        self.public.https()
+    }
+
+    /// Addresses of the HTTP listeners.
+    pub fn http(&self) -> &[SocketAddr] {
+        self.public.http()
+    }
+
+    /// Addresses of the admin listener.
+    pub fn admin(&self) -> &[SocketAddr] {
+        self.admin_listeners.http()
+    }
+
+    /// Serves until `stop`, then drains: the public listeners first, so that health and metrics
+    /// can be asked for while they do.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Drained {
+        let (stopping, stopped) = watch::channel(false);
+        let (admin_stopping, admin_stopped) = watch::channel(false);
+        let told = |mut told: watch::Receiver<bool>| async move {
+            // A sender that is gone says the same.
+            let _gone = told.wait_for(|told| *told).await;
+        };
+        let gauges = tokio::spawn(self.gauges.look_up());
+        let admin = tokio::spawn(
+            self.admin_listeners
+                .serve(Arc::clone(&self.admin), told(admin_stopped)),
+        );
+        let public = tokio::spawn(self.public.serve(self.front, told(stopped)));
+        self.readiness.started();
+        stop.await;
+        self.readiness.drain();
+        stopping.send_replace(true);
+        let drained = public.await.unwrap_or_default();
+        admin_stopping.send_replace(true);
+        let _admin_drained = admin.await;
+        gauges.abort();
+        drained
+    }
+}
+
+impl Handler for Front {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: &Arc<Connection>,
+    ) -> Response<Body> {
+        let peer = connection.peer.ip();
+        if let Some(protocol) = &self.protocol
+            && protocol::is_purge(request.method())
+        {
+            let (head, _no_content) = request.into_parts();
+            return protocol.purge(&head, peer).await;
+        }
+        if matches!(*request.method(), Method::POST | Method::PUT)
+            && let Some(webhook) = self.webhooks.at(request.uri().path())
+        {
+            return webhook.handle(request, peer).await;
+        }
+        self.proxy.handle(request, connection).await
+    }
+}
+
+impl Handler for AdminHandler {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        _connection: &Arc<Connection>,
+    ) -> Response<Body> {
+        self.0.handle(request).await
+    }
+}
+
+impl Gauges {
+    async fn look_up(self) {
+        let mut every = tokio::time::interval(GAUGES_EVERY);
+        loop {
+            every.tick().await;
+            let gauge = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
+            let memory = self.proxy.store();
+            self.metrics.memory_bytes.set(gauge(memory.bytes()));
+            self.metrics.memory_keys.set(gauge(memory.keys() as u64));
+        }
+    }
+}
+
+/// What unsafe requests invalidate goes through the log like every purge.
+fn invalidate(log: Arc<LocalLog>) -> Invalidate {
+    Arc::new(move |scopes| {
+        let log = Arc::clone(&log);
+        Box::pin(async move {
+            if let Ok(purge) = Purge::new(scopes, Mode::Hard, Cause::Invalidation) {
+                log.record(&purge);
+            }
+        })
+    })
+}
+
+/// Purges name queries as the routes normalise them.
+struct Queries(RouteTable);
+
+impl NormalQuery for Queries {
+    fn normal_query(&self, host: &str, path: &str, query: &str) -> Vec<String> {
+        self.0.normal_queries(host, path, query)
+    }
+}

@@ -1,0 +1,78 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::demo;
+use crate::run;
+
+/// The edge cache for multilingual CMSs.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve by a configuration, until SIGTERM or SIGINT.
+    Serve {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
+        config: PathBuf,
+    },
+    /// Check a configuration: print every mistake and exit with 64, or say that there is none.
+    Check {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
+        config: PathBuf,
+    },
+    /// Print the reference configuration: every key, its default, what happens at either end.
+    Defaults,
+    /// Run a small CMS in four languages with cms-edge in front of it, and say what to try.
+    Demo(demo::Arguments),
+}
+
+/// `EX_USAGE` of sysexits.h: a mistake in the configuration.
+const USAGE: u8 = 64;
+
+/// Runs the program, and returns what it exits with.
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Serve { config } => with(&config, |config| code(run::serve(&config))),
+        Command::Check { config } => with(&config, |_| {
+            println!("The configuration has no mistakes.");
+            ExitCode::SUCCESS
+        }),
+        Command::Defaults => {
+            print!("{}", config::reference());
+            ExitCode::SUCCESS
+        }
+        Command::Demo(arguments) => code(run::demo(arguments)),
+    }
+}
+
+fn with(path: &std::path::Path, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match config::load(path, config::process_environment()) {
+        Ok(config) => then(config),
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn code(outcome: anyhow::Result<bool>) -> ExitCode {
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cms-edge: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
