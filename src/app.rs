@@ -117,6 +117,11 @@ impl App {
         })
     }
 
+    /// The proxy behind the public listeners.
+    pub fn proxy(&self) -> Arc<Proxy<Memory>> {
+        Arc::clone(&self.front.proxy)
+    }
+
     /// Addresses of the HTTPS listeners.
     pub fn https(&self) -> &[SocketAddr] {
         self.public.https()
