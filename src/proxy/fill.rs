@@ -271,8 +271,8 @@ impl<S: Store> Fill<S> {
             ..
         } = answer;
         self.supersede(head.status).await;
-        let coding = ContentEncoding::of(&head.headers);
-        if coding.is_junk() {
+        let coding = ContentEncoding::parse(&head.headers);
+        if ContentEncoding::is_junk(&head.headers) {
             head.headers.remove(CONTENT_ENCODING);
         }
         let (storable, coding) = match self.assess(route, rule, &head, exchange, coding) {
@@ -363,7 +363,7 @@ impl<S: Store> Fill<S> {
             }
         }
         match coding {
-            ContentEncoding::Identity | ContentEncoding::Junk => Ok((storable, Coding::Identity)),
+            ContentEncoding::Identity => Ok((storable, Coding::Identity)),
             ContentEncoding::One(coding) => Ok((storable, coding)),
             ContentEncoding::Other => Err("coding"),
         }

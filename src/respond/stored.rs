@@ -124,7 +124,9 @@ fn conditional(
     coding: Coding,
 ) -> Option<Response<Body>> {
     let (etag, modified) = validators(fields);
-    match conditional::evaluate(request, true, etag.as_ref(), modified) {
+    let date = date::of(fields, &DATE);
+    // RFC 9111 §4.3.2: without Last-Modified, If-Modified-Since is compared with Date.
+    match conditional::evaluate(request, true, etag.as_ref(), modified.or(date)) {
         Precondition::None => {}
         Precondition::NotModified => {
             return Some(not_modified(std::mem::take(fields)));
@@ -141,7 +143,6 @@ fn conditional(
     if *method != Method::GET || !request.contains_key(RANGE) {
         return None;
     }
-    let date = date::of(fields, &DATE);
     if conditional::if_range_matches(request, etag.as_ref(), modified, date) == Some(false) {
         return None;
     }
