@@ -257,12 +257,12 @@ impl Handler for Front {
             && protocol::is_purge(request.method())
         {
             let (head, _no_content) = request.into_parts();
-            return protocol.purge(&head, peer).await;
+            return Box::pin(protocol.purge(&head, peer)).await;
         }
         if matches!(*request.method(), Method::POST | Method::PUT)
             && let Some(webhook) = self.webhooks.at(request.uri().path())
         {
-            return webhook.handle(request, peer).await;
+            return Box::pin(webhook.handle(request, peer)).await;
         }
         self.proxy.handle(request, connection).await
     }
