@@ -21,3 +21,5 @@ mod first_light;
 mod fence;
 /// Many publish and read at once: a history without an older version after a receipt.
 mod publishing;
+/// Purges by the admin API and by method.
+mod purging;
