@@ -56,7 +56,7 @@ impl AcceptEncoding {
             brotli: brotli.or(any).unwrap_or(0),
             // §12.5.3: identity is acceptable unless excluded by `identity;q=0` or `*;q=0`; when
             // it is not listed it is the last choice.
-            identity: identity.unwrap_or(if any == Some(0) { 0 } else { 1 }),
+            identity: identity.unwrap_or_else(|| u16::from(any != Some(0))),
         }
     }
 

@@ -53,7 +53,7 @@ pub(super) enum Filled {
     /// It is in the store.
     Stored { live: Live, validated: bool },
     /// It is on its way, and will be stored unless `not_stored` says why not.
-    Streaming(Streaming),
+    Streaming(Box<Streaming>),
     Failed {
         status: StatusCode,
         error: &'static str,
@@ -337,7 +337,7 @@ impl<S: Store> Fill<S> {
         self.land(Landing::Abandoned);
         let mut streaming = kept.streaming(Body::full(content));
         streaming.not_stored = Some(reason);
-        send(kept.client, Filled::Streaming(streaming));
+        send(kept.client, Filled::Streaming(Box::new(streaming)));
     }
 
     fn assess(
@@ -432,7 +432,7 @@ impl<S: Store> Fill<S> {
             body: Body::stream(body),
             not_stored: Some(reason),
         };
-        send(client, Filled::Streaming(streaming));
+        send(client, Filled::Streaming(Box::new(streaming)));
     }
 
     /// What was stored is replaced by an answer that is not an error of the origin's.
@@ -505,7 +505,7 @@ impl Kept {
         let client = self.client.take()?;
         let (writer, reader) = tee::tee(content_length::of(self.storable.headers()));
         let streaming = self.streaming(Body::stream(reader));
-        client.send(Filled::Streaming(streaming)).ok()?;
+        client.send(Filled::Streaming(Box::new(streaming))).ok()?;
         Some(writer)
     }
 }

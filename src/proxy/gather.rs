@@ -15,6 +15,10 @@ use crate::fetch::OriginBody;
 /// arrive at once, and are then answered like a hit, with entity tag, length and coding.
 const WHOLE_WITHIN: Duration = Duration::from_millis(2);
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once a fill, and taken apart at once"
+)]
 pub(super) enum Gathered {
     Whole {
         content: Bytes,

@@ -19,7 +19,7 @@ use crate::fields::cache_control::ResponseControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::{connection, content_length};
 use crate::key::{Negotiated, TargetUri};
-use crate::policy::invalidation;
+use crate::policy::invalidation::{self, Named};
 use crate::proxy::context::Refusal;
 use crate::respond::head::{self, Presented};
 use crate::respond::synthetic;
@@ -205,12 +205,14 @@ impl Shared {
         else {
             return;
         };
-        let own = (target.path().into(), target.query().map(Into::into));
+        let own = Named {
+            path: target.path().into(),
+            query: target.query().map(Into::into),
+        };
         let mut scopes = Vec::new();
-        for (path, query) in std::iter::once(own).chain(named) {
-            let queries =
-                self.routes
-                    .normal_queries(target.host(), &path, query.as_deref().unwrap_or(""));
+        for Named { path, query } in std::iter::once(own).chain(named) {
+            let query = query.as_deref().unwrap_or_default();
+            let queries = self.routes.normal_queries(target.host(), &path, query);
             scopes.extend(queries.into_iter().map(|query| Scope::Url {
                 host: target.host().into(),
                 path: path.clone(),
