@@ -9,8 +9,17 @@
 #[path = "../support"]
 mod support {
     pub(crate) mod origin;
+    pub(crate) mod script;
     pub(crate) mod stage;
 }
 
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
+/// How long what is stored answers, and what a client is told about it.
+mod reuse;
+/// Stale responses: while they are validated, and when the origin fails.
+mod stale;
+/// Conditional requests to the origin, and what its answers make of a stored response.
+mod validation;
+/// Which request fields make another copy.
+mod vary;
