@@ -10,3 +10,9 @@ pub fn error(name: &str, error: &str, detail: Option<&str>) -> HeaderValue {
     };
     HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("cms-edge"))
 }
+
+/// One member that says what the origin answered (§2.1.4).
+pub fn received(name: &str, status: u16) -> HeaderValue {
+    let text = format!("{name}; received-status={status}");
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("cms-edge"))
+}

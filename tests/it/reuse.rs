@@ -103,7 +103,7 @@ async fn the_routes_ttl_and_the_origins_words_combine_as_ttl_mode_says() {
 async fn no_lifetime_is_longer_than_ttl_max() {
     let origin =
         Origin::start(|_| async { reply("a", &[("cache-control", "max-age=31536000")]) }).await;
-    let stage = Stage::start(&origin, &route("ttl_max = \"90s\"")).await;
+    let stage = Stage::start(&origin, &route("ttl = \"60s\"\nttl_max = \"90s\"")).await;
     stage.get("/a", &[]).await;
     assert_eq!(ttl(&stage.get("/a", &[]).await), Some(90));
 }
@@ -205,10 +205,9 @@ async fn only_if_cached_never_reaches_the_origin() {
 
 #[tokio::test]
 async fn browsers_are_told_to_ask_each_time_and_the_edge_answers_them_with_304() {
-    let origin = Origin::start(|_| async {
-        reply("content", &[("expires", "0"), ("pragma", "no-cache")])
-    })
-    .await;
+    let origin =
+        Origin::start(|_| async { reply("content", &[("expires", "0"), ("pragma", "no-cache")]) })
+            .await;
     let keys = "ttl = \"100s\"\nttl_mode = \"override\"";
     let stage = Stage::start(&origin, &route(keys)).await;
     stage.get("/a", &[]).await;
@@ -245,12 +244,19 @@ async fn browser_ttl_is_what_browsers_are_told_whoever_decided_the_lifetime() {
 }
 
 #[tokio::test]
+async fn no_transform_is_told_whoever_decided_the_lifetime() {
+    let origin =
+        Origin::start(|_| async { reply("a", &[("cache-control", "no-transform")]) }).await;
+    let stage = Stage::start(&origin, "").await;
+    let told = stage.get("/a", &[]).await.field("cache-control");
+    assert_eq!(told, "max-age=0, must-revalidate, no-transform");
+}
+
+#[tokio::test]
 async fn the_origins_own_words_pass_where_it_decided_the_lifetime() {
     let words = "public, max-age=60, stale-while-revalidate=5";
-    let origin = Origin::start(move |_| async move {
-        Reply::ok("a").header("cache-control", words)
-    })
-    .await;
+    let origin =
+        Origin::start(move |_| async move { Reply::ok("a").header("cache-control", words) }).await;
     let stage = Stage::start(&origin, "").await;
     for _ in 0..2 {
         let answer = stage.get("/a", &[]).await;
@@ -269,7 +275,8 @@ async fn a_missing_date_is_added_once() {
 
 #[tokio::test]
 async fn head_is_answered_from_what_a_get_stored() {
-    let origin = Origin::start(|_| async { reply("12345", &[("cache-control", "max-age=60")]) }).await;
+    let origin =
+        Origin::start(|_| async { reply("12345", &[("cache-control", "max-age=60")]) }).await;
     let stage = Stage::start(&origin, "").await;
     stage.get("/a", &[]).await;
     let head = stage.send(Method::HEAD, "/a", &[], "").await;
@@ -280,7 +287,8 @@ async fn head_is_answered_from_what_a_get_stored() {
 
 #[tokio::test]
 async fn a_head_that_misses_is_forwarded_as_head_and_stores_nothing() {
-    let origin = Origin::start(|_| async { reply("12345", &[("cache-control", "max-age=60")]) }).await;
+    let origin =
+        Origin::start(|_| async { reply("12345", &[("cache-control", "max-age=60")]) }).await;
     let stage = Stage::start(&origin, "").await;
     let head = stage.send(Method::HEAD, "/a", &[], "").await;
     assert_eq!(head.field("content-length"), "5");
@@ -294,7 +302,8 @@ async fn a_head_that_misses_is_forwarded_as_head_and_stores_nothing() {
 #[tokio::test]
 async fn a_head_is_asked_as_a_get_of_the_same_client_would_be() {
     let origin = Origin::start(|_| async { Reply::ok("a") }).await;
-    let keys = "[route.language]\nsupported = [\"en\", \"de\"]\ndefault = \"en\"\nsources = [\"header\"]";
+    let keys =
+        "[route.language]\nsupported = [\"en\", \"de\"]\ndefault = \"en\"\nsources = [\"header\"]";
     let stage = Stage::start(&origin, &route(keys)).await;
     let fields = [("accept-language", "de-AT, fr;q=0.3"), ("cookie", "_ga=1")];
     stage.send(Method::HEAD, "/a", &fields, "").await;
@@ -306,7 +315,10 @@ async fn a_head_is_asked_as_a_get_of_the_same_client_would_be() {
 #[tokio::test]
 async fn the_edges_own_etag_is_that_of_the_content() {
     let origin = Origin::start(|request| async move {
-        with(Reply::ok(request.target), &[("cache-control", "max-age=60")])
+        with(
+            Reply::ok(request.target),
+            &[("cache-control", "max-age=60")],
+        )
     })
     .await;
     let stage = Stage::start(&origin, &route("stale_while_revalidate = \"0s\"")).await;
