@@ -19,7 +19,11 @@ async fn then_failing(good: &'static [Field], then: fn() -> Reply) -> Origin {
     Origin::start(move |_| {
         let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
         async move {
-            if is_first { reply("good", good) } else { then() }
+            if is_first {
+                reply("good", good)
+            } else {
+                then()
+            }
         }
     })
     .await
@@ -62,14 +66,20 @@ async fn stale_is_served_at_once_while_one_request_validates_it() {
         stage.get("/a", &[]).await.text() == "version 1"
     })
     .await;
-    assert_eq!(stage.get("/a", &[]).await.cache_status(), "cms-edge; hit; ttl=60");
+    assert_eq!(
+        stage.get("/a", &[]).await.cache_status(),
+        "cms-edge; hit; ttl=60"
+    );
     assert_eq!(origin.hits(), 2);
 }
 
 #[tokio::test]
 async fn after_the_window_clients_wait_for_the_origin() {
     let origin = Origin::start(|_| async {
-        reply("a", &[("cache-control", "max-age=60, stale-while-revalidate=30")])
+        reply(
+            "a",
+            &[("cache-control", "max-age=60, stale-while-revalidate=30")],
+        )
     })
     .await;
     let stage = Stage::start(&origin, "").await;
@@ -88,7 +98,10 @@ async fn a_failed_validation_behind_the_clients_back_leaves_what_is_there() {
     stage.clock.advance(MINUTE);
     for asked in 2..5 {
         let stale = stage.get("/a", &[]).await;
-        assert_eq!((stale.status, stale.text()), (StatusCode::OK, "good".into()));
+        assert_eq!(
+            (stale.status, stale.text()),
+            (StatusCode::OK, "good".into())
+        );
         origin.saw(asked).await;
         let fills = || async { stage.metric("cms_edge_fills").await == 0 };
         until("the end of the validation", fills).await;
@@ -100,7 +113,10 @@ async fn assert_stands_in(stage: &Stage, error: &str) {
     stage.get("/a", &[]).await;
     stage.clock.advance(2 * MINUTE);
     let stale = stage.get("/a", &[]).await;
-    assert_eq!((stale.status, stale.text()), (StatusCode::OK, "good".into()));
+    assert_eq!(
+        (stale.status, stale.text()),
+        (StatusCode::OK, "good".into())
+    );
     let status = stale.cache_status();
     assert_eq!(status, format!("cms-edge; hit; ttl=-60; detail={error}"));
     assert_eq!(stale.field("age"), "120");
@@ -124,7 +140,11 @@ async fn stale_stands_in_for_server_errors() {
         let origin = Origin::start(move |_| {
             let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
             async move {
-                if is_first { reply("good", GOOD) } else { Reply::new(status.parse().unwrap()) }
+                if is_first {
+                    reply("good", GOOD)
+                } else {
+                    Reply::new(status.parse().unwrap())
+                }
             }
         })
         .await;
@@ -156,7 +176,11 @@ async fn client_errors_are_answers_and_nothing_stands_in_for_them() {
 
 #[tokio::test]
 async fn nothing_stale_stands_in_over_must_revalidate() {
-    for control in ["max-age=60, must-revalidate", "max-age=60, proxy-revalidate", "s-maxage=60"] {
+    for control in [
+        "max-age=60, must-revalidate",
+        "max-age=60, proxy-revalidate",
+        "s-maxage=60",
+    ] {
         let count = Arc::new(AtomicUsize::new(0));
         let origin = Origin::start(move |_| {
             let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;

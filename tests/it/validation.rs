@@ -60,7 +60,10 @@ async fn a_304_freshens_what_is_stored() {
         validated.cache_status(),
         "cms-edge; fwd=stale; fwd-status=304; ttl=90; stored"
     );
-    assert_eq!(origin.requests()[1].header("if-none-match"), Some("W/\"a\""));
+    assert_eq!(
+        origin.requests()[1].header("if-none-match"),
+        Some("W/\"a\"")
+    );
     stage.clock.advance(Duration::from_secs(20));
     let hit = stage.get("/a", &[]).await;
     for (answer, age) in [(validated, "0"), (hit, "20")] {
@@ -87,7 +90,10 @@ async fn a_304_for_another_entity_tag_is_not_believed() {
     stage.get("/a", &[]).await;
     stage.clock.advance(Duration::from_secs(60));
     let answer = stage.get("/a", &[]).await;
-    assert_eq!((answer.status, answer.text()), (StatusCode::OK, "content".into()));
+    assert_eq!(
+        (answer.status, answer.text()),
+        (StatusCode::OK, "content".into())
+    );
     let requests = origin.requests();
     assert_eq!(requests.len(), 3);
     assert!(is_conditional(&requests[1]) && !is_conditional(&requests[2]));
@@ -107,7 +113,11 @@ async fn a_modification_date_alone_is_a_validator() {
     assert_eq!(stage.get("/a", &[]).await.text(), "content");
     let asked = &origin.requests()[1];
     assert_eq!(asked.header("if-modified-since"), Some(MODIFIED));
-    assert_eq!(asked.header("if-none-match"), None, "ours is not the origin's");
+    assert_eq!(
+        asked.header("if-none-match"),
+        None,
+        "ours is not the origin's"
+    );
 }
 
 #[tokio::test]
@@ -121,14 +131,21 @@ async fn the_edges_own_etag_survives_a_304_and_is_not_sent_to_the_origin() {
     stage.clock.advance(Duration::from_secs(60));
     let validated = stage.get("/a", &[]).await;
     assert_eq!(validated.field("etag"), etag);
-    assert_eq!(validated.field("cache-control"), "max-age=0, must-revalidate");
+    assert_eq!(
+        validated.field("cache-control"),
+        "max-age=0, must-revalidate"
+    );
     assert_eq!(origin.requests()[1].header("if-none-match"), None);
 }
 
 #[tokio::test]
 async fn a_200_replaces_what_is_stored() {
     let origin = Origin::start(|request| async move {
-        let etag = if is_conditional(&request) { "\"new\"" } else { "\"old\"" };
+        let etag = if is_conditional(&request) {
+            "\"new\""
+        } else {
+            "\"old\""
+        };
         reply(etag, &[("cache-control", "max-age=60"), ("etag", etag)])
     })
     .await;
@@ -138,7 +155,10 @@ async fn a_200_replaces_what_is_stored() {
     assert_eq!(stage.get("/a", &[]).await.text(), "\"new\"");
     let hit = stage.get("/a", &[]).await;
     assert!(hit.is_hit());
-    assert_eq!((hit.text(), hit.field("etag")), ("\"new\"".into(), "\"new\"".into()));
+    assert_eq!(
+        (hit.text(), hit.field("etag")),
+        ("\"new\"".into(), "\"new\"".into())
+    );
 }
 
 #[tokio::test]
@@ -159,7 +179,10 @@ async fn an_answer_to_a_condition_nobody_made_is_an_error_of_the_origins() {
             "/304" => Reply::new(304).header("etag", "\"a\""),
             _ => with(
                 Reply::new(206).content("part"),
-                &[("content-range", "bytes 0-3/10"), ("cache-control", "max-age=60")],
+                &[
+                    ("content-range", "bytes 0-3/10"),
+                    ("cache-control", "max-age=60"),
+                ],
             ),
         }
     })
@@ -170,7 +193,10 @@ async fn an_answer_to_a_condition_nobody_made_is_an_error_of_the_origins() {
         assert_eq!(answer.status, StatusCode::BAD_GATEWAY, "{path}");
         assert!(answer.field("proxy-status").contains("http_protocol_error"));
     }
-    assert!(!is_conditional(&origin.requests()[0]), "the client's conditions stay here");
+    assert!(
+        !is_conditional(&origin.requests()[0]),
+        "the client's conditions stay here"
+    );
 }
 
 #[tokio::test]

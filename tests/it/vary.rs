@@ -188,7 +188,8 @@ async fn vary_names_what_was_consulted_and_no_other_field_also_on_304() {
 #[tokio::test]
 async fn a_language_in_the_path_consults_no_field() {
     let origin = varying("Accept-Language").await;
-    let keys = "[route.language]\nsupported = [\"en\", \"de\"]\ndefault = \"en\"\nsources = [\"path\"]";
+    let keys =
+        "[route.language]\nsupported = [\"en\", \"de\"]\ndefault = \"en\"\nsources = [\"path\"]";
     let stage = Stage::start(&origin, &route(keys)).await;
     stage.get("/de/a", &[("accept-language", "en")]).await;
     let hit = stage.get("/de/a", &[("accept-language", "fr")]).await;
@@ -204,7 +205,11 @@ async fn an_origin_that_begins_to_vary_is_followed() {
         let number = count.fetch_add(1, Ordering::SeqCst);
         async move {
             let reply = Reply::ok(number.to_string()).header("cache-control", "max-age=60");
-            if number == 0 { reply } else { reply.header("vary", "x-theme") }
+            if number == 0 {
+                reply
+            } else {
+                reply.header("vary", "x-theme")
+            }
         }
     })
     .await;

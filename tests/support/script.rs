@@ -119,8 +119,12 @@ pub(crate) async fn raw(stage: &Stage, bytes: &[u8]) -> String {
 pub(crate) fn decoded(coding: &str, content: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     match coding {
-        "br" => std::io::Read::read_to_end(&mut brotli::Decompressor::new(content, 4096), &mut plain),
-        "gzip" => std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(content), &mut plain),
+        "br" => {
+            std::io::Read::read_to_end(&mut brotli::Decompressor::new(content, 4096), &mut plain)
+        }
+        "gzip" => {
+            std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(content), &mut plain)
+        }
         _ => std::io::Read::read_to_end(&mut &*content, &mut plain),
     }
     .expect("content in its coding");
