@@ -141,7 +141,7 @@ pub fn add_own_etag(fields: &mut HeaderMap, content: &[u8]) {
     let digest = xxhash_rust::xxh3::xxh3_128(content);
     fields.insert(
         ETAG,
-        EntityTag::strong(&format!("{digest:032x}")).to_value(),
+        EntityTag::strong(format!("{digest:032x}")).to_value(),
     );
 }
 
