@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -69,7 +69,7 @@ pub struct App {
 struct Front {
     proxy: Arc<Proxy<Memory>>,
     webhooks: Webhooks<LocalLog>,
-    protocol: Option<Protocol<LocalLog>>,
+    protocol: Protocol<LocalLog>,
 }
 
 struct AdminHandler(Admin<LocalLog>);
@@ -115,6 +115,11 @@ impl App {
             readiness,
             gauges: Gauges { proxy, metrics },
         })
+    }
+
+    /// The proxy behind the public listeners.
+    pub fn proxy(&self) -> Arc<Proxy<Memory>> {
+        Arc::clone(&self.front.proxy)
     }
 
     /// Addresses of the HTTPS listeners.
@@ -203,10 +208,13 @@ impl Purging {
         Ok(Front {
             proxy,
             webhooks: Webhooks::new(webhooks, &shared)?,
-            protocol: config.protocol().map(|settings| {
-                let (log, targets) = (Arc::clone(&self.log), self.targets.clone());
-                Protocol::new(settings, log, targets, self.metrics.clone())
-            }),
+            // Off is nobody: a purge must not reach the origin, whether or not it is obeyed.
+            protocol: Protocol::new(
+                config.protocol().unwrap_or_default(),
+                Arc::clone(&self.log),
+                self.targets.clone(),
+                self.metrics.clone(),
+            ),
         })
     }
 }
@@ -248,16 +256,12 @@ impl Handler for Front {
         connection: &Arc<Connection>,
     ) -> Response<Body> {
         let peer = connection.peer.ip();
-        if let Some(protocol) = &self.protocol
-            && protocol::is_purge(request.method())
-        {
+        if protocol::is_purge(request.method()) {
             let (head, _no_content) = request.into_parts();
-            return protocol.purge(&head, peer).await;
+            return Box::pin(self.protocol.purge(&head, peer)).await;
         }
-        if matches!(*request.method(), Method::POST | Method::PUT)
-            && let Some(webhook) = self.webhooks.at(request.uri().path())
-        {
-            return webhook.handle(request, peer).await;
+        if let Some(webhook) = self.webhooks.at(request.uri().path()) {
+            return Box::pin(webhook.handle(request, peer)).await;
         }
         self.proxy.handle(request, connection).await
     }

@@ -14,6 +14,7 @@ use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::entry::purges::Live;
 use crate::fetch::flight::{Flight, Landing, Lead};
+use crate::fields::accept_encoding::Coding;
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
@@ -85,8 +86,7 @@ impl<S: Store> Proxy<S> {
         }
         let bypass = (parts.method != Method::HEAD).then_some(Bypass::Route);
         let parts = ask.parts.clone();
-        self.pass(context, route, parts, Body::empty(), Fwd::Miss, bypass)
-            .await
+        Box::pin(self.pass(context, route, parts, Body::empty(), Fwd::Miss, bypass)).await
     }
 
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
@@ -118,11 +118,11 @@ impl<S: Store> Proxy<S> {
         let alone = self.shared.marks.is_set(&flight_key, now)
             || stored.as_ref().is_some_and(|live| live.terms().no_cache);
         if alone {
-            return Turn::Answered(self.fill(ask, why, flight_key, None, stored).await);
+            return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
-                let answer = self.fill(ask, why, flight_key, Some(lead), stored).await;
+                let answer = Box::pin(self.fill(ask, why, flight_key, Some(lead), stored)).await;
                 return Turn::Answered(answer);
             }
             Flight::Follow(follow) => follow.landing().await,
@@ -130,10 +130,10 @@ impl<S: Store> Proxy<S> {
         match landing {
             Landing::Stored | Landing::Abandoned => Turn::LookAgain(why),
             Landing::NotShared => {
-                Turn::Answered(self.fill(ask, why, flight_key, None, stored).await)
+                Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await)
             }
             Landing::Failed { status, error } => {
-                Turn::Answered(self.stand_in(ask, why, stored, status, error).await)
+                Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
     }
@@ -182,27 +182,37 @@ impl<S: Store> Proxy<S> {
         let coding = match stored::plan(live, request, rule) {
             Plan::Ready(coding) => coding,
             Plan::Derive { coding, meanwhile } => {
-                let level = rule.level(coding);
-                let must = meanwhile.is_none();
-                let deriver = &self.shared.deriver;
-                match deriver.derive(live.entry(), coding, level, must).await {
-                    Ok(()) => {
-                        self.shared.metrics.derived.inc();
-                        self.store.grown(live.entry()).await;
-                        coding
-                    }
-                    Err(reason) => {
-                        if reason != NotDerived::Underway {
-                            self.shared.metrics.not_derived(reason.as_str());
-                        }
-                        meanwhile.unwrap_or_else(|| live.entry().content().original_coding())
-                    }
-                }
+                Box::pin(self.derive(live, coding, meanwhile, rule.level(coding))).await
             }
         };
         let now = self.shared.clock.now();
         let response = stored::response(live, &ask.parts.method, request, coding, now);
         (response, outcome)
+    }
+
+    /// Derives the representation in `coding`, and tells which one there is now.
+    async fn derive(
+        &self,
+        live: &Live,
+        coding: Coding,
+        meanwhile: Option<Coding>,
+        level: u32,
+    ) -> Coding {
+        let must = meanwhile.is_none();
+        let deriver = &self.shared.deriver;
+        match deriver.derive(live.entry(), coding, level, must).await {
+            Ok(()) => {
+                self.shared.metrics.derived.inc();
+                self.store.grown(live.entry()).await;
+                coding
+            }
+            Err(reason) => {
+                if reason != NotDerived::Underway {
+                    self.shared.metrics.not_derived(reason.as_str());
+                }
+                meanwhile.unwrap_or_else(|| live.entry().content().original_coding())
+            }
+        }
     }
 
     /// Fetches, detached from this client, and answers with what comes back.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG};
-use http::{HeaderMap, Method, StatusCode, response};
+use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Proxy;
@@ -271,8 +271,8 @@ impl<S: Store> Fill<S> {
             ..
         } = answer;
         self.supersede(head.status).await;
-        let coding = ContentEncoding::of(&head.headers);
-        if coding.is_junk() {
+        let coding = ContentEncoding::parse(&head.headers);
+        if ContentEncoding::is_junk(&head.headers) {
             head.headers.remove(CONTENT_ENCODING);
         }
         let (storable, coding) = match self.assess(route, rule, &head, exchange, coding) {
@@ -363,7 +363,7 @@ impl<S: Store> Fill<S> {
             }
         }
         match coding {
-            ContentEncoding::Identity | ContentEncoding::Junk => Ok((storable, Coding::Identity)),
+            ContentEncoding::Identity => Ok((storable, Coding::Identity)),
             ContentEncoding::One(coding) => Ok((storable, coding)),
             ContentEncoding::Other => Err("coding"),
         }
@@ -380,6 +380,9 @@ impl<S: Store> Fill<S> {
         let mut origin = storable.headers().clone();
         for map in [&mut fields, &mut origin] {
             map.remove(CONTENT_LENGTH);
+        }
+        if storable.status() == StatusCode::OK && coding == Coding::Identity {
+            fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         let may_encode = route.compress.suits(&origin, Some(usize::MAX));
         let transformable =

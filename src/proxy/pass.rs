@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
+use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::Limited;
@@ -17,7 +18,7 @@ use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::ResponseControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::{connection, content_length};
-use crate::key::TargetUri;
+use crate::key::{Negotiated, TargetUri};
 use crate::policy::invalidation::{self, Named};
 use crate::proxy::context::Refusal;
 use crate::respond::head::{self, Presented};
@@ -40,7 +41,7 @@ impl<S: Store> Proxy<S> {
         self: &Arc<Self>,
         context: &Context<'_>,
         route: &Route,
-        parts: http::request::Parts,
+        parts: Parts,
         body: Body,
         why: Fwd,
         bypass: Option<Bypass>,
@@ -56,10 +57,12 @@ impl<S: Store> Proxy<S> {
         }
         let body = limited(body, most);
         let client = Client::of(context);
+        let language = negotiated(route, target, &parts);
         let request = ask::for_client(
             parts.method.clone(),
             route,
             target,
+            language,
             &parts.headers,
             client,
             body,
@@ -81,7 +84,7 @@ impl<S: Store> Proxy<S> {
         let presented = Presented {
             route,
             target,
-            language: None,
+            language,
         };
         let is_personal = bypass.is_some_and(Bypass::is_personal);
         let fields = head::of_passed(&head.headers, head.version, presented, is_personal);
@@ -165,6 +168,13 @@ pub(super) fn failed(
         synthetic::gateway_error(status, error),
         outcome.because(error),
     )
+}
+
+/// The language of what is asked for on a cached route; what changes something has none.
+fn negotiated(route: &Route, target: &TargetUri, parts: &Parts) -> Option<Negotiated> {
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD) && route.cache.is_some();
+    let rule = route.key.language.as_ref().filter(|_| is_read)?;
+    Some(rule.negotiate(target, &parts.headers))
 }
 
 fn limited(body: Body, most: u64) -> Body {

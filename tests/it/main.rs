@@ -8,9 +8,18 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod decode;
     pub(crate) mod origin;
+    pub(crate) mod script;
     pub(crate) mod stage;
 }
 
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
+
+/// A purge cannot lose to a fetch.
+mod fence;
+/// Many publish and read at once: a history without an older version after a receipt.
+mod publishing;
+/// Purges by the admin API and by method.
+mod purging;
