@@ -1,7 +1,7 @@
 //! `Connection` (RFC 9110 §7.6.1) and the fields that are for one hop only.
 
 use http::header::{
-    CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderName};
 
@@ -27,16 +27,14 @@ pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
 /// Options of one message that are looked at; the usual number is one.
 const OPTIONS_MAX: usize = 64;
 
-/// RFC 9110 §7.6.1, and what belongs to it: `Trailer` announces a framing that ends here,
-/// `HTTP2-Settings` an upgrade that is not passed on (RFC 9113 §3.1). The `Proxy-` fields apply "only
+/// RFC 9110 §7.6.1, and what belongs to it: `HTTP2-Settings` an upgrade that is not passed on (RFC 9113 §3.1). The `Proxy-` fields apply "only
 /// to the next inbound proxy" and "only to the next outbound client" (§11.7): a gateway asks for no
 /// such credentials, so they are somebody else's, and the origin must not see them.
-const HOP_BY_HOP: [HeaderName; 11] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("keep-alive"),
     TE,
-    TRAILER,
     TRANSFER_ENCODING,
     UPGRADE,
     HeaderName::from_static("http2-settings"),

@@ -60,3 +60,9 @@ mod tests {
         }
     }
 }
+
+/// One member that says what the origin answered (§2.1.4).
+pub fn received(name: &str, status: u16) -> HeaderValue {
+    let text = format!("{name}; received-status={status}");
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("cms-edge"))
+}

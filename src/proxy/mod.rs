@@ -8,6 +8,7 @@ pub mod gather;
 pub mod marks;
 pub mod outcome;
 pub mod pass;
+pub mod ranges;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -170,15 +170,18 @@ fn partial(request: &HeaderMap, fields: &mut HeaderMap, bytes: &Bytes) -> Option
             response.headers_mut().remove("content-md5");
             Some(response)
         }
-        Ranges::Unsatisfiable => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-            response
-                .headers_mut()
-                .insert(CONTENT_RANGE, range::unsatisfied(length));
-            Some(response)
-        }
+        Ranges::Unsatisfiable => Some(unsatisfiable(length)),
     }
+}
+
+/// RFC 9110 §15.5.17, for content of this many bytes.
+pub fn unsatisfiable(length: u64) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+    response
+        .headers_mut()
+        .insert(CONTENT_RANGE, range::unsatisfied(length));
+    response
 }
 
 /// RFC 9110 §15.4.5: the fields that a 200 would have had, but for those of the content.
