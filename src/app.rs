@@ -99,7 +99,7 @@ impl App {
         let purge_metrics = PurgeMetrics::register(&mut registry);
         let origin_metrics = Arc::new(OriginMetrics::register(&mut registry));
         let server_metrics = Arc::new(ServerMetrics::register(&mut registry));
-        let routes = config.routes()?;
+        let routes = config.routes();
         let names = routes.iter().map(|route| &*route.name);
         let metrics = Arc::new(CacheMetrics::register(&mut registry, names));
 
@@ -110,7 +110,7 @@ impl App {
             instance,
             purge_metrics.clone(),
         ));
-        let targets = Targets::new(config.purge_targets(), Arc::new(Queries(config.routes()?)));
+        let targets = Targets::new(config.purge_targets(), Arc::new(Queries(config.routes())));
         let cores = std::thread::available_parallelism().map_or(1, Into::into);
         let upstreams = config
             .upstreams()?
@@ -134,14 +134,13 @@ impl App {
             clock,
             metrics: purge_metrics.clone(),
         };
-        let webhooks = config.webhooks().map_err(anyhow::Error::msg)?;
         let gauges = Gauges {
             proxy: Arc::clone(&proxy),
             metrics,
         };
         let front = Front {
             proxy,
-            webhooks: Webhooks::new(webhooks, &shared)?,
+            webhooks: Webhooks::new(config.webhooks(), &shared)?,
             protocol: config.protocol().map(|settings| {
                 let log = Arc::clone(&log);
                 Protocol::new(settings, log, targets.clone(), purge_metrics.clone())
