@@ -18,6 +18,8 @@ use crate::policy::storability::{NEVER_STORED, Terms};
 use crate::policy::validation;
 use crate::route::Route;
 
+const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
 /// The request as far as a response's fields depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
@@ -62,6 +64,10 @@ pub fn of_passed(
     if is_personal {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         fields.remove(EXPIRES);
+        // To a cache that knows them these count for more than Cache-Control.
+        for name in [&TARGETED[1], &SURROGATE_CONTROL] {
+            fields.remove(name);
+        }
     } else if presented.route.cache.is_some() {
         set_vary(&mut fields, origin, presented);
     }
