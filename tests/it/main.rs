@@ -11,6 +11,7 @@ mod support {
     pub(crate) mod decode;
     pub(crate) mod origin;
     pub(crate) mod script;
+    pub(crate) mod signing;
     pub(crate) mod stage;
 }
 
@@ -19,7 +20,11 @@ mod first_light;
 
 /// A purge cannot lose to a fetch.
 mod fence;
+/// Nothing private is shared.
+mod privacy;
 /// Many publish and read at once: a history without an older version after a receipt.
 mod publishing;
 /// Purges by the admin API and by method.
 mod purging;
+/// Publish webhooks, from the signature to what readers get.
+mod webhooks;
