@@ -39,7 +39,8 @@ pub fn of_storable(
     for name in &NEVER_STORED {
         fields.remove(name);
     }
-    if terms.lifetime.source == Source::Rule {
+    // Where `no-cache` holds the origin has spoken, though it named no time.
+    if terms.lifetime.source == Source::Rule && !terms.no_cache {
         let browser_ttl = presented
             .route
             .cache
