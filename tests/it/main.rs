@@ -10,6 +10,7 @@
 mod support {
     pub(crate) mod decode;
     pub(crate) mod origin;
+    pub(crate) mod recording;
     pub(crate) mod script;
     pub(crate) mod signing;
     pub(crate) mod stage;
@@ -18,6 +19,8 @@ mod support {
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
 
+/// What real CMSs send, through routes as their operators would write them.
+mod cms;
 /// A purge cannot lose to a fetch.
 mod fence;
 /// Nothing private is shared.
