@@ -23,6 +23,8 @@ mod first_light;
 mod cms;
 /// A purge cannot lose to a fetch.
 mod fence;
+/// One copy per language, over HTTP.
+mod languages;
 /// Nothing private is shared.
 mod privacy;
 /// Many publish and read at once: a history without an older version after a receipt.
