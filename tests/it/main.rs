@@ -13,8 +13,14 @@ mod support {
     pub(crate) mod stage;
 }
 
+/// One request to the origin for many that want the same.
+mod collapse;
+/// Conditional requests of clients.
+mod conditional;
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
+/// Requests for a part.
+mod ranges;
 /// How long what is stored answers, and what a client is told about it.
 mod reuse;
 /// Stale responses: while they are validated, and when the origin fails.
