@@ -19,12 +19,16 @@ mod collapse;
 mod conditional;
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
+/// What a successful unsafe request makes of what is stored.
+mod invalidation;
 /// Requests for a part.
 mod ranges;
 /// How long what is stored answers, and what a client is told about it.
 mod reuse;
 /// Stale responses: while they are validated, and when the origin fails.
 mod stale;
+/// Bodies on their way.
+mod streaming;
 /// Conditional requests to the origin, and what its answers make of a stored response.
 mod validation;
 /// Which request fields make another copy.
