@@ -15,12 +15,18 @@ mod support {
 
 /// One request to the origin for many that want the same.
 mod collapse;
+/// Content codings.
+mod compression;
 /// Conditional requests of clients.
 mod conditional;
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
+/// Which requests are forwarded, and what of them the origin sees.
+mod forwarding;
 /// What a successful unsafe request makes of what is stored.
 mod invalidation;
+/// What clients are told when the origin fails.
+mod origin_down;
 /// Requests for a part.
 mod ranges;
 /// How long what is stored answers, and what a client is told about it.
