@@ -46,7 +46,8 @@ fn clients(stage: &Arc<Stage>, count: usize, field: Field) -> JoinSet<Answer> {
 
 const NOBODY: Field = ("x-client", "{}");
 
-/// Waits until the instance has begun to answer so many requests of clients.
+/// Waits until so many requests of clients wait for the origin or for each other: on one thread
+/// whatever was begun has come that far.
 async fn received(stage: &Stage, count: u64) {
     let looks = AtomicU64::new(0);
     let metric = r#"cms_edge_http_requests_total{version="1.1"}"#;
@@ -58,7 +59,7 @@ async fn received(stage: &Stage, count: u64) {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn two_hundred_concurrent_misses_are_one_request_to_the_origin() {
     let gate = Gate::shut();
     let origin = gated(&gate, |_| {
@@ -74,7 +75,7 @@ async fn two_hundred_concurrent_misses_are_one_request_to_the_origin() {
     assert!(answers.iter().all(|answer| answer.text() == "shared"));
     assert_eq!(origin.hits(), 1);
     let collapsed = |answer: &&Answer| answer.cache_status().contains("; collapsed");
-    assert!(answers.iter().filter(collapsed).count() > 100);
+    assert_eq!(answers.iter().filter(collapsed).count(), 199);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,7 +95,7 @@ fn open() -> Gate {
     gate
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_is_stale_at_once_is_still_one_answer_for_all_who_waited() {
     let gate = Gate::shut();
     let fields: &[Field] = &[("cache-control", "max-age=0"), ("etag", "\"a\"")];
@@ -162,19 +163,19 @@ async fn assert_personal(settings: &str, client: Field, fields: &'static [Field]
     assert_eq!(origin.hits(), 39);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn answers_that_set_cookies_are_each_clients_own() {
     let fields = &[("set-cookie", "session=1"), ("cache-control", "max-age=60")];
     assert_personal("", NOBODY, fields).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn private_answers_are_each_clients_own() {
     assert_personal("", NOBODY, &[("cache-control", "private, max-age=60")]).await;
     assert_personal("", NOBODY, &[("cache-control", "no-store")]).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn answers_to_authorised_requests_are_each_clients_own() {
     let authorised = ("authorization", "Bearer {}");
     // Also on a route that does not pass such requests by.
@@ -263,7 +264,7 @@ async fn a_client_that_leaves_alone_still_fills_the_store() {
     assert_eq!(origin.hits(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_failure_is_one_failure_for_all_who_wait() {
     let failures: [(fn() -> Reply, StatusCode); 3] = [
         (Reply::hang_up, StatusCode::BAD_GATEWAY),
@@ -279,14 +280,15 @@ async fn a_failure_is_one_failure_for_all_who_wait() {
         let stage = Arc::new(Stage::start(&origin, "").await);
         let clients = clients(&stage, 30, NOBODY);
         received(&stage, 30).await;
-        // All that were read are waiting when the instance has answered one more request.
-        stage.admin("/healthz").await;
         gate.open();
         let answers = clients.join_all().await;
         assert!(answers.iter().all(|answer| answer.status == status));
         assert_eq!(origin.hits(), 1, "{status}");
         let told = |answer: &&Answer| !answer.field("proxy-status").is_empty();
-        assert!(answers.iter().filter(told).count() >= 29);
+        assert!(
+            answers.iter().filter(told).count() >= 29,
+            "one is the origin's own"
+        );
     }
 }
 
