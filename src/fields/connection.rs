@@ -140,7 +140,6 @@ mod tests {
             ("proxy-connection", "keep-alive"),
             ("keep-alive", "timeout=5"),
             ("te", "trailers"),
-            ("trailer", "x-checksum"),
             ("transfer-encoding", "chunked"),
             ("upgrade", "h2c"),
             ("http2-settings", "AAMAAABkAAQAAP__"),
