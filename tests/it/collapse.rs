@@ -126,7 +126,7 @@ async fn personal(gate: &Gate, at_once: &Arc<Barrier>, fields: &'static [Field])
             }
             let client = request
                 .header("x-client")
-                .or(request.header("authorization"));
+                .or_else(|| request.header("authorization"));
             let client = client.unwrap_or_default().to_owned();
             with(
                 Reply::ok(client).header("x-number", &number.to_string()),
