@@ -1,6 +1,8 @@
 //! The configuration as an operator meets it: `proxy.toml` is the code's own, every mistake is
 //! named with its line, and nothing is applied by halves.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;

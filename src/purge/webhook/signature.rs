@@ -45,9 +45,9 @@ impl Rejected {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Algorithm {
     Sha256,
+    Sha512,
     /// For senders that know nothing better. HMAC does not need the hash to resist collisions.
     Sha1,
-    Sha512,
 }
 
 /// How a sender writes its code. Base64 is taken with and without padding.
@@ -98,8 +98,8 @@ pub(super) fn is_signed(
 pub(super) fn code(algorithm: Algorithm, secret: &Secret, parts: &[&[u8]]) -> hmac::Tag {
     let algorithm = match algorithm {
         Algorithm::Sha256 => hmac::HMAC_SHA256,
-        Algorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
         Algorithm::Sha512 => hmac::HMAC_SHA512,
+        Algorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
     };
     let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, secret.key()));
     for part in parts {
