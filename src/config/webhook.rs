@@ -185,8 +185,8 @@ fn delivery_header(s: &Section<'_>, kind: Kind) -> Option<HeaderName> {
         "delivery_header",
         default(""),
         "The header that names the delivery, e.g. X-GitHub-Delivery: a second one of that name \
-         and body purges nothing and is answered like the first. Empty: every delivery counts. Dialect \
-         \"standard\" has its own.",
+         and body purges nothing and is answered like the first. Empty: every delivery counts. \
+         Dialect \"standard\" has its own.",
     );
     if header.is_some() && kind == Kind::Standard {
         s.object(
