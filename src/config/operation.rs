@@ -158,8 +158,8 @@ impl Cache {
     }
 }
 
-const PURGE: &str = "Purge requests as the plugins of CMSs send them (PURGE, BAN, …), on the \
-    public listeners. Webhooks have their own settings below.";
+const PURGE: &str = "Purge requests as the plugins of CMSs send them (method PURGE), on the public \
+    listeners, and what a purge of a URL covers. Webhooks have their own settings below.";
 
 impl Purge {
     pub(super) fn read(parent: &Section<'_>) -> Self {
@@ -179,8 +179,8 @@ impl Purge {
             protocols: s.boolean(
                 "protocols",
                 false,
-                "Whether they are understood at all. false: such methods go to the CMS like any \
-                 other.",
+                "Whether they are obeyed at all. false: they are answered 403. They never reach the \
+                 CMS.",
             ),
             targets: target::Settings {
                 slash_variants: s.boolean(

@@ -124,7 +124,7 @@ fn limits(s: &Section<'_>) -> (Duration, usize) {
     let body_max = s.size(
         "body_max",
         "16MiB",
-        "1KiB"..="256MiB",
+        "1KiB"..="128MiB",
         "Bytes of a delivery; larger ones are answered 413. Some CMSs send whole entries, of \
          several MiB.",
     );
@@ -185,8 +185,8 @@ fn delivery_header(s: &Section<'_>, kind: Kind) -> Option<HeaderName> {
         "delivery_header",
         default(""),
         "The header that names the delivery, e.g. X-GitHub-Delivery: a second one of that name \
-         purges nothing and is answered like the first. Empty: every delivery counts. Dialect \
-         \"standard\" has its own.",
+         and body purges nothing and is answered like the first. Empty: every delivery counts. \
+         Dialect \"standard\" has its own.",
     );
     if header.is_some() && kind == Kind::Standard {
         s.object(
