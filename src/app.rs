@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -69,7 +69,7 @@ pub struct App {
 struct Front {
     proxy: Arc<Proxy<Memory>>,
     webhooks: Webhooks<LocalLog>,
-    protocol: Option<Protocol<LocalLog>>,
+    protocol: Protocol<LocalLog>,
 }
 
 struct AdminHandler(Admin<LocalLog>);
@@ -90,74 +90,22 @@ impl App {
     /// A setting that a room refuses, or an address that cannot be listened on.
     pub async fn bind(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
         let mut registry = Registry::with_prefix("cms_edge");
-        let Surroundings {
-            clock,
-            access_log,
-            instance,
-            server,
-        } = surroundings;
-        let purge_metrics = PurgeMetrics::register(&mut registry);
-        let origin_metrics = Arc::new(OriginMetrics::register(&mut registry));
         let server_metrics = Arc::new(ServerMetrics::register(&mut registry));
-        let routes = config.routes()?;
-        let names = routes.iter().map(|route| &*route.name);
-        let metrics = Arc::new(CacheMetrics::register(&mut registry, names));
-
-        let purges = Arc::new(Purges::new(Generation::new(getrandom::u64()?)));
-        let log = Arc::new(LocalLog::new(
-            Arc::clone(&purges),
-            Arc::clone(&clock),
-            instance,
-            purge_metrics.clone(),
-        ));
-        let targets = Targets::new(config.purge_targets(), Arc::new(Queries(config.routes()?)));
-        let cores = std::thread::available_parallelism().map_or(1, Into::into);
-        let upstreams = config
-            .upstreams()?
-            .into_iter()
-            .map(|(name, settings)| Upstream::new(&name, settings, Arc::clone(&origin_metrics)))
-            .collect::<Result<_, _>>()?;
-        let proxy = Proxy::new(proxy::Parts {
-            clock: Arc::clone(&clock),
-            routes,
-            upstreams,
-            store: Memory::new(config.memory()),
-            purges,
-            invalidate: invalidate(Arc::clone(&log)),
-            metrics: Arc::clone(&metrics),
-            access_log,
-            limits: config.limits(cores),
-        });
-        let shared = webhook::Shared {
-            log: Arc::clone(&log),
-            targets: targets.clone(),
-            clock,
-            metrics: purge_metrics.clone(),
-        };
-        let webhooks = config.webhooks().map_err(anyhow::Error::msg)?;
-        let gauges = Gauges {
-            proxy: Arc::clone(&proxy),
-            metrics,
-        };
-        let front = Front {
-            proxy,
-            webhooks: Webhooks::new(webhooks, &shared)?,
-            protocol: config.protocol().map(|settings| {
-                let log = Arc::clone(&log);
-                Protocol::new(settings, log, targets.clone(), purge_metrics.clone())
-            }),
-        };
-        let public = server.unwrap_or_else(|| config.server());
+        let public = surroundings.server.clone();
+        let public = public.unwrap_or_else(|| config.server());
+        let purging = Purging::new(config, &surroundings, &mut registry)?;
+        let (proxy, metrics) = proxy(config, surroundings, &purging, &mut registry)?;
+        let front = purging.front(config, Arc::clone(&proxy))?;
         let public = server::bind(public, Arc::clone(&server_metrics)).await?;
         let admin_listeners = server::bind(config.admin_server(), server_metrics).await?;
         let readiness = Arc::new(Readiness::starting());
         let admin = Admin::new(
             config.admin(),
-            log,
-            targets,
+            purging.log,
+            purging.targets,
             Arc::new(registry),
             Arc::clone(&readiness),
-            purge_metrics,
+            purging.metrics,
         );
         Ok(Self {
             public,
@@ -165,8 +113,13 @@ impl App {
             front: Arc::new(front),
             admin: Arc::new(AdminHandler(admin)),
             readiness,
-            gauges,
+            gauges: Gauges { proxy, metrics },
         })
+    }
+
+    /// The proxy behind the public listeners.
+    pub fn proxy(&self) -> Arc<Proxy<Memory>> {
+        Arc::clone(&self.front.proxy)
     }
 
     /// Addresses of the HTTPS listeners.
@@ -211,6 +164,91 @@ impl App {
     }
 }
 
+/// What everybody who purges shares.
+struct Purging {
+    purges: Arc<Purges>,
+    log: Arc<LocalLog>,
+    targets: Targets,
+    clock: Arc<dyn Clock>,
+    metrics: PurgeMetrics,
+}
+
+impl Purging {
+    fn new(
+        config: &Config,
+        surroundings: &Surroundings,
+        registry: &mut Registry,
+    ) -> anyhow::Result<Self> {
+        let clock = Arc::clone(&surroundings.clock);
+        let metrics = PurgeMetrics::register(registry);
+        let purges = Arc::new(Purges::new(Generation::new(getrandom::u64()?)));
+        let log = LocalLog::new(
+            Arc::clone(&purges),
+            Arc::clone(&clock),
+            surroundings.instance.as_str(),
+            metrics.clone(),
+        );
+        Ok(Self {
+            purges,
+            log: Arc::new(log),
+            targets: Targets::new(config.purge_targets(), Arc::new(Queries(config.routes()?))),
+            clock,
+            metrics,
+        })
+    }
+
+    fn front(&self, config: &Config, proxy: Arc<Proxy<Memory>>) -> anyhow::Result<Front> {
+        let shared = webhook::Shared {
+            log: Arc::clone(&self.log),
+            targets: self.targets.clone(),
+            clock: Arc::clone(&self.clock),
+            metrics: self.metrics.clone(),
+        };
+        let webhooks = config.webhooks().map_err(anyhow::Error::msg)?;
+        Ok(Front {
+            proxy,
+            webhooks: Webhooks::new(webhooks, &shared)?,
+            // Off is nobody: a purge must not reach the origin, whether or not it is obeyed.
+            protocol: Protocol::new(
+                config.protocol().unwrap_or_default(),
+                Arc::clone(&self.log),
+                self.targets.clone(),
+                self.metrics.clone(),
+            ),
+        })
+    }
+}
+
+fn proxy(
+    config: &Config,
+    surroundings: Surroundings,
+    purging: &Purging,
+    registry: &mut Registry,
+) -> anyhow::Result<(Arc<Proxy<Memory>>, Arc<CacheMetrics>)> {
+    let origin_metrics = Arc::new(OriginMetrics::register(registry));
+    let routes = config.routes()?;
+    let names = routes.iter().map(|route| &*route.name);
+    let metrics = Arc::new(CacheMetrics::register(registry, names));
+    let cores = std::thread::available_parallelism().map_or(1, Into::into);
+    let upstreams = config
+        .upstreams()?
+        .into_iter()
+        .map(|(name, settings)| Upstream::new(&name, settings, Arc::clone(&origin_metrics)))
+        .collect::<Result<_, _>>()?;
+    let proxy = Proxy::new(proxy::Parts {
+        clock: surroundings.clock,
+        routes,
+        upstreams,
+        store: Memory::new(config.memory()),
+        purges: Arc::clone(&purging.purges),
+        invalidate: invalidate(Arc::clone(&purging.log)),
+        metrics: Arc::clone(&metrics),
+        access_log: surroundings.access_log,
+        limits: config.limits(cores),
+    });
+    Ok((proxy, metrics))
+}
+
 impl Handler for Front {
     async fn handle(
         &self,
@@ -218,16 +256,12 @@ impl Handler for Front {
         connection: &Arc<Connection>,
     ) -> Response<Body> {
         let peer = connection.peer.ip();
-        if let Some(protocol) = &self.protocol
-            && protocol::is_purge(request.method())
-        {
+        if protocol::is_purge(request.method()) {
             let (head, _no_content) = request.into_parts();
-            return protocol.purge(&head, peer).await;
+            return Box::pin(self.protocol.purge(&head, peer)).await;
         }
-        if matches!(*request.method(), Method::POST | Method::PUT)
-            && let Some(webhook) = self.webhooks.at(request.uri().path())
-        {
-            return webhook.handle(request, peer).await;
+        if let Some(webhook) = self.webhooks.at(request.uri().path()) {
+            return Box::pin(webhook.handle(request, peer)).await;
         }
         self.proxy.handle(request, connection).await
     }

@@ -18,12 +18,13 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body as HttpBody;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
+use thiserror::Error;
 
 use self::readiness::Readiness;
 use crate::body::{Body, BodyError};
 use crate::purge::answer::{self, Problem};
 use crate::purge::log::Log;
-use crate::purge::read::read;
+use crate::purge::read::{Budget, read};
 use crate::purge::receipt::ReceiptId;
 use crate::purge::secret::{Token, bearer};
 use crate::purge::target::Targets;
@@ -44,6 +45,28 @@ pub struct Admin<L> {
     registry: Arc<Registry>,
     readiness: Arc<Readiness>,
     metrics: PurgeMetrics,
+    budget: Budget,
+}
+
+/// Why the purge endpoints are closed to a request.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+enum Unauthorized {
+    #[error("the purge endpoints are off, because no admin token is set")]
+    Off,
+    #[error("the purge endpoints need `Authorization: Bearer` and the admin token")]
+    MissingToken,
+    #[error("this is not the admin token")]
+    WrongToken,
+}
+
+impl Unauthorized {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::MissingToken => "missing-token",
+            Self::WrongToken => "wrong-token",
+        }
+    }
 }
 
 /// Bytes of a purge command.
@@ -53,7 +76,7 @@ const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
 
 impl<L: Log> Admin<L> {
-    pub const fn new(
+    pub fn new(
         settings: Settings,
         log: Arc<L>,
         targets: Targets,
@@ -68,6 +91,7 @@ impl<L: Log> Admin<L> {
             registry,
             readiness,
             metrics,
+            budget: Budget::default(),
         }
     }
 
@@ -99,14 +123,14 @@ impl<L: Log> Admin<L> {
         B: HttpBody,
         B::Error: Into<BodyError>,
     {
-        if let Err(refused) = self.authorize(headers) {
-            return refused;
+        if let Err(why) = self.authorize(headers) {
+            return self.unauthorized(why);
         }
-        let body = match read(body, BODY_MAX).await {
+        let body = match read(body, BODY_MAX, &self.budget).await {
             Ok(body) => body,
             Err(error) => return self.refused(error.as_str(), error.into()),
         };
-        let purge = match command::parse(&body, &self.targets) {
+        let purge = match command::parse(&body.bytes, &self.targets) {
             Ok(purge) => purge,
             Err(refusal) => return self.refused(refusal.as_str(), refusal.problem()),
         };
@@ -125,8 +149,8 @@ impl<L: Log> Admin<L> {
     }
 
     async fn receipt(&self, headers: &HeaderMap, id: &str) -> Response<Body> {
-        if let Err(refused) = self.authorize(headers) {
-            return refused;
+        if let Err(why) = self.authorize(headers) {
+            return self.unauthorized(why);
         }
         let Some(id) = ReceiptId::parse(id) else {
             return not_found("this is not the id of a purge");
@@ -138,29 +162,27 @@ impl<L: Log> Admin<L> {
         }
     }
 
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), Response<Body>> {
-        let Some(token) = &self.settings.token else {
-            let detail = "the purge endpoints are off, because no admin token is set";
-            let problem = Problem::new(StatusCode::FORBIDDEN, "off", detail);
-            return Err(self.refused("off", problem));
-        };
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
+        let token = self.settings.token.as_ref().ok_or(Unauthorized::Off)?;
         match bearer(headers) {
             Some(presented) if token.is(presented) => Ok(()),
-            presented => {
-                let (reason, detail) = match presented {
-                    Some(_) => ("wrong-token", "this is not the admin token"),
-                    None => (
-                        "missing-token",
-                        "the purge endpoints need `Authorization: Bearer` and the admin token",
-                    ),
-                };
-                let problem = Problem::new(StatusCode::UNAUTHORIZED, reason, detail);
-                let mut response = self.refused(reason, problem);
-                let challenge = HeaderValue::from_static("Bearer realm=\"cms-edge admin\"");
-                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-                Err(response)
-            }
+            Some(_) => Err(Unauthorized::WrongToken),
+            None => Err(Unauthorized::MissingToken),
         }
+    }
+
+    fn unauthorized(&self, why: Unauthorized) -> Response<Body> {
+        let status = match why {
+            Unauthorized::Off => StatusCode::FORBIDDEN,
+            _ => StatusCode::UNAUTHORIZED,
+        };
+        let problem = Problem::new(status, why.as_str(), why.to_string());
+        let mut response = self.refused(why.as_str(), problem);
+        if status == StatusCode::UNAUTHORIZED {
+            const CHALLENGE: &str = "Bearer realm=\"cms-edge admin\"";
+            set(&mut response, WWW_AUTHENTICATE, CHALLENGE);
+        }
+        response
     }
 
     fn refused(&self, outcome: &'static str, problem: Problem) -> Response<Body> {

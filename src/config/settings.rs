@@ -8,12 +8,17 @@ use rustls_pki_types::pem::PemObject;
 use thiserror::Error;
 
 use super::file::{self, Config};
+use crate::admin;
 use crate::fetch;
+use crate::key;
+use crate::policy;
+use crate::proxy;
+use crate::purge;
 use crate::purge::secret::Token;
 use crate::respond::head;
 use crate::route::{self, Route, RouteTable};
 use crate::server::{self, tls};
-use crate::{admin, key, policy, proxy, purge, store};
+use crate::store;
 
 /// What the checks of a configuration let pass and a room refuses all the same.
 #[derive(Debug, Error)]

@@ -75,7 +75,12 @@ impl Scope {
 }
 
 impl ScopeHash {
+    /// Tags are compared without the case of ASCII letters: CMSs spell a locale `pt-BR` in one
+    /// place and `pt-br` in another, and purging too much is the smaller mistake.
     pub fn of_tag(tag: &str) -> Self {
+        if tag.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            return hash(SEED_TAG, &[&tag.to_ascii_lowercase()]);
+        }
         hash(SEED_TAG, &[tag])
     }
 
@@ -184,6 +189,12 @@ mod tests {
         };
         assert_eq!(of("h").hash(), Scope::Host("h".into()).hash());
         assert_eq!(of("").hash(), None);
+    }
+
+    #[test]
+    fn the_case_of_a_tag_does_not_count() {
+        assert_eq!(ScopeHash::of_tag("a:pt-BR"), ScopeHash::of_tag("a:pt-br"));
+        assert_ne!(ScopeHash::of_tag("a:pt-BR"), ScopeHash::of_tag("a:pt"));
     }
 
     #[test]

@@ -145,8 +145,16 @@ fn normal_authority(scheme: &str, authority: &str) -> Result<(Box<str>, usize), 
     Ok((format!("{host}:{port}").into(), host_len))
 }
 
+/// Nothing of ASCII: [`percent_encoding`] escapes all that is not ASCII in any case.
+const NON_ASCII: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY;
+
 /// Also used for paths that purges name, so that they meet what is stored.
 pub fn normal_path(path: &str) -> Result<Box<str>, Refused> {
+    if !path.is_ascii() {
+        // Raw UTF-8 is tolerated by parsers of the request line; escaped, it is what every other
+        // spelling of the path becomes.
+        return normal_path(&percent_encoding::utf8_percent_encode(path, NON_ASCII).to_string());
+    }
     if !path.contains('%') {
         return Ok(path.into());
     }
@@ -193,6 +201,11 @@ mod tests {
     fn equivalent_targets_become_the_same() {
         let plain = parse("example.org", "/~a/%C3%BC").unwrap();
         for authority in ["EXAMPLE.org", "example.org:443", "example.org."] {
+            assert_eq!(
+                parse(authority, "/%7Ea/\u{fc}").unwrap(),
+                plain,
+                "{authority}"
+            );
             assert_eq!(
                 parse(authority, "/%7Ea/%c3%bc").unwrap(),
                 plain,

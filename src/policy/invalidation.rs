@@ -6,7 +6,14 @@ use http::{HeaderMap, Method, StatusCode, Uri};
 /// Fields of the response that name further URIs to invalidate.
 const NAMING: [HeaderName; 2] = [LOCATION, CONTENT_LOCATION];
 
-/// Path and query of what is invalidated besides the target itself, or nothing at all.
+/// A URI at the same authority.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Named {
+    pub path: Box<str>,
+    pub query: Option<Box<str>>,
+}
+
+/// What is invalidated besides the target itself, or nothing at all.
 ///
 /// §4.4: "A cache MUST invalidate the target URI when it receives a non-error status code in
 /// response to an unsafe request method"; it may also invalidate what Location and
@@ -16,7 +23,7 @@ pub fn invalidated(
     status: StatusCode,
     response: &HeaderMap,
     authority: &str,
-) -> Option<Vec<(Box<str>, Option<Box<str>>)>> {
+) -> Option<Vec<Named>> {
     if method.is_safe() || !(status.is_success() || status.is_redirection()) {
         return None;
     }
@@ -25,8 +32,10 @@ pub fn invalidated(
         let is_here = uri
             .authority()
             .is_none_or(|named| named.as_str().eq_ignore_ascii_case(authority));
-        (is_here && uri.path().starts_with('/'))
-            .then(|| (uri.path().into(), uri.query().map(Into::into)))
+        (is_here && uri.path().starts_with('/')).then(|| Named {
+            path: uri.path().into(),
+            query: uri.query().map(Into::into),
+        })
     });
     Some(named.collect())
 }

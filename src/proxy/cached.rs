@@ -15,6 +15,7 @@ use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::entry::purges::Live;
 use crate::fetch::flight::{Flight, Landing, Lead};
+use crate::fields::accept_encoding::Coding;
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
@@ -87,13 +88,8 @@ impl<S: Store> Proxy<S> {
                 }
             }
         }
-        self.pass_keyed(
-            context,
-            ask.presented(),
-            &parts,
-            followed.unwrap_or(Fwd::Miss),
-        )
-        .await
+        let why = followed.unwrap_or(Fwd::Miss);
+        Box::pin(self.pass_keyed(context, ask.presented(), &parts, why)).await
     }
 
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
@@ -135,7 +131,7 @@ impl<S: Store> Proxy<S> {
             return Turn::Alone(why);
         }
         if is_marked || stored.as_ref().is_some_and(|live| live.terms().no_cache) {
-            return Turn::Answered(self.fill(ask, why, flight_key, None, stored).await);
+            return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
@@ -144,7 +140,7 @@ impl<S: Store> Proxy<S> {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
-                let answer = self.fill(ask, why, flight_key, Some(lead), stored).await;
+                let answer = Box::pin(self.fill(ask, why, flight_key, Some(lead), stored)).await;
                 return Turn::Answered(answer);
             }
             Flight::Follow(follow) => follow.landing().await,
@@ -152,10 +148,10 @@ impl<S: Store> Proxy<S> {
         match landing {
             Landing::Stored | Landing::Abandoned => Turn::LookAgain(why),
             Landing::NotShared => {
-                Turn::Answered(self.fill(ask, why, flight_key, None, stored).await)
+                Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await)
             }
             Landing::Failed { status, error } => {
-                Turn::Answered(self.stand_in(ask, why, stored, status, error).await)
+                Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
     }
@@ -204,27 +200,37 @@ impl<S: Store> Proxy<S> {
         let coding = match stored::plan(live, request, rule) {
             Plan::Ready(coding) => coding,
             Plan::Derive { coding, meanwhile } => {
-                let level = rule.level(coding);
-                let must = meanwhile.is_none();
-                let deriver = &self.shared.deriver;
-                match deriver.derive(live.entry(), coding, level, must).await {
-                    Ok(()) => {
-                        self.shared.metrics.derived.inc();
-                        self.store.grown(live.entry()).await;
-                        coding
-                    }
-                    Err(reason) => {
-                        if reason != NotDerived::Underway {
-                            self.shared.metrics.not_derived(reason.as_str());
-                        }
-                        meanwhile.unwrap_or_else(|| live.entry().content().original_coding())
-                    }
-                }
+                Box::pin(self.derive(live, coding, meanwhile, rule.level(coding))).await
             }
         };
         let now = self.shared.clock.now();
         let response = stored::response(live, &ask.parts.method, request, coding, now);
         (response, outcome)
+    }
+
+    /// Derives the representation in `coding`, and tells which one there is now.
+    async fn derive(
+        &self,
+        live: &Live,
+        coding: Coding,
+        meanwhile: Option<Coding>,
+        level: u32,
+    ) -> Coding {
+        let must = meanwhile.is_none();
+        let deriver = &self.shared.deriver;
+        match deriver.derive(live.entry(), coding, level, must).await {
+            Ok(()) => {
+                self.shared.metrics.derived.inc();
+                self.store.grown(live.entry()).await;
+                coding
+            }
+            Err(reason) => {
+                if reason != NotDerived::Underway {
+                    self.shared.metrics.not_derived(reason.as_str());
+                }
+                meanwhile.unwrap_or_else(|| live.entry().content().original_coding())
+            }
+        }
     }
 
     /// Fetches, detached from this client, and answers with what comes back.

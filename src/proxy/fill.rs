@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, TRAILER};
-use http::{HeaderMap, Method, StatusCode, response};
+use http::header::{ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, TRAILER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Proxy;
@@ -54,7 +54,7 @@ pub(super) enum Filled {
     /// It is in the store.
     Stored { live: Live, validated: bool },
     /// It is on its way, and will be stored unless `not_stored` says why not.
-    Streaming(Streaming),
+    Streaming(Box<Streaming>),
     Failed {
         status: StatusCode,
         error: &'static str,
@@ -281,8 +281,8 @@ impl<S: Store> Fill<S> {
             body,
             ..
         } = answer;
-        let coding = ContentEncoding::of(&head.headers);
-        if coding.is_junk() {
+        let coding = ContentEncoding::parse(&head.headers);
+        if ContentEncoding::is_junk(&head.headers) {
             head.headers.remove(CONTENT_ENCODING);
         }
         let (storable, coding) = match self.assess(route, rule, &head, exchange, coding) {
@@ -357,7 +357,7 @@ impl<S: Store> Fill<S> {
         self.land(Landing::Abandoned);
         let mut streaming = kept.streaming(Body::full(content));
         (streaming.not_stored, streaming.ttl) = (Some(reason), None);
-        send(kept.client, Filled::Streaming(streaming));
+        send(kept.client, Filled::Streaming(Box::new(streaming)));
     }
 
     fn assess(
@@ -383,7 +383,7 @@ impl<S: Store> Fill<S> {
             }
         }
         match coding {
-            ContentEncoding::Identity | ContentEncoding::Junk => Ok((storable, Coding::Identity)),
+            ContentEncoding::Identity => Ok((storable, Coding::Identity)),
             ContentEncoding::One(coding) => Ok((storable, coding)),
             ContentEncoding::Other => Err("coding"),
         }
@@ -402,6 +402,9 @@ impl<S: Store> Fill<S> {
             map.remove(CONTENT_LENGTH);
             // Stored content has none.
             map.remove(TRAILER);
+        }
+        if storable.status() == StatusCode::OK && coding == Coding::Identity {
+            fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         let may_encode = route.compress.suits(&origin, Some(usize::MAX));
         let transformable =
@@ -463,7 +466,7 @@ impl<S: Store> Fill<S> {
             not_stored: Some(reason),
             ttl: None,
         };
-        send(client, Filled::Streaming(streaming));
+        send(client, Filled::Streaming(Box::new(streaming)));
     }
 
     /// What was stored is replaced by an answer that is not an error of the origin's; by one that
@@ -547,7 +550,7 @@ impl Kept {
         let client = self.client.take()?;
         let (writer, reader) = tee::tee(content_length::of(self.storable.headers()));
         let streaming = self.streaming(Body::stream(reader));
-        client.send(Filled::Streaming(streaming)).ok()?;
+        client.send(Filled::Streaming(Box::new(streaming))).ok()?;
         Some(writer)
     }
 }

@@ -15,8 +15,13 @@ use crate::fetch::OriginBody;
 /// arrive at once, and are then answered like a hit, with entity tag, length and coding.
 const WHOLE_WITHIN: Duration = Duration::from_millis(2);
 
+/// Hands the client a pipe, if there is a client.
 type Start<'s> = dyn FnMut(bool) -> Option<Writer> + Send + 's;
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "moved once a fill, and taken apart at once"
+)]
 pub(super) enum Gathered {
     Whole {
         content: Bytes,

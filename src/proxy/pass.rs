@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
+use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
@@ -18,8 +19,8 @@ use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::ResponseControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::{connection, content_length};
-use crate::key::TargetUri;
-use crate::policy::invalidation;
+use crate::key::{Negotiated, TargetUri};
+use crate::policy::invalidation::{self, Named};
 use crate::proxy::context::Refusal;
 use crate::respond::head::{self, Presented};
 use crate::respond::synthetic;
@@ -41,7 +42,7 @@ impl<S: Store> Proxy<S> {
         self: &Arc<Self>,
         context: &Context<'_>,
         route: &Route,
-        parts: http::request::Parts,
+        parts: Parts,
         body: Body,
         why: Fwd,
         bypass: Option<Bypass>,
@@ -56,15 +57,16 @@ impl<S: Store> Proxy<S> {
             return refuse(TOO_LARGE);
         }
         let client = Client::of(context);
+        let language = negotiated(route, target, &parts);
         let (method, headers) = (parts.method.clone(), &parts.headers);
         let body = limited(body, most);
-        let request = ask::for_client(method, route, target, headers, client, body);
+        let request = ask::for_client(method, route, target, language, headers, client, body);
         let mut outcome = Outcome::forwarded(Answer::Bypass, why);
         outcome.detail = bypass.map(Bypass::as_str);
         let presented = Presented {
             route,
             target,
-            language: None,
+            language,
         };
         let is_personal = bypass.is_some_and(Bypass::is_personal);
         self.exchange(presented, request, &parts, is_personal, outcome)
@@ -76,7 +78,7 @@ impl<S: Store> Proxy<S> {
         &self,
         context: &Context<'_>,
         presented: Presented<'_>,
-        parts: &http::request::Parts,
+        parts: &Parts,
         why: Fwd,
     ) -> (Response<Body>, Outcome) {
         let Presented {
@@ -96,7 +98,7 @@ impl<S: Store> Proxy<S> {
         &self,
         presented: Presented<'_>,
         request: Request<Body>,
-        parts: &http::request::Parts,
+        parts: &Parts,
         is_personal: bool,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
@@ -209,6 +211,13 @@ pub(super) fn failed(
     )
 }
 
+/// The language of what is asked for on a cached route; what changes something has none.
+fn negotiated(route: &Route, target: &TargetUri, parts: &Parts) -> Option<Negotiated> {
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD) && route.cache.is_some();
+    let rule = route.key.language.as_ref().filter(|_| is_read)?;
+    Some(rule.negotiate(target, &parts.headers))
+}
+
 fn limited(body: Body, most: u64) -> Body {
     if body.is_end_stream() {
         return Body::empty();
@@ -237,12 +246,14 @@ impl Shared {
         else {
             return;
         };
-        let own = (target.path().into(), target.query().map(Into::into));
+        let own = Named {
+            path: target.path().into(),
+            query: target.query().map(Into::into),
+        };
         let mut scopes = Vec::new();
-        for (path, query) in std::iter::once(own).chain(named) {
-            let queries =
-                self.routes
-                    .normal_queries(target.host(), &path, query.as_deref().unwrap_or(""));
+        for Named { path, query } in std::iter::once(own).chain(named) {
+            let query = query.as_deref().unwrap_or_default();
+            let queries = self.routes.normal_queries(target.host(), &path, query);
             scopes.extend(queries.into_iter().map(|query| Scope::Url {
                 host: target.host().into(),
                 path: path.clone(),

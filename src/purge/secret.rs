@@ -6,10 +6,25 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName};
 
 /// The key of a message authentication code.
-#[derive(Clone, Eq, PartialEq)]
+///
+/// ```compile_fail,E0369
+/// // Comparing with `==` would take longer the more is right.
+/// use cms_edge::purge::secret::Secret;
+/// fn same(a: &Secret, b: &Secret) -> bool {
+///     a == b
+/// }
+/// ```
+#[derive(Clone)]
 pub struct Secret(Box<[u8]>);
 
 /// A token that the sender presents as it is. Only its digest is kept.
+///
+/// ```compile_fail,E0369
+/// use cms_edge::purge::secret::Token;
+/// fn same(a: &Token, b: &Token) -> bool {
+///     a == b
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Token(Digest);
 

@@ -77,7 +77,7 @@ pub enum Problem {
     Missing(Box<str>),
     #[error("`{0}` is empty")]
     Empty(Box<str>),
-    #[error("`{0}` is neither a text nor a number")]
+    #[error("`{0}` is neither a text nor an exact number")]
     NotScalar(Box<str>),
     #[error("`{0}` is not a list")]
     NotAList(Box<str>),
@@ -322,18 +322,20 @@ impl Step {
     }
 }
 
-/// A text as it is, a number as it is written without fraction where it has none, a truth value.
+/// A text as it is, a number as it is written (without fraction where that is zero), a truth
+/// value. `None` for a number too large to be exact: it would name something else.
 pub(super) fn scalar(value: &Value) -> Option<String> {
+    /// 2^53: up to here an `f64` is every integer.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(match number.as_f64() {
-            // 7.0 and 7 are one identifier; beyond 2^53 an f64 does not say which integer it is.
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => {
-                format!("{float:.0}")
-            }
-            _ => number.to_string(),
-        }),
         Value::Bool(truth) => Some(truth.to_string()),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() && float.abs() >= EXACT_MAX => None,
+            // 7.0 and 7 are one identifier.
+            Some(float) if number.is_f64() && float.fract() == 0.0 => Some(format!("{float:.0}")),
+            _ => Some(number.to_string()),
+        },
         Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
@@ -476,14 +478,19 @@ mod tests {
         let payload = json!({
             "null": null, "empty": "", "blank": " ", "object": {"a": 1}, "list": [1], "none": [],
             "control": "a\nb", "long": "x".repeat(2000), "items": [{"id": 1}, {}],
+            "huge": 1e300,
         });
         for (template, problem) in [
             ("t:{data.id}", "the payload has no `data.id`"),
             ("t:{null}", "the payload has no `null`"),
             ("t:{empty}", "`empty` is empty"),
             ("t:{blank}", "`blank` is empty"),
-            ("t:{object}", "`object` is neither a text nor a number"),
-            ("t:{list}", "`list` is neither a text nor a number"),
+            (
+                "t:{object}",
+                "`object` is neither a text nor an exact number",
+            ),
+            ("t:{huge}", "`huge` is neither a text nor an exact number"),
+            ("t:{list}", "`list` is neither a text nor an exact number"),
             ("t:{list.a}", "the payload has no `list.a`"),
             ("t:{none[*]}", "`none` is empty"),
             ("t:{null[*].id}", "the payload has no `null`"),

@@ -139,10 +139,7 @@ pub fn add_own_etag(fields: &mut HeaderMap, content: &[u8]) {
         return;
     }
     let digest = xxhash_rust::xxh3::xxh3_128(content);
-    fields.insert(
-        ETAG,
-        EntityTag::strong(&format!("{digest:032x}")).to_value(),
-    );
+    fields.insert(ETAG, EntityTag::strong(format!("{digest:032x}")).to_value());
 }
 
 /// A representation in another coding than the origin's is another representation: its entity tag

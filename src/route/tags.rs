@@ -98,7 +98,7 @@ impl TagRule {
         }
         found.extend(declared.tags.into_iter().map(str::to_owned));
         if self.reads_body() && !body.is_empty() {
-            self.from_body(body, &mut found)?;
+            self.read_body(body, &mut found)?;
         }
         if found.len() > TAGS_MAX || found.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
             return Err(Untagged::TooMany);
@@ -106,7 +106,7 @@ impl TagRule {
         Ok(found)
     }
 
-    fn from_body(&self, body: &[u8], found: &mut Vec<String>) -> Result<(), Untagged> {
+    fn read_body(&self, body: &[u8], found: &mut Vec<String>) -> Result<(), Untagged> {
         let document: Value = serde_json::from_slice(body).map_err(|_| Untagged::NotJson)?;
         for path in &self.body {
             for node in path.query(&document) {

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::support::origin::{Origin, PATIENCE, Reply};
-use crate::support::script::{Field, Gate, reply, route, until, with};
+use crate::support::short::{Field, Gate, reply, route, until, with};
 use crate::support::stage::{Answer, Stage};
 
 /// An origin that counts, and lets the first answer go when the gate is open.
@@ -126,7 +126,7 @@ async fn personal(gate: &Gate, at_once: &Arc<Barrier>, fields: &'static [Field])
             }
             let client = request
                 .header("x-client")
-                .or(request.header("authorization"));
+                .or_else(|| request.header("authorization"));
             let client = client.unwrap_or_default().to_owned();
             with(
                 Reply::ok(client).header("x-number", &number.to_string()),

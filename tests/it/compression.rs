@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use crate::support::origin::{Origin, Reply};
-use crate::support::script::{
+use crate::support::short::{
     Field, brotlied, decoded, gzipped, next_tap, piecewise, reply, route, with,
 };
 use crate::support::stage::{Answer, Stage, whole};

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::support::origin::{Origin, Reply};
-use crate::support::script::{Field, next_tap, piecewise, reply, route};
+use crate::support::short::{Field, next_tap, piecewise, reply, route};
 use crate::support::stage::{Stage, whole};
 
 const MODIFIED: &str = "Fri, 20 Nov 2026 12:00:00 GMT";

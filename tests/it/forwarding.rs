@@ -6,7 +6,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::origin::{Origin, PATIENCE, Received, Reply};
-use crate::support::script::{raw, reply, route};
+use crate::support::short::{raw, reply, route};
 use crate::support::stage::Stage;
 
 async fn fresh() -> Origin {
@@ -159,7 +159,7 @@ async fn who_asked_is_said_anew() {
     assert_eq!(request.header("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(request.header("x-forwarded-host"), Some("www.example.test"));
     assert_eq!(request.header("x-forwarded-proto"), Some("http"));
-    let forwarded = "for=127.0.0.1;host=\"www.example.test\";proto=http";
+    let forwarded = "for=127.0.0.1;host=www.example.test;proto=http";
     assert_eq!(request.header("forwarded"), Some(forwarded));
     assert_eq!(request.header("host"), Some("www.example.test"));
     let via: Vec<_> = request.headers.get_all("via").iter().collect();

@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::support::origin::{Origin, Reply};
-use crate::support::script::{reply, route, with};
+use crate::support::short::{reply, route, with};
 use crate::support::stage::Stage;
 
 /// GET is fresh for a minute and varies on `X-Theme`; `POST /…?answer=` answers with that status.
@@ -146,7 +146,7 @@ async fn a_route_of_its_own_for_unsafe_methods_invalidates_as_well() {
 
 #[tokio::test]
 async fn a_page_fetched_while_it_is_changed_is_not_served_afterwards() {
-    let gate = crate::support::script::Gate::shut();
+    let gate = crate::support::short::Gate::shut();
     let waiting = gate.clone();
     let origin = Origin::start(move |request| {
         let gate = waiting.clone();

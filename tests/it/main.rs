@@ -8,8 +8,10 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod decode;
     pub(crate) mod origin;
     pub(crate) mod script;
+    pub(crate) mod short;
     pub(crate) mod stage;
 }
 
@@ -19,6 +21,8 @@ mod collapse;
 mod compression;
 /// Conditional requests of clients.
 mod conditional;
+/// A purge cannot lose to a fetch.
+mod fence;
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
 /// Which requests are forwarded, and what of them the origin sees.
@@ -27,6 +31,10 @@ mod forwarding;
 mod invalidation;
 /// What clients are told when the origin fails.
 mod origin_down;
+/// Many publish and read at once: a history without an older version after a receipt.
+mod publishing;
+/// Purges by the admin API and by method.
+mod purging;
 /// Requests for a part.
 mod ranges;
 /// How long what is stored answers, and what a client is told about it.

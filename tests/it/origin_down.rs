@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::support::origin::{Origin, Reply};
-use crate::support::script::{Gate, reply, route};
+use crate::support::short::{Gate, reply, route};
 use crate::support::stage::{Answer, Stage};
 
 fn assert_failed(answer: &Answer, status: u16, error: &str) {

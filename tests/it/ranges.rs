@@ -3,7 +3,7 @@
 use http::{Method, StatusCode};
 
 use crate::support::origin::{Origin, Reply};
-use crate::support::script::{Field, next_tap, piecewise, read, reply, route, with};
+use crate::support::short::{Field, next_tap, piecewise, read, reply, route, with};
 use crate::support::stage::{Answer, Stage, whole};
 
 const FIELDS: &[Field] = &[

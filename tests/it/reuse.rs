@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use crate::support::origin::{Origin, Reply};
-use crate::support::script::{Field, reply, route, with};
+use crate::support::short::{Field, reply, route, with};
 use crate::support::stage::{Answer, Stage};
 
 const START_DATE: &str = "Sat, 21 Nov 2026 12:00:00 GMT";

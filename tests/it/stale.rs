@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::task::JoinSet;
 
 use crate::support::origin::{Origin, Reply};
-use crate::support::script::{Field, Gate, reply, route, until};
+use crate::support::short::{Field, Gate, reply, route, until};
 use crate::support::stage::Stage;
 
 const MINUTE: Duration = Duration::from_secs(60);

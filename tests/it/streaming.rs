@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use tokio::time::timeout;
 
 use crate::support::origin::{Origin, PATIENCE, Reply};
-use crate::support::script::{Field, next_tap, piecewise, raw, read, reply, route, until, with};
+use crate::support::short::{Field, next_tap, piecewise, raw, read, reply, route, until, with};
 use crate::support::stage::{Stage, whole};
 
 const FRESH: &[Field] = &[

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::support::origin::{Origin, Received, Reply};
-use crate::support::script::{Field, reply, route, with};
+use crate::support::short::{Field, reply, route, with};
 use crate::support::stage::Stage;
 
 const MODIFIED: &str = "Fri, 20 Nov 2026 12:00:00 GMT";
@@ -58,7 +58,7 @@ async fn a_304_freshens_what_is_stored() {
     let validated = stage.get("/a", &[]).await;
     assert_eq!(
         validated.cache_status(),
-        "cms-edge; fwd=stale; fwd-status=304; ttl=90; stored"
+        "cms-edge; fwd=stale; fwd-status=304; stored; ttl=90"
     );
     assert_eq!(
         origin.requests()[1].header("if-none-match"),

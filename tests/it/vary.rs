@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::support::origin::{Origin, Reply};
-use crate::support::script::{Field, reply, route};
+use crate::support::short::{Field, reply, route};
 use crate::support::stage::Stage;
 
 /// An origin that varies by these fields; each of its answers has another content.

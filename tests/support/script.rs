@@ -1,150 +1,88 @@
-//! Short forms of what most tests script: routes, replies, gates, bodies in pieces.
+//! An origin whose every answer the test gives by hand, so that it decides what overlaps what.
+//!
+//! ```ignore
+//! let (origin, mut script) = script().await;
+//! let stage = Stage::start(&origin, "").await;
+//! let client = stage.spawn_get("/a", &[]);
+//! let asked = script.asked().await;        // the origin has the request, and holds its answer
+//! stage.purge(r#"{"everything":true}"#).await;
+//! asked.answer(Reply::ok("old"));
+//! assert_eq!(client.await.unwrap().text(), "old");
+//! script.is_quiet();                       // nothing else has come
+//! ```
 
 #![allow(
     dead_code,
     reason = "each test binary uses the part of this module that it needs"
 )]
 
-use std::sync::Arc;
-
-use bytes::Bytes;
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::origin::{Origin, PATIENCE, Reply};
-use super::stage::Stage;
+use super::origin::{Origin, PATIENCE, Received, Reply};
 
-/// A field's name and value.
-pub(crate) type Field = (&'static str, &'static str);
+/// What has come to the origin and was not looked at yet.
+pub(crate) struct Script(mpsc::UnboundedReceiver<Asked>);
 
-/// One route for everything with these keys, for [`Stage::start`].
-pub(crate) fn route(keys: &str) -> String {
-    format!("[[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"origin\"\n{keys}\n")
+/// A request that waits for its answer.
+#[must_use]
+pub(crate) struct Asked {
+    pub(crate) request: Received,
+    reply: oneshot::Sender<Reply>,
 }
 
-/// 200 with these fields.
-pub(crate) fn reply(content: impl Into<Bytes>, fields: &[Field]) -> Reply {
-    with(Reply::ok(content), fields)
+/// Waits for a condition that has to come true.
+pub(crate) async fn until(what: &str, condition: impl AsyncFn() -> bool) {
+    let reached = async {
+        while !condition().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert!(
+        timeout(PATIENCE, reached).await.is_ok(),
+        "waited in vain for {what}"
+    );
 }
 
-pub(crate) fn with(reply: Reply, fields: &[Field]) -> Reply {
-    fields
-        .iter()
-        .fold(reply, |reply, (name, value)| reply.header(name, value))
-}
-
-/// Handlers wait at it until it is opened.
-#[derive(Clone)]
-pub(crate) struct Gate(Arc<watch::Sender<bool>>);
-
-impl Gate {
-    pub(crate) fn shut() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
-    }
-
-    pub(crate) fn open(&self) {
-        self.0.send_replace(true);
-    }
-
-    pub(crate) async fn pass(&self) {
-        let mut open = self.0.subscribe();
-        open.wait_for(|open| *open).await.unwrap();
-    }
-}
-
-/// The test's end of a body that the origin is sending; dropping it ends the body.
-pub(crate) type Tap = mpsc::Sender<Bytes>;
-
-/// An origin that answers each request with these fields and a chunked body of which the test
-/// decides each piece.
-pub(crate) async fn piecewise(fields: &'static [Field]) -> (Origin, mpsc::UnboundedReceiver<Tap>) {
-    let (taps, tapped) = mpsc::unbounded_channel();
-    let origin = Origin::start(move |_| {
-        let taps = taps.clone();
+/// Starts such an origin.
+pub(crate) async fn script() -> (Origin, Script) {
+    let (coming, came) = mpsc::unbounded_channel();
+    let origin = Origin::start(move |request| {
+        let coming = coming.clone();
         async move {
-            let (tap, reply) = Reply::pieces();
-            let _test_is_over = taps.send(tap);
-            with(reply, fields)
+            let (reply, replied) = oneshot::channel();
+            let _test_is_over = coming.send(Asked { request, reply });
+            replied.await.unwrap_or_else(|_| Reply::hang_up())
         }
     })
     .await;
-    (origin, tapped)
+    (origin, Script(came))
 }
 
-/// The body of the next request that the origin of [`piecewise`] answers.
-pub(crate) async fn next_tap(taps: &mut mpsc::UnboundedReceiver<Tap>) -> Tap {
-    let tap = timeout(PATIENCE, taps.recv()).await;
-    tap.expect("a request").expect("an origin")
-}
-
-/// Reads at least `bytes` bytes of a body.
-pub(crate) async fn read(body: &mut Incoming, bytes: usize) -> Vec<u8> {
-    let mut content = Vec::new();
-    while content.len() < bytes {
-        let frame = timeout(PATIENCE, body.frame()).await.expect("a piece");
-        let frame = frame.expect("more of the body").expect("an intact body");
-        content.extend(frame.into_data().expect("content"));
+impl Script {
+    /// The next request, which has come or is to come.
+    pub(crate) async fn asked(&mut self) -> Asked {
+        let asked = timeout(PATIENCE, self.0.recv()).await;
+        asked.expect("a request at the origin").unwrap()
     }
-    content
-}
 
-/// Waits until `reached` holds; what is looked at has no event of its own.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
-    let poll = async {
-        while !reached().await {
-            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
-        }
-    };
-    assert!(timeout(PATIENCE, poll).await.is_ok(), "in vain: {what}");
-}
-
-/// Sends `bytes` as they are and reads until the instance closes.
-pub(crate) async fn raw(stage: &Stage, bytes: &[u8]) -> String {
-    let exchange = async {
-        let mut stream = TcpStream::connect(stage.http).await.unwrap();
-        stream.write_all(bytes).await.unwrap();
-        let mut answer = Vec::new();
-        // What came before a reset counts.
-        let _closed = stream.read_to_end(&mut answer).await;
-        String::from_utf8_lossy(&answer).into_owned()
-    };
-    timeout(PATIENCE, exchange).await.expect("an end")
-}
-
-/// The decoded content of a body in the coding `br` or `gzip`; as it is in any other.
-pub(crate) fn decoded(coding: &str, content: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::new();
-    match coding {
-        "br" => {
-            std::io::Read::read_to_end(&mut brotli::Decompressor::new(content, 4096), &mut plain)
-        }
-        "gzip" => {
-            std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(content), &mut plain)
-        }
-        _ => std::io::Read::read_to_end(&mut &*content, &mut plain),
+    /// Asserts that the origin has seen no request that was not asked for with [`Script::asked`].
+    #[track_caller]
+    pub(crate) fn is_quiet(&mut self) {
+        let unasked = self.0.try_recv().ok();
+        let unasked = unasked.map(|asked| asked.request.target);
+        assert_eq!(unasked, None, "a request the test did not expect");
     }
-    .expect("content in its coding");
-    plain
 }
 
-/// `content` in the coding `gzip`.
-pub(crate) fn gzipped(content: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(content).unwrap();
-    encoder.finish().unwrap()
-}
+impl Asked {
+    pub(crate) fn answer(self, reply: Reply) {
+        let _left = self.reply.send(reply);
+    }
 
-/// `content` in the coding `br`.
-pub(crate) fn brotlied(content: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut encoded = Vec::new();
-    let mut encoder = brotli::CompressorWriter::new(&mut encoded, 4096, 4, 22);
-    encoder.write_all(content).unwrap();
-    drop(encoder);
-    encoded
+    /// Whether the edge asks "has it changed?" instead of "what is it?".
+    pub(crate) fn is_conditional(&self) -> bool {
+        let has = |name| self.request.header(name).is_some();
+        has("if-none-match") || has("if-modified-since")
+    }
 }

@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn a_signature_is_believed_in_every_writing_and_algorithm() {
         for encoding in [Encoding::Hex, Encoding::Base64, Encoding::Base64Url] {
-            for algorithm in [Algorithm::Sha256, Algorithm::Sha1] {
+            for algorithm in [Algorithm::Sha256, Algorithm::Sha512, Algorithm::Sha1] {
                 let rule = HmacRule {
                     encoding,
                     algorithm,

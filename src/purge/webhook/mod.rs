@@ -3,6 +3,7 @@
 //! A delivery is verified over its raw bytes before any of it is read. Whoever is not believed
 //! gets 401 and has purged nothing. What is believed is appended to the log before the answer.
 
+mod answers;
 pub mod condition;
 pub mod event;
 pub mod hmac;
@@ -17,20 +18,20 @@ pub mod token;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use aws_lc_rs::digest;
 use bytes::Bytes;
-use http::header::{ALLOW, HeaderValue};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::header::HeaderName;
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body as HttpBody;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use self::answers::clipped;
 use self::event::EventSource;
-use self::plan::{Failure, Plan, Planned, plan};
+use self::plan::{Plan, Planned, plan};
 use self::settings::{Dialect, Settings, SettingsError};
 use self::signature::Rejected;
-use super::answer::{self, Problem};
 use super::log::Log;
-use super::read::read;
-use super::receipt::Receipt;
+use super::read::{Budget, ReadError, Received, read};
 use super::target::Targets;
 use super::{Cause, Purge};
 use crate::body::{Body, BodyError};
@@ -42,6 +43,7 @@ pub struct Webhook<L> {
     settings: Settings,
     events: EventSource,
     shared: Shared<L>,
+    budget: Budget,
 }
 
 /// What all webhooks use.
@@ -56,16 +58,18 @@ pub struct Shared<L> {
 #[derive(Debug)]
 pub struct Webhooks<L>(Vec<Webhook<L>>);
 
-/// Bytes of an event's name in answers and logs.
-const EVENT_BYTES_MAX: usize = 256;
-
 impl<L: Log> Webhooks<L> {
     /// # Errors
     /// A webhook that cannot work, and two that cannot be told apart.
     pub fn new(all: Vec<Settings>, shared: &Shared<L>) -> Result<Self, SettingsError> {
         settings::unique(all.iter())?;
+        let budget = Budget::default();
         all.into_iter()
-            .map(|settings| Webhook::new(settings, shared.clone()))
+            .map(|settings| {
+                let webhook = Webhook::new(settings, shared.clone())?;
+                let budget = budget.clone();
+                Ok(Webhook { budget, ..webhook })
+            })
             .collect::<Result<_, _>>()
             .map(Self)
     }
@@ -91,6 +95,7 @@ impl<L: Log> Webhook<L> {
             settings,
             events,
             shared,
+            budget: Budget::default(),
         })
     }
 
@@ -113,12 +118,20 @@ impl<L: Log> Webhook<L> {
         if !is_allowed(&head.method) {
             return self.method_not_allowed();
         }
-        match read(body, self.settings.body_max).await {
-            Ok(body) => self.receive(&head.method, &head.headers, body, peer).await,
-            Err(error) => {
-                self.refused(error.as_str(), peer);
-                Problem::from(error).response()
+        let limit = self.settings.body_max;
+        if body.size_hint().lower() > u64::try_from(limit).unwrap_or(u64::MAX) {
+            return self.not_received(ReadError::TooLong { limit }, peer);
+        }
+        if let Err(rejected) = self.may_be_verified(&head.headers) {
+            return self.unauthorized(rejected, peer);
+        }
+        match read(body, limit, &self.budget).await {
+            Ok(body) => {
+                let Received { bytes, .. } = &body;
+                self.receive(&head.method, &head.headers, bytes.clone(), peer)
+                    .await
             }
+            Err(error) => self.not_received(error, peer),
         }
     }
 
@@ -135,9 +148,7 @@ impl<L: Log> Webhook<L> {
         }
         if body.len() > self.settings.body_max {
             let limit = self.settings.body_max;
-            let error = super::read::ReadError::TooLong { limit };
-            self.refused(error.as_str(), peer);
-            return Problem::from(error).response();
+            return self.not_received(ReadError::TooLong { limit }, peer);
         }
         let delivery = match self.verify(headers, &body) {
             Ok(delivery) => delivery,
@@ -150,6 +161,17 @@ impl<L: Log> Webhook<L> {
         drop(body);
         let event = self.events.event(headers, &payload);
         self.act(event, &payload, delivery).await
+    }
+
+    /// Spares the reading of a body that will not be believed whatever it is.
+    fn may_be_verified(&self, headers: &HeaderMap) -> Result<(), Rejected> {
+        let is_there = |name: &HeaderName| headers.contains_key(name);
+        let there = match &self.settings.dialect {
+            Dialect::Strapi(rule) | Dialect::Token(rule) => return token::verify(rule, headers),
+            Dialect::Standard { .. } => standard::HEADERS.iter().all(is_there),
+            Dialect::Hmac { rule, .. } => is_there(&rule.header),
+        };
+        there.then_some(()).ok_or(Rejected::Missing)
     }
 
     /// The delivery's name, if it has one, when the sender is who it should be.
@@ -169,10 +191,13 @@ impl<L: Log> Webhook<L> {
             }
         };
         let in_header = || {
-            let name = self.settings.delivery_header.as_ref()?;
-            headers.get(name)?.to_str().ok().filter(|id| !id.is_empty())
+            let id = headers.get(self.settings.delivery_header.as_ref()?)?;
+            let digest = digest::digest(&digest::SHA256, body);
+            // The field is not signed: whoever replays an old body must not use up the name of a
+            // delivery that is yet to come.
+            Some(format!("{}/{}", id.to_str().ok()?, hex::encode(digest)))
         };
-        let delivery = signed_id.or_else(in_header);
+        let delivery = signed_id.map(str::to_owned).or_else(in_header);
         // Two senders may number their deliveries alike.
         Ok(delivery.map(|id| format!("{}/{id}", self.settings.name).into()))
     }
@@ -220,11 +245,7 @@ impl<L: Log> Webhook<L> {
         };
         let receipt = match self.shared.log.append(purge).await {
             Ok(receipt) => receipt,
-            Err(error) => {
-                tracing::error!(webhook = self.name(), %error, "a purge may be lost");
-                self.count("log-failed");
-                return answer::log_failed(error);
-            }
+            Err(error) => return self.not_logged(error),
         };
         tracing::info!(
             webhook = self.name(), event = clipped(event), id = %receipt.id,
@@ -234,104 +255,6 @@ impl<L: Log> Webhook<L> {
             return self.unresolved(event, &failed, Some(&receipt));
         }
         self.purged(&receipt, &widened)
-    }
-
-    fn purged(&self, receipt: &Receipt, widened: &[Failure]) -> Response<Body> {
-        if widened.is_empty() {
-            self.count(if receipt.duplicate {
-                "duplicate"
-            } else {
-                "purged"
-            });
-            return answer::receipt(receipt, &[]);
-        }
-        for failure in widened {
-            tracing::warn!(
-                webhook = self.name(),
-                why = failure.detail(),
-                "purge widened"
-            );
-        }
-        self.count("widened");
-        let reasons: Vec<String> = widened.iter().map(Failure::detail).collect();
-        let more = [
-            ("widened", json!(true)),
-            ("widened_because", json!(reasons)),
-        ];
-        answer::receipt(receipt, &more)
-    }
-
-    fn ignored(&self, event: &str, outcome: &'static str) -> Response<Body> {
-        self.count(outcome);
-        let value = json!({"state": "ignored", "event": clipped(event), "reason": outcome});
-        answer::json(StatusCode::OK, &value)
-    }
-
-    /// 422 with the first rule that failed, and what was purged all the same.
-    fn unresolved(
-        &self,
-        event: &str,
-        failed: &[Failure],
-        receipt: Option<&Receipt>,
-    ) -> Response<Body> {
-        self.count("unresolved");
-        let details: Vec<String> = failed.iter().map(Failure::detail).collect();
-        let detail = details.join("; ");
-        tracing::warn!(webhook = self.name(), why = detail, "event not resolved");
-        let mut problem = Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unresolved", detail)
-            .with("webhook", self.name())
-            .with("event", clipped(event));
-        if let Some(first) = failed.first() {
-            problem = problem
-                .with("rule", first.rule)
-                .with("field", first.field());
-        }
-        if let Some(receipt) = receipt {
-            problem = problem.with("purged", receipt.to_json());
-        }
-        problem.response()
-    }
-
-    fn nameless(&self) -> Response<Body> {
-        self.count("no-event");
-        let paths: Vec<&str> = self.events.paths.iter().map(|path| path.as_str()).collect();
-        let detail = format!("the payload names no event in `{}`", paths.join("` or `"));
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no-event", detail)
-            .with("webhook", self.name())
-            .response()
-    }
-
-    fn malformed(&self, error: &serde_json::Error, peer: IpAddr) -> Response<Body> {
-        self.refused("malformed", peer);
-        let detail = format!("the payload is not JSON: {error}");
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "malformed", detail)
-            .with("webhook", self.name())
-            .response()
-    }
-
-    fn unauthorized(&self, rejected: Rejected, peer: IpAddr) -> Response<Body> {
-        self.refused(rejected.as_str(), peer);
-        Problem::new(
-            StatusCode::UNAUTHORIZED,
-            rejected.as_str(),
-            rejected.to_string(),
-        )
-        .response()
-    }
-
-    fn method_not_allowed(&self) -> Response<Body> {
-        self.count("method");
-        let detail = "a webhook takes POST and PUT";
-        let mut response =
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).response();
-        let allow = HeaderValue::from_static("POST, PUT");
-        response.headers_mut().insert(ALLOW, allow);
-        response
-    }
-
-    fn refused(&self, outcome: &'static str, peer: IpAddr) {
-        self.count(outcome);
-        tracing::warn!(webhook = self.name(), %peer, outcome, "delivery refused");
     }
 
     fn count(&self, outcome: &'static str) {
@@ -358,11 +281,4 @@ impl<L> std::fmt::Debug for Webhook<L> {
 
 fn is_allowed(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT)
-}
-
-/// As much of an event's name as is shown.
-fn clipped(event: &str) -> &str {
-    event
-        .get(..event.floor_char_boundary(EVENT_BYTES_MAX))
-        .unwrap_or_default()
 }

@@ -45,6 +45,7 @@ impl Rejected {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Algorithm {
     Sha256,
+    Sha512,
     /// For senders that know nothing better. HMAC does not need the hash to resist collisions.
     Sha1,
 }
@@ -97,6 +98,7 @@ pub(super) fn is_signed(
 pub(super) fn code(algorithm: Algorithm, secret: &Secret, parts: &[&[u8]]) -> hmac::Tag {
     let algorithm = match algorithm {
         Algorithm::Sha256 => hmac::HMAC_SHA256,
+        Algorithm::Sha512 => hmac::HMAC_SHA512,
         Algorithm::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
     };
     let mut context = hmac::Context::with_key(&hmac::Key::new(algorithm, secret.key()));
@@ -140,6 +142,11 @@ mod tests {
         assert_eq!(
             hex::encode(code(Algorithm::Sha256, &jefe, parts)),
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
+        assert_eq!(
+            hex::encode(code(Algorithm::Sha512, &jefe, parts)),
+            "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554\
+             9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"
         );
         assert_eq!(
             hex::encode(code(Algorithm::Sha1, &jefe, parts)),
