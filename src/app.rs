@@ -258,10 +258,10 @@ impl Handler for Front {
         let peer = connection.peer.ip();
         if protocol::is_purge(request.method()) {
             let (head, _no_content) = request.into_parts();
-            return self.protocol.purge(&head, peer).await;
+            return Box::pin(self.protocol.purge(&head, peer)).await;
         }
         if let Some(webhook) = self.webhooks.at(request.uri().path()) {
-            return webhook.handle(request, peer).await;
+            return Box::pin(webhook.handle(request, peer)).await;
         }
         self.proxy.handle(request, connection).await
     }

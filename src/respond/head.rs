@@ -39,6 +39,7 @@ pub fn of_storable(
     for name in &NEVER_STORED {
         fields.remove(name);
     }
+<<<<<<< HEAD
     // Where `no-cache` holds the origin has spoken, though it named no time.
     if terms.lifetime.source == Source::Rule && !terms.no_cache {
         let browser_ttl = presented
@@ -47,6 +48,12 @@ pub fn of_storable(
             .as_ref()
             .and_then(|rule| rule.browser_ttl);
         fields.insert(CACHE_CONTROL, cache_control(browser_ttl));
+=======
+    let rule = presented.route.cache.as_ref();
+    let browser_ttl = rule.and_then(|rule| rule.browser_ttl);
+    if let Some(told) = told(browser_ttl, terms) {
+        fields.insert(CACHE_CONTROL, told);
+>>>>>>> main
         fields.remove(EXPIRES);
         fields.remove(PRAGMA);
     }
@@ -99,14 +106,22 @@ fn common(origin: &HeaderMap, received: Version, presented: Presented<'_>) -> He
     fields
 }
 
-/// Where the route's rule decided, browsers keep the copy and ask each time: they cannot be
-/// purged, and the edge answers them with a 304.
-fn cache_control(browser_ttl: Option<Duration>) -> HeaderValue {
-    match browser_ttl {
-        None => HeaderValue::from_static("max-age=0, must-revalidate"),
-        Some(ttl) => HeaderValue::from_str(&format!("max-age={}", ttl.as_secs()))
-            .unwrap_or_else(|_| HeaderValue::from_static("max-age=0")),
-    }
+/// What browsers are told instead of the origin's words. Where the route's rule decided, they keep
+/// the copy and ask each time: they cannot be purged, and the edge answers them with a 304. Where
+/// the origin wants each use validated, its words stand.
+fn told(browser_ttl: Option<Duration>, terms: &Terms) -> Option<HeaderValue> {
+    let text = match browser_ttl {
+        Some(_) if terms.no_cache => return None,
+        Some(ttl) => format!("max-age={}", ttl.as_secs()),
+        None if terms.lifetime.source == Source::Rule => "max-age=0, must-revalidate".to_owned(),
+        None => return None,
+    };
+    let transform = if terms.no_transform {
+        ", no-transform"
+    } else {
+        ""
+    };
+    HeaderValue::from_str(&format!("{text}{transform}")).ok()
 }
 
 /// Every request field that was consulted, and no other: those the origin nominates unless the
@@ -141,10 +156,7 @@ pub fn add_own_etag(fields: &mut HeaderMap, content: &[u8]) {
         return;
     }
     let digest = xxhash_rust::xxh3::xxh3_128(content);
-    fields.insert(
-        ETAG,
-        EntityTag::strong(&format!("{digest:032x}")).to_value(),
-    );
+    fields.insert(ETAG, EntityTag::strong(format!("{digest:032x}")).to_value());
 }
 
 /// A representation in another coding than the origin's is another representation: its entity tag

@@ -72,6 +72,11 @@ impl Variants {
         self.entries.is_empty()
     }
 
+    /// Whether nothing was stored or dropped between the looks that found these.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.is_empty() && other.is_empty()) || Arc::ptr_eq(&self.entries, &other.entries)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Arc<StoredResponse>> {
         self.entries.iter()
     }

@@ -12,7 +12,11 @@ mod support {
     pub(crate) mod origin;
     pub(crate) mod recording;
     pub(crate) mod script;
+<<<<<<< HEAD
     pub(crate) mod signing;
+=======
+    pub(crate) mod short;
+>>>>>>> main
     pub(crate) mod stage;
 }
 
@@ -31,5 +35,16 @@ mod privacy;
 mod publishing;
 /// Purges by the admin API and by method.
 mod purging;
+<<<<<<< HEAD
 /// Publish webhooks, from the signature to what readers get.
 mod webhooks;
+=======
+/// How long what is stored answers, and what a client is told about it.
+mod reuse;
+/// Stale responses: while they are validated, and when the origin fails.
+mod stale;
+/// Conditional requests to the origin, and what its answers make of a stored response.
+mod validation;
+/// Which request fields make another copy.
+mod vary;
+>>>>>>> main
