@@ -1,6 +1,7 @@
 //! The process around the program: runtime, log, signals.
 
 use std::future::Future;
+use std::io::IsTerminal;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,12 +67,13 @@ fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start the runtime")
 }
 
-/// To stderr: stdout is the access log's. `RUST_LOG` overrides the level.
+/// To stderr: stdout is the access log's. In colour for people only. `RUST_LOG` overrides the level.
 fn start_log(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }
 

@@ -39,21 +39,10 @@ pub fn of_storable(
     for name in &NEVER_STORED {
         fields.remove(name);
     }
-<<<<<<< HEAD
-    // Where `no-cache` holds the origin has spoken, though it named no time.
-    if terms.lifetime.source == Source::Rule && !terms.no_cache {
-        let browser_ttl = presented
-            .route
-            .cache
-            .as_ref()
-            .and_then(|rule| rule.browser_ttl);
-        fields.insert(CACHE_CONTROL, cache_control(browser_ttl));
-=======
     let rule = presented.route.cache.as_ref();
     let browser_ttl = rule.and_then(|rule| rule.browser_ttl);
     if let Some(told) = told(browser_ttl, terms) {
         fields.insert(CACHE_CONTROL, told);
->>>>>>> main
         fields.remove(EXPIRES);
         fields.remove(PRAGMA);
     }
@@ -111,7 +100,7 @@ fn common(origin: &HeaderMap, received: Version, presented: Presented<'_>) -> He
 /// the origin wants each use validated, its words stand.
 fn told(browser_ttl: Option<Duration>, terms: &Terms) -> Option<HeaderValue> {
     let text = match browser_ttl {
-        Some(_) if terms.no_cache => return None,
+        _ if terms.no_cache => return None,
         Some(ttl) => format!("max-age={}", ttl.as_secs()),
         None if terms.lifetime.source == Source::Rule => "max-age=0, must-revalidate".to_owned(),
         None => return None,

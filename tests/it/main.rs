@@ -8,15 +8,14 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod client;
     pub(crate) mod decode;
     pub(crate) mod origin;
+    pub(crate) mod program;
     pub(crate) mod recording;
     pub(crate) mod script;
-<<<<<<< HEAD
-    pub(crate) mod signing;
-=======
     pub(crate) mod short;
->>>>>>> main
+    pub(crate) mod signing;
     pub(crate) mod stage;
 }
 
@@ -31,14 +30,12 @@ mod fence;
 mod languages;
 /// Nothing private is shared.
 mod privacy;
+/// The program as it is started in production.
+mod program;
 /// Many publish and read at once: a history without an older version after a receipt.
 mod publishing;
 /// Purges by the admin API and by method.
 mod purging;
-<<<<<<< HEAD
-/// Publish webhooks, from the signature to what readers get.
-mod webhooks;
-=======
 /// How long what is stored answers, and what a client is told about it.
 mod reuse;
 /// Stale responses: while they are validated, and when the origin fails.
@@ -47,4 +44,5 @@ mod stale;
 mod validation;
 /// Which request fields make another copy.
 mod vary;
->>>>>>> main
+/// Publish webhooks, from the signature to what readers get.
+mod webhooks;
