@@ -293,10 +293,11 @@ async fn raw(stage: &Stage, target: &str) -> String {
 
 #[tokio::test]
 async fn hosts_have_copies_of_their_own() {
-    let origin = Origin::start(|request| async move {
-        Reply::ok(format!("{}", request.header("host").unwrap()))
-    })
-    .await;
+    let origin =
+        Origin::start(
+            |request| async move { Reply::ok(request.header("host").unwrap().to_owned()) },
+        )
+        .await;
     let stage = Stage::start(&origin, "").await;
     let hosts = ["a.example.test", "b.example.test", "a.example.test:8443"];
     for _ in 0..2 {
