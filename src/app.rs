@@ -264,6 +264,12 @@ impl Handler for Front {
         }
         self.proxy.handle(request, connection).await
     }
+
+    /// CMSs send their purges to the edge's own address, often without TLS, and follow no redirect:
+    /// the purge would be lost.
+    fn is_exempt_from_redirect(&self, request: &Request<Incoming>) -> bool {
+        protocol::is_purge(request.method()) || self.webhooks.at(request.uri().path()).is_some()
+    }
 }
 
 impl Handler for AdminHandler {

@@ -112,6 +112,12 @@ pub trait Handler: Send + Sync + 'static {
         request: Request<Incoming>,
         connection: &Arc<Connection>,
     ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Whether a request is answered also where all others are redirected to `https`: what a
+    /// machine sends that would not follow.
+    fn is_exempt_from_redirect(&self, _request: &Request<Incoming>) -> bool {
+        false
+    }
 }
 
 /// Why the server cannot start.

@@ -8,8 +8,10 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod client;
     pub(crate) mod decode;
     pub(crate) mod origin;
+    pub(crate) mod program;
     pub(crate) mod recording;
     pub(crate) mod script;
     pub(crate) mod short;
@@ -40,6 +42,8 @@ mod languages;
 mod origin_down;
 /// Nothing private is shared.
 mod privacy;
+/// The program as it is started in production.
+mod program;
 /// Many publish and read at once: a history without an older version after a receipt.
 mod publishing;
 /// Purges by the admin API and by method.
