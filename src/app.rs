@@ -191,7 +191,7 @@ impl Purging {
         Ok(Self {
             purges,
             log: Arc::new(log),
-            targets: Targets::new(config.purge_targets(), Arc::new(Queries(config.routes()?))),
+            targets: Targets::new(config.purge_targets(), Arc::new(Queries(config.routes()))),
             clock,
             metrics,
         })
@@ -204,10 +204,9 @@ impl Purging {
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
         };
-        let webhooks = config.webhooks().map_err(anyhow::Error::msg)?;
         Ok(Front {
             proxy,
-            webhooks: Webhooks::new(webhooks, &shared)?,
+            webhooks: Webhooks::new(config.webhooks(), &shared)?,
             // Off is nobody: a purge must not reach the origin, whether or not it is obeyed.
             protocol: Protocol::new(
                 config.protocol().unwrap_or_default(),
@@ -226,7 +225,7 @@ fn proxy(
     registry: &mut Registry,
 ) -> anyhow::Result<(Arc<Proxy<Memory>>, Arc<CacheMetrics>)> {
     let origin_metrics = Arc::new(OriginMetrics::register(registry));
-    let routes = config.routes()?;
+    let routes = config.routes();
     let names = routes.iter().map(|route| &*route.name);
     let metrics = Arc::new(CacheMetrics::register(registry, names));
     let cores = std::thread::available_parallelism().map_or(1, Into::into);

@@ -51,8 +51,8 @@ const USAGE: u8 = 64;
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve { config } => with(&config, |config| code(run::serve(&config))),
-        Command::Check { config } => with(&config, |_| {
-            println!("The configuration has no mistakes.");
+        Command::Check { config: path } => with(&path, |_| {
+            println!("No mistakes in {}.", path.display());
             ExitCode::SUCCESS
         }),
         Command::Defaults => {
@@ -68,7 +68,9 @@ fn with(path: &std::path::Path, then: impl FnOnce(Config) -> ExitCode) -> ExitCo
     match config::load(path, config::process_environment()) {
         Ok(config) => then(config),
         Err(mistakes) => {
-            eprintln!("{mistakes}");
+            let (count, path) = (mistakes.count(), path.display());
+            let noun = if count == 1 { "mistake" } else { "mistakes" };
+            eprintln!("{mistakes}\n{count} {noun} in {path}.");
             ExitCode::from(USAGE)
         }
     }

@@ -25,6 +25,12 @@ pub fn error(name: &str, error_type: &str, detail: Option<&str>) -> HeaderValue 
     text::into_value(out)
 }
 
+/// One member that says what the origin answered (§2.1.4).
+pub fn received(name: &str, status: u16) -> HeaderValue {
+    let text = format!("{name}; received-status={status}");
+    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("cms-edge"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,10 +65,4 @@ mod tests {
             assert_eq!(list.len(), 1);
         }
     }
-}
-
-/// One member that says what the origin answered (§2.1.4).
-pub fn received(name: &str, status: u16) -> HeaderValue {
-    let text = format!("{name}; received-status={status}");
-    HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("cms-edge"))
 }

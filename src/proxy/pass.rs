@@ -169,6 +169,8 @@ pub(super) fn passed(
     let length = content_length::of(origin).and_then(|length| usize::try_from(length).ok());
     let suits = has_content
         && status != StatusCode::PARTIAL_CONTENT
+        // Their content is short or empty, which a chunked one does not tell beforehand.
+        && !status.is_redirection()
         && !fields.contains_key(CONTENT_RANGE)
         && !fields.contains_key(CONTENT_ENCODING)
         && route.compress.suits(origin, length)

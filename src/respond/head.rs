@@ -18,6 +18,8 @@ use crate::policy::storability::{NEVER_STORED, Terms};
 use crate::policy::validation;
 use crate::route::Route;
 
+const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
 /// The request as far as a response's fields depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
@@ -59,6 +61,10 @@ pub fn of_passed(
     if is_personal {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         fields.remove(EXPIRES);
+        // To a cache that knows them these count for more than Cache-Control.
+        for name in [&TARGETED[1], &SURROGATE_CONTROL] {
+            fields.remove(name);
+        }
     } else if presented.route.cache.is_some() {
         set_vary(&mut fields, origin, presented);
     }
@@ -94,7 +100,7 @@ fn common(origin: &HeaderMap, received: Version, presented: Presented<'_>) -> He
 /// the origin wants each use validated, its words stand.
 fn told(browser_ttl: Option<Duration>, terms: &Terms) -> Option<HeaderValue> {
     let text = match browser_ttl {
-        Some(_) if terms.no_cache => return None,
+        _ if terms.no_cache => return None,
         Some(ttl) => format!("max-age={}", ttl.as_secs()),
         None if terms.lifetime.source == Source::Rule => "max-age=0, must-revalidate".to_owned(),
         None => return None,
@@ -139,10 +145,7 @@ pub fn add_own_etag(fields: &mut HeaderMap, content: &[u8]) {
         return;
     }
     let digest = xxhash_rust::xxh3::xxh3_128(content);
-    fields.insert(
-        ETAG,
-        EntityTag::strong(format!("{digest:032x}")).to_value(),
-    );
+    fields.insert(ETAG, EntityTag::strong(format!("{digest:032x}")).to_value());
 }
 
 /// A representation in another coding than the origin's is another representation: its entity tag

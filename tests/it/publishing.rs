@@ -131,7 +131,7 @@ async fn nobody_reads_an_older_version_after_a_receipt() {
         reader.unwrap();
     }
 
-    let history = history.lock();
+    let history = history.lock().clone();
     let violations = violations(&history);
     assert_eq!(violations, [], "seed {SEED:#x}, of {} reads", history.len());
     // It was a test only if all this happened.

@@ -227,6 +227,7 @@ async fn prefixes_are_aligned_to_segments_and_hosts_and_tags_are_exact() {
         (json!({"hosts": ["WWW.example.test:443"]}), &[]),
         (json!({"hosts": ["example.test"]}), &all[..]),
         (json!({"tags": ["page"]}), &[]),
+        (json!({"tags": ["PAGE"]}), &[]),
         (json!({"tags": ["pages", "pag", "page "]}), &all[..]),
         (json!({"everything": true}), &[]),
     ] {

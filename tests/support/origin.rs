@@ -254,6 +254,11 @@ impl Reply {
         self
     }
 
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.status = StatusCode::from_u16(status).unwrap();
+        self
+    }
+
     /// Whether it is a 304.
     pub(crate) fn is_not_modified(&self) -> bool {
         self.status == StatusCode::NOT_MODIFIED

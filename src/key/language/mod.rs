@@ -64,7 +64,7 @@ pub struct NotSupported(pub Box<str>);
 pub struct Negotiated(usize);
 
 /// Longest language tag that is looked up, in bytes (RFC 5646 §4.4.1 asks for at least 35).
-const TAG_BYTES_MAX: usize = 35;
+pub const TAG_BYTES_MAX: usize = 35;
 
 impl LanguageRule {
     /// # Errors
