@@ -17,6 +17,12 @@ mod support {
     pub(crate) mod stage;
 }
 
+/// One request to the origin for many that want the same.
+mod collapse;
+/// Content codings.
+mod compression;
+/// Conditional requests of clients.
+mod conditional;
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
 
@@ -24,18 +30,28 @@ mod first_light;
 mod cms;
 /// A purge cannot lose to a fetch.
 mod fence;
+/// Which requests are forwarded, and what of them the origin sees.
+mod forwarding;
+/// What a successful unsafe request makes of what is stored.
+mod invalidation;
 /// One copy per language, over HTTP.
 mod languages;
+/// What clients are told when the origin fails.
+mod origin_down;
 /// Nothing private is shared.
 mod privacy;
 /// Many publish and read at once: a history without an older version after a receipt.
 mod publishing;
 /// Purges by the admin API and by method.
 mod purging;
+/// Requests for a part.
+mod ranges;
 /// How long what is stored answers, and what a client is told about it.
 mod reuse;
 /// Stale responses: while they are validated, and when the origin fails.
 mod stale;
+/// Bodies on their way.
+mod streaming;
 /// Conditional requests to the origin, and what its answers make of a stored response.
 mod validation;
 /// Which request fields make another copy.

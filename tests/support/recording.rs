@@ -6,7 +6,6 @@ use super::origin::Reply;
 /// One recorded exchange.
 #[derive(Clone, Debug)]
 pub(crate) struct Recording {
-    pub(crate) name: String,
     pub(crate) target: String,
     /// What the request had besides what every request has.
     pub(crate) fields: Vec<(String, String)>,
@@ -49,7 +48,6 @@ impl Recording {
             .map_or_else(|| length.unwrap_or(0), |length| length.parse().unwrap());
         let is_json = value("content-type").is_some_and(|media| media.contains("json"));
         Self {
-            name: name.to_owned(),
             target: request.trim_end().to_owned(),
             fields: words.filter_map(field).collect(),
             status: status.parse().unwrap(),

@@ -93,7 +93,7 @@ pub(crate) async fn read(body: &mut Incoming, bytes: usize) -> Vec<u8> {
 }
 
 /// Waits until `reached` holds; what is looked at has no event of its own.
-pub(crate) async fn until<F: Future<Output = bool>>(what: &str, reached: impl Fn() -> F) {
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut reached: impl FnMut() -> F) {
     let poll = async {
         while !reached().await {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
