@@ -27,6 +27,20 @@ pub struct Memory {
     /// that key. Readers take none of these.
     writers: Box<[Mutex<()>]>,
     settings: Settings,
+    /// What one shard holds: a heavier response would be dropped at once.
+    entry_bytes_max: usize,
+}
+
+/// Bytes that a shard has at least, so that any response that a route may store finds room.
+const SHARD_BYTES_MIN: usize = 32 << 20;
+/// More shards than this keep no more threads out of each other's way.
+const SHARDS_MAX: usize = 32;
+
+/// As many shards as threads profit from, unless they would become too small.
+fn shards(bytes_max: usize) -> usize {
+    let most = (bytes_max / SHARD_BYTES_MIN).clamp(1, SHARDS_MAX);
+    // The largest power of two that is not more.
+    1 << most.ilog2()
 }
 
 /// Locks for writers; keys share them by hash.
@@ -36,36 +50,26 @@ const TYPICAL_BYTES: usize = 4096;
 
 impl Memory {
     pub fn new(settings: Settings) -> Self {
+        let shards = shards(settings.bytes_max);
         let expected = (settings.bytes_max / TYPICAL_BYTES).clamp(64, 1 << 22);
         let capacity = settings.bytes_max as u64;
-        // No options but these exist that could be out of range; the fallback is the same cache
-        // with the library's own sizing.
-        let cache = OptionsBuilder::new()
+        let options = OptionsBuilder::new()
+            .shards(shards)
             .estimated_items_capacity(expected)
             .weight_capacity(capacity)
-            .build()
-            .map_or_else(
-                |_| {
-                    Cache::with(
-                        expected,
-                        capacity,
-                        ByBytes,
-                        BuildHasherDefault::default(),
-                        DefaultLifecycle::default(),
-                    )
-                },
-                |options| {
-                    Cache::with_options(
-                        options,
-                        ByBytes,
-                        BuildHasherDefault::default(),
-                        DefaultLifecycle::default(),
-                    )
-                },
-            );
+            .build();
+        let hasher = BuildHasherDefault::default;
+        let lifecycle = DefaultLifecycle::default;
+        // The builder asks for no more than what is given it here; were it to, the library's own
+        // sizing is as good.
+        let cache = match options {
+            Ok(options) => Cache::with_options(options, ByBytes, hasher(), lifecycle()),
+            Err(_) => Cache::with(expected, capacity, ByBytes, hasher(), lifecycle()),
+        };
         Self {
             cache,
             writers: (0..WRITERS).map(|_| Mutex::new(())).collect(),
+            entry_bytes_max: settings.bytes_max / shards,
             settings,
         }
     }
@@ -118,7 +122,7 @@ impl Store for Memory {
         entry: Arc<StoredResponse>,
         current: Generation,
     ) -> Result<Put, StoreError> {
-        if entry.weight() > self.settings.bytes_max {
+        if entry.weight() > self.entry_bytes_max {
             return Err(StoreError::TooLarge);
         }
         let key = entry.key().clone();
@@ -176,3 +180,6 @@ impl Hasher for KeyHasher {
         self.0 = hash;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! Bounds, eviction, and compare-and-set.
+
+use bytes::Bytes;
+use http::header::ACCEPT;
+use http::{HeaderMap, Method, StatusCode};
+
+use super::*;
+use crate::clock::Timestamp;
+use crate::entry::head::Head;
+use crate::entry::{Content, Tags};
+use crate::exchange::{Fence, Forwarded, Position};
+use crate::fields::accept_encoding::Coding;
+use crate::fields::vary::Vary;
+use crate::key::{KeyRule, TargetUri};
+use crate::policy::CacheRule;
+use crate::policy::storability::{Asked, assess};
+
+const GENERATION: Generation = Generation::new(1);
+
+/// A response for `path` of `bytes` bytes, fetched behind the purge at `position`, for a client
+/// that sent `accept`.
+fn entry(path: &str, accept: &str, bytes: usize, position: u64) -> Arc<StoredResponse> {
+    let target = TargetUri::parse("https", "a.example", path, None).unwrap();
+    let presented: HeaderMap = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
+    let fence = Fence {
+        generation: GENERATION,
+        position: Position::new(position),
+    };
+    let now = Timestamp::from_secs(1000);
+    let rule = CacheRule {
+        ttl: std::time::Duration::from_secs(60),
+        ..CacheRule::default()
+    };
+    let asked = Asked {
+        method: &Method::GET,
+        headers: &presented,
+        no_store: false,
+    };
+    let exchange = Forwarded::begin(now, fence).received(now);
+    let storable = assess(asked, StatusCode::OK, HeaderMap::new(), exchange, &rule).unwrap();
+    let vary = Vary::from_names([ACCEPT]);
+    let key = KeyRule::default().key(&target, &presented).key;
+    Arc::new(StoredResponse::seal(
+        key.select(&vary, &presented),
+        vary,
+        &storable,
+        Head::new(&HeaderMap::new(), &HeaderMap::new()),
+        Tags::default(),
+        Content::new(Bytes::from(vec![b'x'; bytes]), Coding::Identity, true),
+    ))
+}
+
+fn memory(bytes_max: usize) -> Memory {
+    Memory::new(Settings {
+        bytes_max,
+        variants_max: 3,
+    })
+}
+
+async fn put(memory: &Memory, entry: &Arc<StoredResponse>) -> Put {
+    memory.put(Arc::clone(entry), GENERATION).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_stored_never_weighs_more_than_it_may() {
+    let memory = memory(1 << 20);
+    for at in 0..2000 {
+        put(&memory, &entry(&format!("/{at}"), "a", 4000, 0)).await;
+        assert!(memory.bytes() <= 1 << 20);
+    }
+    assert!(memory.keys() > 100, "{memory:?}");
+}
+
+#[tokio::test]
+async fn what_is_asked_for_again_outlives_what_was_asked_for_once() {
+    let memory = memory(1 << 20);
+    let hot: Vec<_> = (0..20)
+        .map(|at| entry(&format!("/hot/{at}"), "a", 4000, 0))
+        .collect();
+    for entry in &hot {
+        put(&memory, entry).await;
+    }
+    for at in 0..5000 {
+        put(&memory, &entry(&format!("/scan/{at}"), "a", 4000, 0)).await;
+        for entry in &hot {
+            memory.get(entry.key());
+        }
+    }
+    let left = hot
+        .iter()
+        .filter(|entry| !memory.get(entry.key()).is_empty());
+    assert_eq!(left.count(), hot.len());
+}
+
+#[tokio::test]
+async fn a_response_that_finds_no_room_is_refused_and_drops_nothing() {
+    let memory = memory(1 << 20);
+    let small = entry("/small", "a", 1000, 0);
+    put(&memory, &small).await;
+    let large = memory
+        .put(entry("/large", "a", 2 << 20, 0), GENERATION)
+        .await;
+    assert_eq!(large, Err(StoreError::TooLarge));
+    assert!(!memory.get(small.key()).is_empty());
+}
+
+#[tokio::test]
+async fn an_older_fence_never_replaces_a_newer_one() {
+    let memory = memory(1 << 20);
+    let (old, new) = (entry("/a", "a", 1, 1), entry("/a", "a", 2, 2));
+    assert_eq!(put(&memory, &new).await, Put::Stored);
+    assert_eq!(put(&memory, &old).await, Put::Outdated);
+    let variants = memory.get(new.key());
+    assert!(variants.iter().all(|entry| Arc::ptr_eq(entry, &new)));
+    assert_eq!(variants.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn one_key_has_at_most_so_many_variants() {
+    let memory = memory(1 << 20);
+    for accept in ["a", "b", "c", "d", "d", "e"] {
+        put(&memory, &entry("/a", accept, 10, 0)).await;
+    }
+    let any = entry("/a", "a", 10, 0);
+    let variants = memory.get(any.key());
+    let kept = |accept: &str| {
+        let presented = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
+        variants.select(&presented).is_some()
+    };
+    assert_eq!(
+        ["a", "b", "c", "d", "e"].map(kept),
+        [false, false, true, true, true]
+    );
+}
+
+#[tokio::test]
+async fn a_derived_representation_is_weighed_and_taken_off_again() {
+    let memory = memory(1 << 20);
+    let entry = entry("/a", "a", 1000, 0);
+    put(&memory, &entry).await;
+    let before = memory.bytes();
+    entry
+        .content()
+        .derived(Coding::Brotli, Bytes::from(vec![b'y'; 500]));
+    memory.grown(&entry).await;
+    assert_eq!(memory.bytes(), before + 500);
+    memory.remove(&entry).await;
+    assert_eq!((memory.bytes(), memory.keys()), (0, 0));
+}
+
+#[tokio::test]
+async fn only_the_response_that_is_meant_is_removed() {
+    let memory = memory(1 << 20);
+    let (old, new) = (entry("/a", "a", 1, 1), entry("/a", "a", 2, 2));
+    put(&memory, &old).await;
+    put(&memory, &new).await;
+    memory.remove(&old).await;
+    assert_eq!(memory.get(new.key()).iter().count(), 1);
+}
+
+#[test]
+fn shards_are_many_or_large() {
+    assert_eq!(shards(1 << 20), 1);
+    assert_eq!(shards(256 << 20), 8);
+    assert_eq!(shards(3 << 30), 32);
+}
