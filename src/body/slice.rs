@@ -18,7 +18,7 @@ pub fn slice(body: Body, skipped: u64, length: u64) -> Slice {
     }
 }
 
-/// See [`slice`].
+/// See [`slice()`].
 #[derive(Debug)]
 pub struct Slice {
     body: Body,

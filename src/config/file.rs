@@ -37,8 +37,8 @@ impl Config {
             "namespace",
             default("default"),
             super::NAME,
-            "The name of the site: part of every key and of the purge log. Instances with the \
-             same name share what they store and purge; another name starts with an empty cache.",
+            "The name of the site. It will keep apart the stored responses and purges of sites that \
+             share a store; the memory store belongs to one process, where it changes nothing.",
             super::name,
         );
         let server = Server::read(root);
