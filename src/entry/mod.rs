@@ -184,8 +184,15 @@ impl Tags {
         Self(hashes.into())
     }
 
-    pub fn from_hashes(hashes: &[ScopeHash]) -> Self {
-        Self(hashes.into())
+    /// These, and those that `hashes` has besides.
+    pub fn and(self, hashes: &[ScopeHash]) -> Self {
+        let mut all = self.0.into_vec();
+        for hash in hashes {
+            if !all.contains(hash) {
+                all.push(*hash);
+            }
+        }
+        Self(all.into())
     }
 }
 

@@ -21,7 +21,7 @@ use crate::fetch::flight::{Landing, Lead};
 use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::content_encoding::ContentEncoding;
-use crate::fields::{connection, content_language, content_length, date};
+use crate::fields::{connection, content_language, content_length, date, tags};
 use crate::key::{CacheKey, EntryKey, Negotiated, TargetUri};
 use crate::policy::storability::{self, Asked, Storable};
 use crate::policy::{CacheRule, reuse, validation};
@@ -224,10 +224,14 @@ impl<S: Store> Fill<S> {
         let storable =
             storability::assess(self.asked(), entry.status(), merged, answer.exchange, rule);
         let storable = storable.ok()?;
-        let version = answer.head.version;
+        // A 304 may name tags that the 200 did not; those in the body, and by template, stay.
+        let declared = tags::declared(storable.headers(), &route.tags.fields);
+        if declared.overflow {
+            return None;
+        }
         let mut fields = head::of_storable(
             storable.headers(),
-            version,
+            answer.head.version,
             storable.terms(),
             self.presented(route),
         );
@@ -241,7 +245,7 @@ impl<S: Store> Fill<S> {
             entry.vary().clone(),
             &storable,
             Head::new(&fields, storable.headers()),
-            Tags::from_hashes(entry.tags()),
+            Tags::new(declared.tags).and(entry.tags()),
             entry.content().clone(),
         ));
         self.put(fresh).await

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::origin::{Origin, Reply};
 use crate::support::script::{Script, script, until};
-use crate::support::stage::{Answer, Stage};
+use crate::support::stage::{Answer, Stage, whole};
 
 /// Every way to name `/de/articles/1`, which carries the tag `article:1`.
 const SCOPES: [&str; 6] = [
@@ -87,6 +87,56 @@ async fn what_was_fetched_while_it_was_purged_is_for_its_own_client_only() {
         script.is_quiet();
         let dropped = "cms_edge_purged_in_flight_total";
         assert_eq!(stage.metric(dropped).await, 1, "{purge}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_purged_while_its_content_was_coming_is_not_stored_either() {
+    let (stage, mut script, _origin) = stage().await;
+    let (pieces, reply) = Reply::pieces();
+    let asked = {
+        let stage = Arc::clone(&stage);
+        tokio::spawn(async move { stage.begin(Method::GET, PATH, &[], "").await })
+    };
+    let fields = reply
+        .header("surrogate-key", "article:1")
+        .header("cache-control", "max-age=60");
+    script.asked().await.answer(fields);
+    pieces.send("old ".into()).await.unwrap();
+    let before = asked.await.unwrap();
+    // Its client has the head, and the rest is still at the origin.
+    stage.purge(TAG).await;
+    let after = client(&stage);
+    script.asked().await.answer(article("new"));
+    assert_eq!(after.await.unwrap().text(), "new");
+    pieces.send("end".into()).await.unwrap();
+    drop(pieces);
+    assert_eq!(whole(before).await.text(), "old end");
+    let hit = stage.get(PATH, &[]).await;
+    assert!(hit.is_hit() && hit.text() == "new");
+    script.is_quiet();
+}
+
+#[tokio::test]
+async fn a_tag_that_came_with_a_304_purges_as_well_as_those_from_before() {
+    for purge in [TAG, r#"{"tags":["menu"]}"#] {
+        let (stage, mut script, _origin) = stage().await;
+        fill(&stage, &mut script, with_window("old")).await;
+        stage.clock.advance(Duration::from_secs(100));
+        let validating = client(&stage);
+        let asked = script.asked().await;
+        assert!(asked.is_conditional());
+        asked.answer(
+            Reply::new(304)
+                .header("etag", "\"old\"")
+                .header("surrogate-key", "menu"),
+        );
+        assert_eq!(validating.await.unwrap().text(), "old");
+        assert!(stage.get(PATH, &[]).await.is_hit());
+        stage.purge(purge).await;
+        let after = client(&stage);
+        script.asked().await.answer(article("new"));
+        assert_eq!(after.await.unwrap().text(), "new", "{purge}");
     }
 }
 
