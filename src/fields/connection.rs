@@ -9,7 +9,8 @@ use super::list;
 
 /// Removes what is meant for the next hop, from a request or a response that is passed on: the
 /// fields `Connection` lists, `Connection` itself, and those known to be for one hop whether listed
-/// or not. Framing, upgrades and trailers of the other side are made anew by whoever needs them.
+/// or not. Framing and upgrades of the other side are made anew by whoever needs them; `Trailer`
+/// (§6.6.2) goes with the trailers, which are for all recipients.
 pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let listed: Vec<HeaderName> = list::lines(headers, &CONNECTION)
         .take(OPTIONS_MAX)
@@ -148,6 +149,11 @@ mod tests {
             ("proxy-authentication-info", "x"),
         ];
         assert!(stripped(&lines).is_empty());
+    }
+
+    #[test]
+    fn trailers_are_announced_to_all_recipients() {
+        assert_eq!(stripped(&[("trailer", "x-checksum")]), ["trailer"]);
     }
 
     #[test]

@@ -130,7 +130,10 @@ impl<S: Store> Proxy<S> {
         if is_marked && presented.contains_key(RANGE) {
             return Turn::Alone(why);
         }
-        if is_marked || stored.as_ref().is_some_and(|live| live.terms().no_cache) {
+        // Nor has anybody else something of an answer to a request that says no-store.
+        let is_own =
+            ask.control.no_store || stored.as_ref().is_some_and(|live| live.terms().no_cache);
+        if is_marked || is_own {
             return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
         let landing = match self.shared.flights.join(&flight_key) {

@@ -486,9 +486,11 @@ impl<S: Store> Fill<S> {
     fn not_shared(&mut self, rule: &CacheRule, reason: &'static str) {
         let shared = &self.proxy.shared;
         shared.metrics.not_stored(reason);
-        shared
-            .marks
-            .set(&self.flight_key, shared.clock.now(), rule.hit_for_miss);
+        // A client's no-store says nothing about what others will be answered.
+        if !self.no_store {
+            let now = shared.clock.now();
+            shared.marks.set(&self.flight_key, now, rule.hit_for_miss);
+        }
         self.land(Landing::NotShared);
     }
 

@@ -18,6 +18,7 @@ use crate::fetch;
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::ResponseControl;
 use crate::fields::cache_status::Fwd;
+use crate::fields::content_encoding::ContentEncoding;
 use crate::fields::{connection, content_length};
 use crate::key::{Negotiated, TargetUri};
 use crate::policy::invalidation::{self, Named};
@@ -116,6 +117,9 @@ impl<S: Store> Proxy<S> {
         };
         let (mut head, content) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
+        if ContentEncoding::is_junk(&head.headers) {
+            head.headers.remove(CONTENT_ENCODING);
+        }
         let (target, method) = (presented.target, &parts.method);
         shared
             .invalidate(route, target, method, head.status, &head.headers)

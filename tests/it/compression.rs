@@ -322,6 +322,9 @@ async fn a_coding_that_is_none_is_ignored() {
         assert_eq!(content(&compressed), text());
     }
     assert_eq!(origin.hits(), 1);
+    // Nor where the answer is one client's.
+    let post = stage.send(Method::POST, "/a", &[], "x").await;
+    assert_eq!(post.field("content-encoding"), "");
 }
 
 #[tokio::test]
