@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -69,7 +69,7 @@ pub struct App {
 struct Front {
     proxy: Arc<Proxy<Memory>>,
     webhooks: Webhooks<LocalLog>,
-    protocol: Option<Protocol<LocalLog>>,
+    protocol: Protocol<LocalLog>,
 }
 
 struct AdminHandler(Admin<LocalLog>);
@@ -115,6 +115,11 @@ impl App {
             readiness,
             gauges: Gauges { proxy, metrics },
         })
+    }
+
+    /// The proxy behind the public listeners.
+    pub fn proxy(&self) -> Arc<Proxy<Memory>> {
+        Arc::clone(&self.front.proxy)
     }
 
     /// Addresses of the HTTPS listeners.
@@ -186,7 +191,7 @@ impl Purging {
         Ok(Self {
             purges,
             log: Arc::new(log),
-            targets: Targets::new(config.purge_targets(), Arc::new(Queries(config.routes()?))),
+            targets: Targets::new(config.purge_targets(), Arc::new(Queries(config.routes()))),
             clock,
             metrics,
         })
@@ -199,14 +204,16 @@ impl Purging {
             clock: Arc::clone(&self.clock),
             metrics: self.metrics.clone(),
         };
-        let webhooks = config.webhooks().map_err(anyhow::Error::msg)?;
         Ok(Front {
             proxy,
-            webhooks: Webhooks::new(webhooks, &shared)?,
-            protocol: config.protocol().map(|settings| {
-                let (log, targets) = (Arc::clone(&self.log), self.targets.clone());
-                Protocol::new(settings, log, targets, self.metrics.clone())
-            }),
+            webhooks: Webhooks::new(config.webhooks(), &shared)?,
+            // Off is nobody: a purge must not reach the origin, whether or not it is obeyed.
+            protocol: Protocol::new(
+                config.protocol().unwrap_or_default(),
+                Arc::clone(&self.log),
+                self.targets.clone(),
+                self.metrics.clone(),
+            ),
         })
     }
 }
@@ -218,7 +225,7 @@ fn proxy(
     registry: &mut Registry,
 ) -> anyhow::Result<(Arc<Proxy<Memory>>, Arc<CacheMetrics>)> {
     let origin_metrics = Arc::new(OriginMetrics::register(registry));
-    let routes = config.routes()?;
+    let routes = config.routes();
     let names = routes.iter().map(|route| &*route.name);
     let metrics = Arc::new(CacheMetrics::register(registry, names));
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
@@ -248,18 +255,20 @@ impl Handler for Front {
         connection: &Arc<Connection>,
     ) -> Response<Body> {
         let peer = connection.peer.ip();
-        if let Some(protocol) = &self.protocol
-            && protocol::is_purge(request.method())
-        {
+        if protocol::is_purge(request.method()) {
             let (head, _no_content) = request.into_parts();
-            return protocol.purge(&head, peer).await;
+            return Box::pin(self.protocol.purge(&head, peer)).await;
         }
-        if matches!(*request.method(), Method::POST | Method::PUT)
-            && let Some(webhook) = self.webhooks.at(request.uri().path())
-        {
-            return webhook.handle(request, peer).await;
+        if let Some(webhook) = self.webhooks.at(request.uri().path()) {
+            return Box::pin(webhook.handle(request, peer)).await;
         }
         self.proxy.handle(request, connection).await
+    }
+
+    /// CMSs send their purges to the edge's own address, often without TLS, and follow no redirect:
+    /// the purge would be lost.
+    fn is_exempt_from_redirect(&self, request: &Request<Incoming>) -> bool {
+        protocol::is_purge(request.method()) || self.webhooks.at(request.uri().path()).is_some()
     }
 }
 

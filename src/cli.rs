@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::demo;
+use crate::health;
 use crate::run;
 
 /// The edge cache for multilingual CMSs.
@@ -33,6 +34,12 @@ enum Command {
     },
     /// Print the reference configuration: every key, its default, what happens at either end.
     Defaults,
+    /// Ask a running instance how it is: exit with 0 if it answers 200, else with 1.
+    Health {
+        /// `/healthz` tells whether it answers at all, `/readyz` whether it should be sent requests.
+        #[arg(long, default_value = "http://127.0.0.1:9090/healthz")]
+        url: String,
+    },
     /// Run a small CMS in four languages with cms-edge in front of it, and say what to try.
     Demo(demo::Arguments),
 }
@@ -44,14 +51,15 @@ const USAGE: u8 = 64;
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve { config } => with(&config, |config| code(run::serve(&config))),
-        Command::Check { config } => with(&config, |_| {
-            println!("The configuration has no mistakes.");
+        Command::Check { config: path } => with(&path, |_| {
+            println!("No mistakes in {}.", path.display());
             ExitCode::SUCCESS
         }),
         Command::Defaults => {
             print!("{}", config::reference());
             ExitCode::SUCCESS
         }
+        Command::Health { url } => code(health::check(&url).map(|()| true)),
         Command::Demo(arguments) => code(run::demo(arguments)),
     }
 }
@@ -60,7 +68,9 @@ fn with(path: &std::path::Path, then: impl FnOnce(Config) -> ExitCode) -> ExitCo
     match config::load(path, config::process_environment()) {
         Ok(config) => then(config),
         Err(mistakes) => {
-            eprintln!("{mistakes}");
+            let (count, path) = (mistakes.count(), path.display());
+            let noun = if count == 1 { "mistake" } else { "mistakes" };
+            eprintln!("{mistakes}\n{count} {noun} in {path}.");
             ExitCode::from(USAGE)
         }
     }

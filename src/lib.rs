@@ -33,6 +33,7 @@ pub mod config;
 
 pub mod app;
 pub mod demo;
+pub mod health;
 pub mod run;
 
 pub mod cli;

@@ -1,6 +1,8 @@
 //! The process around the program: runtime, log, signals.
 
 use std::future::Future;
+use std::io::IsTerminal;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,6 +14,9 @@ use crate::config::{Config, settings};
 use crate::demo;
 use crate::telemetry::access_log::AccessLog;
 
+/// How long the end waits for whoever reads the access log.
+const LOG_FLUSH_MAX: Duration = Duration::from_secs(2);
+
 /// Serves until SIGTERM or SIGINT. True if no connection had to be cut.
 ///
 /// # Errors
@@ -20,11 +25,12 @@ pub fn serve(config: &Config) -> anyhow::Result<bool> {
     start_log(config.log.level.as_str());
     runtime(config.server.workers)?.block_on(async {
         let stop = stop_signal()?;
+        let access_log = match config.log.access {
+            AccessLogTo::Off => AccessLog::off(),
+            AccessLogTo::Stdout => AccessLog::to(std::io::stdout())?,
+        };
         let surroundings = Surroundings {
-            access_log: match config.log.access {
-                AccessLogTo::Off => AccessLog::off(),
-                AccessLogTo::Stdout => AccessLog::to(std::io::stdout())?,
-            },
+            access_log: access_log.clone(),
             instance: settings::instance_name(std::env::var("HOSTNAME").ok()),
             ..Surroundings::default()
         };
@@ -37,6 +43,7 @@ pub fn serve(config: &Config) -> anyhow::Result<bool> {
             "serving"
         );
         let drained = app.serve(stop).await;
+        access_log.flush(LOG_FLUSH_MAX);
         tracing::info!(finished = drained.finished, cut = drained.cut, "stopped");
         Ok(drained.cut == 0)
     })
@@ -66,12 +73,13 @@ fn runtime(workers: usize) -> anyhow::Result<tokio::runtime::Runtime> {
         .context("cannot start the runtime")
 }
 
-/// To stderr: stdout is the access log's. `RUST_LOG` overrides the level.
+/// To stderr: stdout is the access log's. In colour for people only. `RUST_LOG` overrides the level.
 fn start_log(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
 }
 

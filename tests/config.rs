@@ -1,12 +1,17 @@
 //! The configuration as an operator meets it: `proxy.toml` is the code's own, every mistake is
 //! named with its line, and nothing is applied by halves.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use cms_edge::config::file::{HttpMode, StatusPattern};
 use cms_edge::config::{self, Config, MISTAKES_MAX};
+use cms_edge::policy::{CacheRule, StatusTtl};
+use cms_edge::server::HttpMode;
+use cms_edge::server::tls::Pem;
 
 /// The least that is a configuration: six lines, and what follows belongs to its route.
 const LEAST: &str = "\
@@ -24,6 +29,10 @@ fn read(text: &str, environment: &[(&str, &str)]) -> Result<Config, Vec<String>>
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     config::parse(text, "proxy.toml", Path::new(""), environment)
         .map_err(|mistakes| mistakes.to_string().lines().map(str::to_owned).collect())
+}
+
+fn cache(config: &Config) -> &CacheRule {
+    config.routes[0].cache.as_ref().unwrap()
 }
 
 /// The mistakes of what follows the least configuration; its first line is line 7.
@@ -68,8 +77,8 @@ fn proxy_toml_is_right_as_it_stands_and_holds_the_defaults() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
     let from_reference = config::load(&path, []).unwrap();
     let mut least = read(LEAST, &[]).unwrap();
-    least.routes[0].name = "everything".to_owned();
-    assert_eq!(from_reference, least);
+    least.routes[0].name = "everything".into();
+    assert_eq!(format!("{from_reference:#?}"), format!("{least:#?}"));
 }
 
 #[test]
@@ -96,20 +105,33 @@ fn proxy_toml_is_right_with_every_setting_that_is_commented_out() {
     let config = read(&text, &[secret]).unwrap();
     assert_eq!(config.certificates.len(), 1);
     assert_eq!(config.webhooks[0].rules[0].tags.len(), 2);
-    assert_eq!(config.routes[0].language.as_ref().unwrap().default, "en");
+    let language = config.routes[0].key.language.as_ref().unwrap();
+    assert_eq!(language.supported().len(), 4);
 }
 
 #[test]
 fn the_defaults_are_those_that_the_code_holds() {
     let config = read(LEAST, &[]).unwrap();
-    assert_eq!(config.cache.memory, 256 << 20);
-    assert_eq!(config.server.drain, Duration::from_secs(30));
+    assert_eq!(config.cache.memory.bytes_max, 256 << 20);
+    assert_eq!(config.server.limits.drain, Duration::from_secs(30));
     assert_eq!(config.server.http_mode, HttpMode::Serve);
     assert_eq!(config.purge.allow_from.len(), 2);
-    assert_eq!(config.routes[0].lifetime.ttl, Duration::from_secs(7200));
-    assert_eq!(config.routes[0].lifetime.ttl_by_status.len(), 4);
-    assert_eq!(config.routes[0].tags.from_headers.len(), 7);
-    assert_eq!(config.routes[0].compress.types.len(), 13);
+    assert_eq!(cache(&config).ttl, Duration::from_secs(7200));
+    let by_status = cache(&config).ttl_by_status.iter().map(|by| by.status);
+    assert_eq!(by_status.collect::<Vec<_>>(), [301, 308, 404, 410]);
+    assert!(cache(&config).request_directives);
+    assert_eq!(config.routes[0].tags.fields.len(), 7);
+    assert_eq!(config.routes[0].compress.types.len(), 15);
+    assert!(config.routes[0].key.fields.is_empty());
+    let cookies = &config.routes[0].key.cookies;
+    for cookie in [
+        "sessionid",
+        "directus_session_token",
+        "wordpress_logged_in_5c01",
+    ] {
+        let marks = cookies.bypass.iter().any(|pattern| pattern.matches(cookie));
+        assert!(marks, "{cookie}");
+    }
 }
 
 #[test]
@@ -221,7 +243,7 @@ proxy.toml:21: ttl.short: found 300; allowed: a duration from "0s" to "3650d"
 proxy.toml:23: upstream.cms.servers[0]: found "http://127.0.0.1:8000/api" (nothing may stand behind the port); allowed: a URL of scheme, host and port like "http://127.0.0.1:8000"
 proxy.toml:24: upstream.cms.conect_timeout: found an unknown key; allowed: servers, host, connect_timeout, first_byte_timeout, idle_timeout, keepalive, queue_timeout, pool_idle_max, concurrency, queue, retries, ca; did you mean "connect_timeout"?
 proxy.toml:25: upstream.cms.concurrency: found 0; allowed: a whole number from 1 to 100000
-proxy.toml:28: route[0].path: found "/api/{id" (a brace is not closed); allowed: a path like "/api/articles/{id}", "/files/{*rest}" or "/static/*"
+proxy.toml:28: route[0].path: found "/api/{id" (`{id` has a brace that is not closed); allowed: a path like "/api/articles/{id}", "/files/{*rest}" or "/static/*"
 proxy.toml:30: route[0].ttl: found "5 parsecs"; allowed: a tier (long, medium, short, very_long, year) or a duration like "5m"
 proxy.toml:31: route[0].ttl_by_status.404: found "lng"; allowed: a tier (long, medium, short, very_long, year) or a duration like "5m"; did you mean "long"?
 proxy.toml:31: route[0].ttl_by_status.600: found the status "600"; allowed: 200 to 599, or a class from "2xx" to "5xx"
@@ -326,6 +348,38 @@ fn more_mistakes_than_anybody_reads_are_counted() {
     assert_eq!(found.last().unwrap(), "and 3 more");
 }
 
+#[test]
+fn check_counts_the_mistakes_and_exits_with_64() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.toml");
+    let check = |text: &str| {
+        fs::write(&path, text).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_cms-edge"))
+            .args(["check", "--config"])
+            .arg(&path)
+            .env_clear()
+            .output()
+            .unwrap()
+    };
+    let right = check(LEAST);
+    assert!(right.status.success(), "{right:?}");
+    let summary = format!("No mistakes in {}.\n", path.display());
+    assert_eq!(String::from_utf8_lossy(&right.stdout), summary);
+    for (text, summary) in [
+        (format!("{LEAST}tll = 1\n"), "1 mistake"),
+        (
+            format!("{LEAST}tll = 1\nmethods = [\"get\"]\n"),
+            "2 mistakes",
+        ),
+    ] {
+        let wrong = check(&text);
+        assert_eq!(wrong.status.code(), Some(64));
+        let errors = String::from_utf8_lossy(&wrong.stderr);
+        let last = format!("{summary} in {}.", path.display());
+        assert_eq!(errors.lines().last(), Some(&*last), "{errors}");
+    }
+}
+
 // ---- variables -----------------------------------------------------------------------------
 
 #[test]
@@ -349,14 +403,17 @@ fn a_variable_overrides_the_file() {
     )
     .unwrap();
     assert_eq!(config.admin.listen.port(), 9191);
-    assert_eq!(config.admin.token.unwrap().expose(), "0012345678901234");
+    assert!(config.admin.token.unwrap().is(b"0012345678901234"));
     assert_eq!(config.namespace, "007");
     assert_eq!(config.server.http.len(), 2);
     assert_eq!(config.server.workers, 3);
     assert!(config.purge.protocols);
     assert_eq!(config.purge.allow_from.len(), 1);
-    assert_eq!(config.upstreams[0].servers[0].authority, "[::1]:8000");
-    assert_eq!(config.upstreams[0].retries, 0);
+    assert_eq!(
+        config.upstreams[0].settings.servers[0],
+        "http://[::1]:8000/"
+    );
+    assert_eq!(config.upstreams[0].settings.retries, 0);
     assert_eq!(config.tiers.lifetime("news"), Some(Duration::from_secs(90)));
 }
 
@@ -439,8 +496,8 @@ fn secrets_come_from_variables_and_files() {
     let text = format!("[admin]\ntoken = \"env:TOKEN\"\n[purge]\ntoken = \"file:token\"\n{LEAST}");
     let environment = [("TOKEN".to_owned(), "from-a-variable-0123".to_owned())];
     let config = config::parse(&text, "proxy.toml", folder.path(), environment).unwrap();
-    assert_eq!(config.admin.token.unwrap().expose(), "from-a-variable-0123");
-    assert_eq!(config.purge.token.unwrap().expose(), "from-a-file-0123456");
+    assert!(config.admin.token.unwrap().is(b"from-a-variable-0123"));
+    assert!(config.purge.token.unwrap().is(b"from-a-file-0123456"));
 }
 
 #[test]
@@ -507,7 +564,8 @@ fn certificates_and_keys_are_looked_into() {
         config::load(&folder.path().join("proxy.toml"), [])
     };
     let config = with("cert.pem", "key.pem").unwrap();
-    assert_eq!(config.certificates[0].key, folder.path().join("key.pem"));
+    let key = Pem::File(folder.path().join("key.pem"));
+    assert_eq!(config.certificates[0].key_pem, key);
     let found = with("none.pem", "cert.pem").unwrap_err().to_string();
     let (first, second) = found.split_once('\n').unwrap();
     let line = |end: &str| format!("{}{end}", folder.path().join("proxy.toml").display());
@@ -527,3 +585,7 @@ fn certificates_and_keys_are_looked_into() {
 
 #[path = "config/checks.rs"]
 mod checks;
+#[path = "config/reach.rs"]
+mod reach;
+#[path = "config/webhooks.rs"]
+mod webhooks;

@@ -49,6 +49,7 @@ const HOUSE: &[Room] = &[
     room("config", 7, Impure),
     room("app", 8, Impure),
     room("demo", 8, Impure),
+    room("health", 8, Impure),
     room("run", 8, Impure),
     room("cli", 8, Impure),
 ];

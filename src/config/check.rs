@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-use super::file::{Config, HttpMode, Route};
-use super::getters::near;
+use super::file::Config;
 use super::key_path::KeyPath;
 use super::reader::Reader;
 use super::shadow::{Reach, covers};
+use crate::route::Route;
+use crate::server::HttpMode;
 
 pub(super) fn check(config: &Config, reader: &Reader) {
     let check = Check {
@@ -58,7 +59,7 @@ impl Check<'_> {
         let server = self.root.key("server");
         let mode = server.key("http_mode");
         let https = server.key("https");
-        let redirects = self.config.server.http_mode == HttpMode::Redirect;
+        let redirects = self.config.server.http_mode != HttpMode::Serve;
         if redirects && self.config.server.https.is_empty() && self.are_sound(&[&mode, &https]) {
             let found = "\"redirect\" without https listeners";
             let allowed = "\"serve\", or an address in server.https";
@@ -124,26 +125,9 @@ impl Check<'_> {
 
     fn upstreams(&self) {
         let upstream = self.root.key("upstream");
-        let names: Vec<&str> = self
-            .config
-            .upstreams
-            .iter()
-            .map(|upstream| upstream.name.as_str())
-            .collect();
-        if names.is_empty() {
+        if self.config.upstreams.is_empty() {
             let allowed = "at least one [upstream.NAME]";
             self.reader.object(&upstream, "no upstream", allowed);
-            return;
-        }
-        for (index, route) in self.config.routes.iter().enumerate() {
-            let path = self.root.key("route").index(index).key("upstream");
-            if names.contains(&route.upstream.as_str()) || !self.reader.is_sound(&path) {
-                continue;
-            }
-            let found = format!("{:?}", route.upstream);
-            let allowed = format!("the name of an upstream ({})", names.join(", "));
-            let meant = near(&route.upstream, names.iter().copied());
-            self.reader.report(&path, found, allowed, meant);
         }
     }
 
@@ -153,7 +137,7 @@ impl Check<'_> {
             let allowed = "at least one [[route]]";
             self.reader.object(&route, "no route", allowed);
         }
-        let names = self.config.routes.iter().map(|route| route.name.as_str());
+        let names = self.config.routes.iter().map(|route| &*route.name);
         self.unique(&route, "name", names);
     }
 
@@ -187,9 +171,9 @@ impl Check<'_> {
 
     fn webhooks(&self) {
         let webhook = self.root.key("webhook");
-        let names = self.config.webhooks.iter().map(|one| one.name.as_str());
+        let names = self.config.webhooks.iter().map(|one| &*one.name);
         self.unique(&webhook, "name", names);
-        let paths = self.config.webhooks.iter().map(|one| one.path.as_str());
+        let paths = self.config.webhooks.iter().map(|one| &*one.path);
         self.unique(&webhook, "path", paths);
     }
 

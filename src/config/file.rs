@@ -1,28 +1,23 @@
 //! What the operator wrote, checked and typed: the whole file.
 
-pub use super::language::{Language, LanguageSource};
 pub use super::operation::{AccessLog, Admin, Cache, Level, Log, Purge, Tiers};
-pub use super::pattern::{HostPattern, PathPattern, Rest, Segment, Template};
-pub use super::route::{Lifetime, Route, RouteTags, StatusPattern, TtlMode};
-pub use super::rules::{BypassRule, Compress, CookieRule, QueryMarker, QueryRule};
-pub use super::secrets::Secret;
-pub use super::server::{Certificate, HttpMode, Server, Tls, TlsVersion};
-pub use super::upstream::{ServerUrl, Upstream, UpstreamHost};
-pub use super::webhook::{
-    Dialect, Hmac, HmacAlgorithm, HmacEncoding, RuleMode, Webhook, WebhookRule,
-};
+pub use super::server::Server;
+pub use super::upstream::Upstream;
 
 use super::section::{Section, default};
 use super::{route, server, upstream, webhook};
+use crate::purge::webhook::settings::Settings as Webhook;
+use crate::route::Route;
+use crate::server::tls;
 
 /// A configuration without a mistake, every default filled in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The site: part of every key and of the purge log.
     pub namespace: String,
     pub server: Server,
-    pub certificates: Vec<Certificate>,
-    pub tls: Tls,
+    pub certificates: Vec<tls::Certificate>,
+    pub tls_min_version: tls::MinVersion,
     pub admin: Admin,
     pub log: Log,
     pub cache: Cache,
@@ -42,26 +37,26 @@ impl Config {
             "namespace",
             default("default"),
             super::NAME,
-            "The name of the site: part of every key and of the purge log. Instances with the \
-             same name share what they store and purge; another name starts with an empty cache.",
+            "The name of the site. It will keep apart the stored responses and purges of sites that \
+             share a store; the memory store belongs to one process, where it changes nothing.",
             super::name,
         );
         let server = Server::read(root);
         let certificates = server::certificates(root);
-        let tls = Tls::read(root);
+        let tls_min_version = server::min_version(root);
         let admin = Admin::read(root);
         let log = Log::read(root);
         let cache = Cache::read(root);
         let purge = Purge::read(root);
         let tiers = Tiers::read(root);
         let upstreams = upstream::upstreams(root);
-        let routes = route::routes(root, &tiers);
+        let routes = route::routes(root, &tiers, &upstreams);
         let webhooks = webhook::webhooks(root);
         Self {
             namespace: namespace.unwrap_or_default(),
             server,
             certificates,
-            tls,
+            tls_min_version,
             admin,
             log,
             cache,

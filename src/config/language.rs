@@ -2,90 +2,70 @@
 
 use super::describe::{Presence, Sample};
 use super::getters::near;
-use super::pattern::is_host;
 use super::section::{Section, Wrong, required};
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Language {
-    /// Tags as the CMS writes them. Never empty.
-    pub supported: Vec<String>,
-    /// One of `supported`.
-    pub default: String,
-    pub sources: Vec<LanguageSource>,
-    /// Language range → one of `supported`.
-    pub aliases: Vec<(String, String)>,
-    /// One of `supported` → others of them, in the order in which they stand in for it.
-    pub fallback: Vec<(String, Vec<String>)>,
-    /// Host in lower case → one of `supported`.
-    pub hosts: Vec<(String, String)>,
-    pub drift_guard: bool,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum LanguageSource {
-    /// `path`: the language stands in the path.
-    Path,
-    /// `query:NAME`
-    Query(String),
-    /// `cookie:NAME`
-    Cookie(String),
-    Host,
-    /// `header`: Accept-Language.
-    Header,
-}
+use crate::key::LanguageRule;
+use crate::key::language::{LanguageSettings, Source, TAG_BYTES_MAX};
+use crate::route::pattern::is_host;
 
 const LANGUAGE: &str = "One stored copy per language, instead of one per Accept-Language. Without \
     this table, a response that varies on Accept-Language has a copy per value of it.";
 const TAG: &str = "a language tag (BCP 47) like \"de\" or \"pt-BR\"";
 const SOURCE: &str = "\"path\", \"query:NAME\", \"cookie:NAME\", \"host\" or \"header\"";
 
-impl Language {
-    pub(super) fn read(parent: &Section<'_>) -> Option<Self> {
-        let s = parent.optional_section("language", LANGUAGE)?;
-        let supported = s.list(
-            "supported",
-            Presence::Required(Sample::List(&["en", "de", "fr", "pt-BR"])),
-            TAG,
-            "The languages that the CMS has, as it writes them. One too many: its visitors get \
-             whatever the CMS makes of it, stored under that name.",
-            tag,
-        );
-        let default = s.text(
-            "default",
-            required("en"),
-            "one of `supported`",
-            "What visitors get who want none of them.",
-            tag,
-        );
-        let sources = s.list(
-            "sources",
-            Presence::Default(Sample::List(&["path", "header"])),
-            SOURCE,
-            "Where a request says its language; the first that names a supported one wins. \
-             \"header\" is Accept-Language. Each that is consulted is named in Vary.",
-            source,
-        );
-        let language = Self {
-            supported,
-            default: default.unwrap_or_default(),
-            sources,
-            aliases: aliases(&s),
-            fallback: fallback(&s),
-            hosts: hosts(&s),
-            drift_guard: s.boolean(
-                "drift_guard",
-                true,
-                "A response whose Content-Language is not the language that was asked for, nor \
-                 one of its fallbacks, is counted and not stored. false: for a CMS that echoes \
-                 Accept-Language there.",
-            ),
-        };
-        check(&s, &language);
-        Some(language)
+/// `None` without the table, and where it has a mistake.
+pub(super) fn read(parent: &Section<'_>) -> Option<LanguageRule> {
+    let s = parent.optional_section("language", LANGUAGE)?;
+    let supported = s.list(
+        "supported",
+        Presence::Required(Sample::List(&["en", "de", "fr", "pt-BR"])),
+        TAG,
+        "The languages that the CMS has, as it writes them. One too many: its visitors get \
+         whatever the CMS makes of it, stored under that name.",
+        tag,
+    );
+    let default = s.text(
+        "default",
+        required("en"),
+        "one of `supported`",
+        "What visitors get who want none of them.",
+        tag,
+    );
+    let sources = s.list(
+        "sources",
+        Presence::Default(Sample::List(&["path", "header"])),
+        SOURCE,
+        "Where a request says its language; the first that names a supported one wins. \"path\" is \
+         its first segment, \"header\" is Accept-Language. Each header that is consulted is named \
+         in Vary.",
+        source,
+    );
+    let language = LanguageSettings {
+        supported,
+        default: default.unwrap_or_default(),
+        sources,
+        aliases: aliases(&s),
+        fallback: fallback(&s),
+        hosts: hosts(&s),
+        drift_guard: s.boolean(
+            "drift_guard",
+            true,
+            "A response whose Content-Language is not the language that was asked for, nor one of \
+             its fallbacks, is counted and not stored. false: for a CMS that echoes \
+             Accept-Language there.",
+        ),
+    };
+    check(&s, &language);
+    match LanguageRule::new(language) {
+        Ok(rule) => Some(rule),
+        Err(error) => {
+            s.reader
+                .object(&s.path, &error.to_string(), "languages that are supported");
+            None
+        }
     }
 }
 
-fn aliases(s: &Section<'_>) -> Vec<(String, String)> {
+fn aliases(s: &Section<'_>) -> Vec<(Box<str>, Box<str>)> {
     s.table_of_text(
         "aliases",
         Presence::Default(Sample::Table(&[])),
@@ -96,18 +76,22 @@ fn aliases(s: &Section<'_>) -> Vec<(String, String)> {
     )
 }
 
-fn fallback(s: &Section<'_>) -> Vec<(String, Vec<String>)> {
-    s.table_of_lists(
+fn fallback(s: &Section<'_>) -> Vec<(Box<str>, Vec<Box<str>>)> {
+    let fallback = s.table_of_lists(
         "fallback",
         Presence::Default(Sample::Table(&[])),
         ("one of `supported`", "one of `supported`"),
         "What the CMS shows where a translation is missing, e.g. { pt-BR = [\"en\"] }: accepted \
-         by the drift guard, and purged with it.",
+         by the drift guard.",
         tag,
-    )
+    );
+    fallback
+        .into_iter()
+        .map(|(from, chain)| (from.into(), chain))
+        .collect()
 }
 
-fn hosts(s: &Section<'_>) -> Vec<(String, String)> {
+fn hosts(s: &Section<'_>) -> Vec<(Box<str>, Box<str>)> {
     s.table_of_text(
         "hosts",
         Presence::Default(Sample::Table(&[])),
@@ -119,23 +103,23 @@ fn hosts(s: &Section<'_>) -> Vec<(String, String)> {
                 "a host without a port like \"de.example.org\"",
                 is_host,
             )?;
-            Ok((host.to_ascii_lowercase(), tag(to)?))
+            Ok((host.to_ascii_lowercase().into(), tag(to)?))
         },
     )
 }
 
-fn tag(text: &str) -> Result<String, Wrong> {
+fn tag(text: &str) -> Result<Box<str>, Wrong> {
     if !is_tag(text) {
         return Err(Wrong {
             because: Some("not a language tag".to_owned()),
             ..Wrong::default()
         });
     }
-    Ok(text.to_owned())
+    Ok(text.into())
 }
 
 /// A key of a table that must be of a form.
-fn key(text: &str, form: &str, is_good: fn(&str) -> bool) -> Result<String, Wrong> {
+fn key(text: &str, form: &str, is_good: fn(&str) -> bool) -> Result<Box<str>, Wrong> {
     if !is_good(text) {
         return Err(Wrong {
             found: Some(format!("the key {text:?}")),
@@ -143,23 +127,23 @@ fn key(text: &str, form: &str, is_good: fn(&str) -> bool) -> Result<String, Wron
             ..Wrong::default()
         });
     }
-    Ok(text.to_owned())
+    Ok(text.into())
 }
 
-fn source(text: &str) -> Result<LanguageSource, Wrong> {
+fn source(text: &str) -> Result<Source, Wrong> {
     let named = |name: &str| {
         let bad = |c: char| c.is_control() || c.is_whitespace() || "=&;,#".contains(c);
-        (!name.is_empty() && !name.contains(bad)).then(|| name.to_owned())
+        (!name.is_empty() && !name.contains(bad)).then(|| Box::from(name))
     };
     let source = match text.split_once(':') {
         None => match text {
-            "path" => Some(LanguageSource::Path),
-            "host" => Some(LanguageSource::Host),
-            "header" => Some(LanguageSource::Header),
+            "path" => Some(Source::Path),
+            "host" => Some(Source::Host),
+            "header" => Some(Source::Header),
             _ => None,
         },
-        Some(("query", name)) => named(name).map(LanguageSource::Query),
-        Some(("cookie", name)) => named(name).map(LanguageSource::Cookie),
+        Some(("query", name)) => named(name).map(Source::Query),
+        Some(("cookie", name)) => named(name).map(Source::Cookie),
         Some(_) => None,
     };
     source.ok_or_else(|| Wrong {
@@ -170,7 +154,7 @@ fn source(text: &str) -> Result<LanguageSource, Wrong> {
 
 /// What must fit together. Languages are compared without regard to case (RFC 5646 §2.1.1), but a
 /// target is written as in `supported`, since the CMS receives it so.
-fn check(s: &Section<'_>, language: &Language) {
+fn check(s: &Section<'_>, language: &LanguageSettings) {
     if s.reader.is_describing() {
         return;
     }
@@ -220,7 +204,7 @@ fn check(s: &Section<'_>, language: &Language) {
     }
 }
 
-fn check_sources(s: &Section<'_>, language: &Language) {
+fn check_sources(s: &Section<'_>, language: &LanguageSettings) {
     let path = s.path.key("sources");
     if !s.reader.is_sound(&path) {
         return;
@@ -239,7 +223,7 @@ fn check_sources(s: &Section<'_>, language: &Language) {
                 .object(&path.index(index), "a source twice", "each source once");
         }
     }
-    let consults_host = language.sources.contains(&LanguageSource::Host);
+    let consults_host = language.sources.contains(&Source::Host);
     if consults_host && language.hosts.is_empty() {
         let allowed = "at least one host, since `sources` has \"host\"";
         s.object("hosts", "no host", allowed);
@@ -252,7 +236,7 @@ fn check_sources(s: &Section<'_>, language: &Language) {
 
 struct Expect<'a, 'r> {
     s: &'a Section<'r>,
-    language: &'a Language,
+    language: &'a LanguageSettings,
 }
 
 impl Expect<'_, '_> {
@@ -263,7 +247,7 @@ impl Expect<'_, '_> {
 
     fn supported(&self, path: &super::key_path::KeyPath, tag: &str) {
         let supported = &self.language.supported;
-        if supported.iter().any(|known| known == tag) || !self.s.reader.is_sound(path) {
+        if supported.iter().any(|known| **known == *tag) || !self.s.reader.is_sound(path) {
             return;
         }
         let quoted: Vec<String> = supported.iter().map(|tag| format!("{tag:?}")).collect();
@@ -272,7 +256,7 @@ impl Expect<'_, '_> {
             .find(|known| known.eq_ignore_ascii_case(tag));
         let meant = same
             .map(|known| format!("{known:?}"))
-            .or_else(|| near(tag, supported.iter().map(String::as_str)));
+            .or_else(|| near(tag, supported.iter().map(AsRef::as_ref)));
         let allowed = format!("one of `supported` ({})", quoted.join(", "));
         self.s
             .reader
@@ -280,8 +264,12 @@ impl Expect<'_, '_> {
     }
 }
 
-/// Well-formed by RFC 5646 §2.1, without the grandfathered tags.
+/// Well-formed by RFC 5646 §2.1, without the grandfathered tags, and no longer than what is looked
+/// up.
 fn is_tag(text: &str) -> bool {
+    if text.len() > TAG_BYTES_MAX {
+        return false;
+    }
     let alpha = |s: &str, n: std::ops::RangeInclusive<usize>| {
         n.contains(&s.len()) && s.bytes().all(|b| b.is_ascii_alphabetic())
     };
@@ -363,6 +351,7 @@ mod tests {
             "*",
             "de--AT",
             "d1",
+            "en-x-longer-than-what-is-ever-looked-up",
         ] {
             assert!(!is_tag(tag), "{tag}");
         }
@@ -370,8 +359,8 @@ mod tests {
 
     #[test]
     fn sources_are_read() {
-        assert_eq!(source("path").unwrap(), LanguageSource::Path);
-        let query = LanguageSource::Query("locale".to_owned());
+        assert_eq!(source("path").unwrap(), Source::Path);
+        let query = Source::Query("locale".into());
         assert_eq!(source("query:locale").unwrap(), query);
         for text in [
             "",

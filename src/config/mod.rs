@@ -14,7 +14,6 @@ mod key_path;
 mod language;
 mod mistake;
 mod operation;
-mod pattern;
 mod reader;
 mod reference_text;
 mod route;
@@ -28,7 +27,7 @@ mod spans;
 mod units;
 mod upstream;
 mod webhook;
-mod webhook_settings;
+mod webhook_rule;
 
 use std::collections::BTreeMap;
 use std::io::Read;

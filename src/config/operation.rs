@@ -9,15 +9,17 @@ use ipnet::IpNet;
 
 use super::describe::Kind;
 use super::getters::{ADDRESS, address, duration_in, near};
-use super::secrets::Secret;
 use super::section::{Section, Wrong, default};
 use super::units;
+use crate::purge::secret::Token;
+use crate::purge::target;
+use crate::store::memory;
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Admin {
     pub listen: SocketAddr,
     /// `None`: the purge endpoints are off.
-    pub token: Option<Secret>,
+    pub token: Option<Token>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -41,22 +43,18 @@ pub enum Level {
     Trace,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Cache {
-    /// Bytes.
-    pub memory: usize,
-    /// Stored responses per URL.
-    pub variants_max: usize,
+    pub memory: memory::Settings,
     pub fills_max: usize,
 }
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Purge {
     pub allow_from: Vec<IpNet>,
-    pub token: Option<Secret>,
+    pub token: Option<Token>,
     pub protocols: bool,
-    pub slash_variants: bool,
-    pub any_query: bool,
+    pub targets: target::Settings,
 }
 
 /// The named lifetimes.
@@ -131,8 +129,8 @@ impl Log {
 impl Cache {
     pub(super) fn read(parent: &Section<'_>) -> Self {
         let s = parent.section("cache", "The limits of the cache as a whole.");
-        Self {
-            memory: s.size(
+        let memory = memory::Settings {
+            bytes_max: s.size(
                 "memory",
                 "256MiB",
                 "1MiB"..="1TiB",
@@ -146,6 +144,9 @@ impl Cache {
                 "Stored responses per URL that differ by Vary. Low: variants push each other out. \
                  High: a header that is different for everybody fills the cache with one page.",
             ),
+        };
+        Self {
+            memory,
             fills_max: s.count(
                 "fills_max",
                 1024,
@@ -157,8 +158,8 @@ impl Cache {
     }
 }
 
-const PURGE: &str = "Purge requests as the plugins of CMSs send them (PURGE, BAN, …), on the \
-    public listeners. Webhooks have their own settings below.";
+const PURGE: &str = "Purge requests as the plugins of CMSs send them (method PURGE), on the public \
+    listeners, and what a purge of a URL covers. Webhooks have their own settings below.";
 
 impl Purge {
     pub(super) fn read(parent: &Section<'_>) -> Self {
@@ -178,21 +179,23 @@ impl Purge {
             protocols: s.boolean(
                 "protocols",
                 false,
-                "Whether they are understood at all. false: such methods go to the CMS like any \
-                 other.",
+                "Whether they are obeyed at all. false: they are answered 403. They never reach the \
+                 CMS.",
             ),
-            slash_variants: s.boolean(
-                "slash_variants",
-                true,
-                "A purge of a URL covers its path with and without the slash at the end. false: \
-                 exactly what was named; the other form stays until its lifetime ends.",
-            ),
-            any_query: s.boolean(
-                "any_query",
-                true,
-                "A purge of a URL covers it with every query. false: exactly the query that was \
-                 named.",
-            ),
+            targets: target::Settings {
+                slash_variants: s.boolean(
+                    "slash_variants",
+                    true,
+                    "A purge of a URL covers its path with and without the slash at the end. \
+                     false: exactly what was named; the other form stays until its lifetime ends.",
+                ),
+                any_query: s.boolean(
+                    "any_query",
+                    true,
+                    "A purge of a URL covers it with every query. false: exactly the query that \
+                     was named.",
+                ),
+            },
         }
     }
 }

@@ -6,118 +6,66 @@ use http::{HeaderName, Method};
 use serde_json_path::JsonPath;
 
 use super::describe::{Presence, Sample, Style};
-use super::language::Language;
+use super::getters::near;
+use super::mistake::nearest;
 use super::operation::{LIFETIME_MAX, LIFETIME_MIN, Tiers};
-use super::pattern::{HostPattern, PathPattern, Template};
-use super::rules::{BypassRule, Compress, CookieRule, QueryRule};
 use super::section::{Section, Wrong, default, required};
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Route {
-    pub name: String,
-    pub hosts: Vec<HostPattern>,
-    pub path: PathPattern,
-    /// Empty: all.
-    pub methods: Vec<Method>,
-    pub upstream: String,
-    pub cache: bool,
-    pub lifetime: Lifetime,
-    /// Bytes.
-    pub max_object_size: usize,
-    pub strict_private: bool,
-    pub query: QueryRule,
-    pub cookies: CookieRule,
-    pub bypass: BypassRule,
-    pub vary_ignore: Vec<HeaderName>,
-    /// Empty: all but the known poisoning vectors.
-    pub forward_headers: Vec<HeaderName>,
-    pub language: Option<Language>,
-    pub tags: RouteTags,
-    pub compress: Compress,
-}
-
-/// How long what a route stores is fresh, and usable when it is not.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Lifetime {
-    pub ttl: Duration,
-    pub ttl_mode: TtlMode,
-    pub ttl_max: Duration,
-    pub ttl_by_status: Vec<(StatusPattern, Duration)>,
-    /// `None`: `max-age=0, must-revalidate` where the lifetime came from the rule.
-    pub browser_ttl: Option<Duration>,
-    pub stale_while_revalidate: Duration,
-    pub stale_if_error: Duration,
-    pub hit_for_miss: Duration,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TtlMode {
-    Default,
-    Cap,
-    Floor,
-    Override,
-}
-
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum StatusPattern {
-    Code(u16),
-    /// The first digit: 5 is 500 to 599.
-    Class(u8),
-}
-
-/// Where the tags of a stored response come from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RouteTags {
-    pub tags: Vec<Template>,
-    pub collections: Vec<Template>,
-    pub from_body: Vec<JsonPath>,
-    pub from_body_prefix: String,
-    pub from_headers: Vec<HeaderName>,
-}
+use super::upstream::Upstream;
+use super::{language, rules};
+use crate::key::{KeyRule, VaryRule};
+use crate::policy::{CacheRule, StatusTtl, TtlMode};
+use crate::respond::head::handled_fields;
+use crate::route::tags::{BadTemplate, Template};
+use crate::route::{HostPattern, PathPattern, Route, TagRule};
 
 const ROUTE: &str = "A route takes the requests that match its hosts, path and methods; the first \
     in the order of the file wins. This one takes everything.";
 
 /// In the order of the file.
-pub(super) fn routes(parent: &Section<'_>, tiers: &Tiers) -> Vec<Route> {
+pub(super) fn routes(parent: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Vec<Route> {
     let sections = parent.array("route", Style::Array, ROUTE);
-    sections.iter().map(|s| read(s, tiers)).collect()
+    sections.iter().map(|s| read(s, tiers, upstreams)).collect()
 }
 
-fn read(s: &Section<'_>, tiers: &Tiers) -> Route {
+fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
     let name = name(s);
     let (hosts, path, methods) = reach(s);
-    let (upstream, cache) = destination(s);
-    let lifetime = lifetime(s, tiers);
-    let (max_object_size, strict_private) = limits(s);
-    let (vary_ignore, forward_headers) = headers(s);
-    let tags = tags(s);
-    let query = QueryRule::read(s);
-    let cookies = CookieRule::read(s);
-    let bypass = BypassRule::read(s);
-    let compress = Compress::read(s);
-    let language = Language::read(s);
-    let route = Route {
-        name,
+    let upstream = upstream(s, upstreams);
+    let is_cached = s.boolean(
+        "cache",
+        true,
+        "false: everything is passed to the CMS, and nothing is stored.",
+    );
+    let cache = cache_rule(s, tiers);
+    let (mut ignored, forward_headers, key_headers) = headers(s);
+    let tags = tags(s, &path);
+    let (query, forward_dropped) = rules::query(s);
+    let cookies = rules::cookies(s);
+    let bypass = rules::bypass(s);
+    let compress = rules::compress(s);
+    let language = language::read(s);
+    ignored.extend(handled_fields(language.is_some(), cookies.forward));
+    Route {
+        name: name.into(),
+        index: 0,
         hosts,
         path,
         methods,
         upstream,
-        cache,
-        lifetime,
-        max_object_size,
-        strict_private,
-        query,
-        cookies,
+        cache: is_cached.then_some(cache),
+        key: KeyRule {
+            query,
+            language,
+            cookies,
+            fields: key_headers,
+        },
+        vary: VaryRule { ignored },
         bypass,
-        vary_ignore,
         forward_headers,
-        language,
+        forward_dropped,
         tags,
         compress,
-    };
-    check_templates(s, &route);
-    route
+    }
 }
 
 fn name(s: &Section<'_>) -> String {
@@ -138,7 +86,7 @@ fn reach(s: &Section<'_>) -> (Vec<HostPattern>, PathPattern, Vec<Method>) {
         "a host without a port like \"www.example.org\", \"*.example.org\" or \"*\"",
         "The hosts it is for. \"*\" is every host, with every name that a stranger may send: each \
          has its own copies.",
-        |text| HostPattern::parse(text).ok_or_else(Wrong::default),
+        |text| HostPattern::parse(text).map_err(|_| Wrong::default()),
     );
     let path = s.text(
         "path",
@@ -146,7 +94,7 @@ fn reach(s: &Section<'_>) -> (Vec<HostPattern>, PathPattern, Vec<Method>) {
         "a path like \"/api/articles/{id}\", \"/files/{*rest}\" or \"/static/*\"",
         "{name} is one segment, {*name} or * at the end is all that follows. The names are for \
          templates.",
-        |text| PathPattern::parse(text).map_err(Wrong::because),
+        |text| PathPattern::parse(text).map_err(|error| Wrong::because(error.to_string())),
     );
     let methods = s.list(
         "methods",
@@ -165,20 +113,29 @@ fn reach(s: &Section<'_>) -> (Vec<HostPattern>, PathPattern, Vec<Method>) {
     (hosts, path.unwrap_or_default(), methods)
 }
 
-fn destination(s: &Section<'_>) -> (String, bool) {
-    let upstream = s.text(
+/// Its place among the upstreams.
+fn upstream(s: &Section<'_>, upstreams: &[Upstream]) -> usize {
+    let names = || upstreams.iter().map(|upstream| upstream.name.as_str());
+    let index = s.text(
         "upstream",
         required("cms"),
         "the name of an [upstream.NAME]",
         "Where its requests go.",
-        |text| Ok(text.to_owned()),
+        |text| match names().position(|name| name == text) {
+            Some(index) => Ok(index),
+            // That there is none is told once.
+            None if upstreams.is_empty() => Ok(0),
+            None => Err(Wrong {
+                allowed: Some(format!(
+                    "the name of an upstream ({})",
+                    names().collect::<Vec<_>>().join(", ")
+                )),
+                meant: near(text, names()),
+                ..Wrong::default()
+            }),
+        },
     );
-    let cache = s.boolean(
-        "cache",
-        true,
-        "false: everything is passed to the CMS, and nothing is stored.",
-    );
-    (upstream.unwrap_or_default(), cache)
+    index.unwrap_or_default()
 }
 
 const TTL: &str = "a tier of [ttl] or a duration like \"5m\"";
@@ -194,38 +151,12 @@ fn ttl(
         .unwrap_or_default()
 }
 
-fn lifetime(s: &Section<'_>, tiers: &Tiers) -> Lifetime {
-    let modes = [
-        ("default", TtlMode::Default),
-        ("cap", TtlMode::Cap),
-        ("floor", TtlMode::Floor),
-        ("override", TtlMode::Override),
-    ];
-    let lifetime = Lifetime {
-        ttl: ttl(
-            s,
-            tiers,
-            "ttl",
-            "long",
-            "The freshness lifetime of what it stores. Short: the CMS is asked more often. Long: \
-             what no purge reaches stays old for longer.",
-        ),
-        ttl_mode: s.choice(
-            "ttl_mode",
-            TtlMode::Default,
-            &modes,
-            "How `ttl` and the CMS's own freshness combine: `ttl` only where the CMS is silent, \
-             as an upper bound, as a lower bound, or instead of it (no-cache included; private, \
-             no-store and Set-Cookie always hold).",
-        ),
-        ttl_max: ttl(
-            s,
-            tiers,
-            "ttl_max",
-            "24h",
-            "No lifetime is longer, whoever asks for it: the time after which even a lost purge \
-             no longer matters.",
-        ),
+fn cache_rule(s: &Section<'_>, tiers: &Tiers) -> CacheRule {
+    let (ttl, mode, ttl_max) = freshness(s, tiers);
+    let rule = CacheRule {
+        ttl,
+        mode,
+        ttl_max,
         ttl_by_status: ttl_by_status(s, tiers),
         browser_ttl: s.optional_duration(
             "browser_ttl",
@@ -254,47 +185,105 @@ fn lifetime(s: &Section<'_>, tiers: &Tiers) -> Lifetime {
             "How long a URL that turned out not to be storable is remembered as such, so that its \
              requests do not wait for each other. 0s: they do.",
         ),
+        object_size_max: s.size(
+            "max_object_size",
+            "8MiB",
+            "1KiB"..="1GiB",
+            "Bytes of a body that is stored; larger ones stream through. High: one film pushes a \
+             thousand pages out.",
+        ),
+        strict_private: s.boolean(
+            "strict_private",
+            true,
+            "private and no-store in Cache-Control hold even where a targeted field (RFC 9213) \
+             allows storing. false: the targeted field wins.",
+        ),
+        request_directives: s.boolean(
+            "request_directives",
+            true,
+            "Clients may ask for another answer than the stored one with no-cache, no-store, \
+             max-age, min-fresh, max-stale and only-if-cached (RFC 9111 §5.2.1); browsers do when \
+             they reload. false: strangers cannot make the CMS work.",
+        ),
     };
-    check_lifetime(s, &lifetime);
-    lifetime
+    check_lifetime(s, &rule);
+    rule
 }
 
-fn ttl_by_status(s: &Section<'_>, tiers: &Tiers) -> Vec<(StatusPattern, Duration)> {
+fn freshness(s: &Section<'_>, tiers: &Tiers) -> (Duration, TtlMode, Duration) {
+    let modes = [
+        ("default", TtlMode::Default),
+        ("cap", TtlMode::Cap),
+        ("floor", TtlMode::Floor),
+        ("override", TtlMode::Override),
+    ];
+    let lifetime = ttl(
+        s,
+        tiers,
+        "ttl",
+        "long",
+        "The freshness lifetime of what it stores with status 200 or 203; for others see \
+         `ttl_by_status`. Short: the CMS is asked more often. Long: what no purge reaches stays \
+         old for longer.",
+    );
+    let mode = s.choice(
+        "ttl_mode",
+        TtlMode::Default,
+        &modes,
+        "How `ttl` and the CMS's own freshness combine: `ttl` only where the CMS is silent, as an \
+         upper bound, as a lower bound, or instead of it (no-cache included; private, no-store \
+         and Set-Cookie always hold).",
+    );
+    let max = ttl(
+        s,
+        tiers,
+        "ttl_max",
+        "24h",
+        "No lifetime is longer, whoever asks for it: the time after which even a lost purge no \
+         longer matters.",
+    );
+    (lifetime, mode, max)
+}
+
+fn ttl_by_status(s: &Section<'_>, tiers: &Tiers) -> Vec<StatusTtl> {
     let defaults = &[
+        ("301", Sample::Text("1h")),
+        ("308", Sample::Text("1h")),
         ("404", Sample::Text("30s")),
         ("410", Sample::Text("5m")),
-        ("301", Sample::Text("1h")),
-        ("5xx", Sample::Text("0s")),
     ];
     s.table_of_text(
         "ttl_by_status",
         Presence::Default(Sample::Table(defaults)),
         ("a status like \"404\" or a class like \"5xx\"", TTL),
-        "Lifetimes for single statuses, instead of `ttl`. A table here replaces this one as a \
-         whole. A long 404 hides a page that is published meanwhile, unless it is purged.",
-        |status, text| {
-            let pattern = StatusPattern::parse(status).ok_or_else(|| Wrong {
-                found: Some(format!("the status {status:?}")),
+        "Lifetimes of statuses, instead of `ttl`. Any other than 200 and 203 that stands neither \
+         here nor by its class has \"0s\": it is stored only where the CMS itself gives it a \
+         lifetime. A table here replaces this one as a whole. A long 404 hides a page that is \
+         published meanwhile, unless it is purged.",
+        |text, lifetime| {
+            let status = status(text).ok_or_else(|| Wrong {
+                found: Some(format!("the status {text:?}")),
                 allowed: Some("200 to 599, or a class from \"2xx\" to \"5xx\"".to_owned()),
                 ..Wrong::default()
             })?;
-            Ok((pattern, tiers.resolve(text)?))
+            let ttl = tiers.resolve(lifetime)?;
+            Ok(StatusTtl { status, ttl })
         },
     )
 }
 
-impl StatusPattern {
-    fn parse(text: &str) -> Option<Self> {
-        if let Some(class) = text.strip_suffix("xx") {
-            let class = class.parse().ok()?;
-            return (text.len() == 3 && (2..=5).contains(&class)).then_some(Self::Class(class));
-        }
-        let code = text.parse().ok()?;
-        (text.len() == 3 && (200..=599).contains(&code)).then_some(Self::Code(code))
-    }
+/// 200 to 599, or 2 to 5 for `2xx` to `5xx`.
+fn status(text: &str) -> Option<u16> {
+    let (text, range) = match text.strip_suffix("xx") {
+        Some(class) => (class, 2..=5),
+        None => (text, 200..=599),
+    };
+    let is_number = text.bytes().all(|b| b.is_ascii_digit()) && !text.starts_with('0');
+    let status = text.parse().ok().filter(|_| is_number)?;
+    range.contains(&status).then_some(status)
 }
 
-fn check_lifetime(s: &Section<'_>, lifetime: &Lifetime) {
+fn check_lifetime(s: &Section<'_>, lifetime: &CacheRule) {
     let max = s.path.key("ttl_max");
     if !s.reader.is_sound(&max) {
         return;
@@ -314,13 +303,10 @@ fn check_lifetime(s: &Section<'_>, lifetime: &Lifetime) {
     if !s.is_given("ttl_by_status") {
         return;
     }
-    for (status, ttl) in &lifetime.ttl_by_status {
+    for StatusTtl { status, ttl } in &lifetime.ttl_by_status {
         if *ttl > lifetime.ttl_max {
-            let status = match status {
-                StatusPattern::Code(code) => code.to_string(),
-                StatusPattern::Class(class) => format!("{class}xx"),
-            };
-            let path = s.path.key("ttl_by_status").key(&status);
+            let class = if *status < 10 { "xx" } else { "" };
+            let path = s.path.key("ttl_by_status").key(&format!("{status}{class}"));
             let found = format!("a lifetime of {}", seconds(*ttl));
             s.reader.object(&path, &found, &longest);
         }
@@ -331,24 +317,7 @@ fn seconds(duration: Duration) -> String {
     format!("{}s", duration.as_secs_f64())
 }
 
-fn limits(s: &Section<'_>) -> (usize, bool) {
-    let max_object_size = s.size(
-        "max_object_size",
-        "8MiB",
-        "1KiB"..="1GiB",
-        "Bytes of a body that is stored; larger ones stream through. High: one film pushes a \
-         thousand pages out.",
-    );
-    let strict_private = s.boolean(
-        "strict_private",
-        true,
-        "private and no-store in Cache-Control hold even where a targeted field (RFC 9213) allows \
-         storing. false: the targeted field wins.",
-    );
-    (max_object_size, strict_private)
-}
-
-fn headers(s: &Section<'_>) -> (Vec<HeaderName>, Vec<HeaderName>) {
+fn headers(s: &Section<'_>) -> (Vec<HeaderName>, Vec<HeaderName>, Vec<HeaderName>) {
     let vary_ignore = s.header_names(
         "vary_ignore",
         &[],
@@ -361,7 +330,13 @@ fn headers(s: &Section<'_>) -> (Vec<HeaderName>, Vec<HeaderName>) {
         "The only request fields that the CMS sees. Empty: all but those that are known to poison \
          caches. What the CMS answers by and the key does not know is given to the wrong client.",
     );
-    (vary_ignore, forward_headers)
+    let key_headers = s.header_names(
+        "key_headers",
+        &[],
+        "Request fields of which each value has copies of its own, whatever Vary says, e.g. \
+         X-Country. One with many values fills the cache with one page.",
+    );
+    (vary_ignore, forward_headers, key_headers)
 }
 
 const TEMPLATE: &str =
@@ -376,35 +351,31 @@ const TAG_HEADERS: &[&str] = &[
     "X-Magento-Tags",
 ];
 
-fn tags(s: &Section<'_>) -> RouteTags {
-    let templates = |name, doc| {
-        s.list(
-            name,
-            Presence::Default(Sample::List(&[])),
-            TEMPLATE,
-            doc,
-            |text| Template::parse(text).map_err(Wrong::because),
-        )
-    };
-    RouteTags {
-        tags: templates(
-            "tags",
-            "Tags that what it stores gets, e.g. \"article:{id}:{language}\". Without tags only \
-             its URL, or everything, can be purged.",
-        ),
-        collections: templates(
-            "collections",
-            "Tags of lists, e.g. \"articles:{language}\": an entry that enters a list is in no \
-             stored body, so that only such a tag reaches the list.",
-        ),
-        from_body: s.list(
+fn tags(s: &Section<'_>, path: &PathPattern) -> TagRule {
+    let mut tags = templates(
+        s,
+        path,
+        "tags",
+        "Tags that what it stores gets, e.g. \"article:{id}:{language}\". Without tags only its \
+         URL, or everything, can be purged.",
+    );
+    tags.extend(templates(
+        s,
+        path,
+        "collections",
+        "Tags of lists, e.g. \"articles:{language}\": an entry that enters a list is in no stored \
+         body, so that only such a tag reaches the list.",
+    ));
+    TagRule {
+        templates: tags,
+        body: s.list(
             "tags_from_body",
             Presence::Default(Sample::List(&[])),
             "a JSONPath (RFC 9535) like \"$.data[*].documentId\"",
             "What in a JSON body becomes tags. A body in which that fails is not stored.",
             |text| JsonPath::parse(text).map_err(|error| Wrong::because(error.to_string())),
         ),
-        from_body_prefix: s
+        body_prefix: s
             .text(
                 "tags_from_body_prefix",
                 default(""),
@@ -415,11 +386,11 @@ fn tags(s: &Section<'_>) -> RouteTags {
                     if text.contains(bad) {
                         return Err(Wrong::default());
                     }
-                    Ok(text.to_owned())
+                    Ok(text.into())
                 },
             )
             .unwrap_or_default(),
-        from_headers: s.header_names(
+        fields: s.header_names(
             "tags_from_headers",
             TAG_HEADERS,
             "Response fields in which the CMS names tags. They never reach the client.",
@@ -428,60 +399,51 @@ fn tags(s: &Section<'_>) -> RouteTags {
 }
 
 /// A template names what the route has, or the mistake would show only when nothing is purged.
-fn check_templates(s: &Section<'_>, route: &Route) {
-    if !s.reader.is_sound(&s.path.key("path")) {
-        return;
-    }
-    let has_language =
-        route.language.is_some() || route.path.captures().any(|name| name == "language");
-    let lists = [
-        ("tags", &route.tags.tags),
-        ("collections", &route.tags.collections),
-    ];
-    for (key, templates) in lists {
-        // Elements that were refused are missing: the rest has other indices than in the file.
-        if !s.reader.is_sound(&s.path.key(key)) {
-            continue;
+fn templates(
+    s: &Section<'_>,
+    path: &PathPattern,
+    name: &'static str,
+    doc: &'static str,
+) -> Vec<Template> {
+    let knows_path = s.reader.is_sound(&s.path.key("path"));
+    let has_language = s.is_given("language");
+    let captures: Vec<&str> = path.names().collect();
+    let none = Presence::Default(Sample::List(&[]));
+    let found = s.list(name, none, TEMPLATE, doc, |text| {
+        match Template::parse(text, &captures, has_language) {
+            Ok(template) => Ok(Some(template)),
+            // What is wrong is the path.
+            Err(BadTemplate::Placeholder(_) | BadTemplate::NoLanguage) if !knows_path => Ok(None),
+            Err(error) => Err(bad_template(&error, &captures, has_language)),
         }
-        for (index, template) in templates.iter().enumerate() {
-            let path = s.path.key(key).index(index);
-            for field in template.fields() {
-                check_field(s, &path, route, field, has_language);
-            }
-        }
-    }
+    });
+    found.into_iter().flatten().collect()
 }
 
-fn check_field(
-    s: &Section<'_>,
-    path: &super::key_path::KeyPath,
-    route: &Route,
-    field: &str,
-    has_language: bool,
-) {
-    let is_query = field
-        .strip_prefix("query.")
-        .is_some_and(|name| !name.is_empty());
-    let is_known = is_query || field == "host" || route.path.captures().any(|name| name == field);
-    if is_known || (field == "language" && has_language) {
-        return;
+fn bad_template(error: &BadTemplate, captures: &[&str], has_language: bool) -> Wrong {
+    let (meant, allowed) = match error {
+        BadTemplate::Placeholder(name) => {
+            let language = has_language.then_some("language");
+            let names = captures.iter().copied().chain(language);
+            let mut allowed: Vec<String> = names.map(|name| format!("{{{name}}}")).collect();
+            allowed.dedup();
+            allowed.extend(["{query.NAME}".to_owned(), "{host}".to_owned()]);
+            let known = captures.iter().copied().chain(language).chain(["host"]);
+            let meant = nearest(name, known).map(|near| format!("{{{near}}}"));
+            (meant, Some(allowed.join(", ")))
+        }
+        BadTemplate::NoLanguage => {
+            let allowed = "a [route.language] table beside it, or {language} in the path";
+            (None, Some(allowed.to_owned()))
+        }
+        BadTemplate::Empty | BadTemplate::Separator | BadTemplate::Braces => (None, None),
+    };
+    Wrong {
+        because: Some(error.to_string()),
+        allowed,
+        meant,
+        ..Wrong::default()
     }
-    if field == "language" {
-        let allowed = "a [route.language] table beside it, or {language} in the path";
-        s.reader
-            .object(path, "{language} in a route without languages", allowed);
-        return;
-    }
-    let mut allowed: Vec<String> = route
-        .path
-        .captures()
-        .chain(has_language.then_some("language"))
-        .map(|name| format!("{{{name}}}"))
-        .collect();
-    allowed.dedup();
-    allowed.extend(["{query.NAME}".to_owned(), "{host}".to_owned()]);
-    let found = format!("{{{field}}}, which the path does not have");
-    s.reader.object(path, &found, &allowed.join(", "));
 }
 
 #[cfg(test)]
@@ -490,12 +452,12 @@ mod tests {
 
     #[test]
     fn a_status_is_a_code_or_a_class() {
-        assert_eq!(StatusPattern::parse("404"), Some(StatusPattern::Code(404)));
-        assert_eq!(StatusPattern::parse("5xx"), Some(StatusPattern::Class(5)));
+        assert_eq!(status("404"), Some(404));
+        assert_eq!(status("5xx"), Some(5));
         for text in [
-            "", "99", "100", "600", "1xx", "6xx", "xx", "+40", "4x", "0404", "5XX",
+            "", "99", "100", "600", "1xx", "6xx", "xx", "+404", "4x", "0404", "5XX", "5", "05xx",
         ] {
-            assert_eq!(StatusPattern::parse(text), None, "{text}");
+            assert_eq!(status(text), None, "{text}");
         }
     }
 }

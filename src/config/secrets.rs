@@ -4,28 +4,23 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use figment::value::Value;
 
 use super::describe::{Kind, Presence, Sample};
 use super::section::{Key, Section, Wrong, hidden_text, quoted};
+use crate::purge::secret::Token;
 
 /// Fewer characters can be guessed.
 const SECRET_CHARACTERS_MIN: usize = 16;
-
-/// Standard Webhooks: a secret has 24 to 64 bytes.
-const STANDARD_SECRET_BYTES_MIN: usize = 24;
 
 /// A file with a secret is a line, not a book.
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
 /// A text that is never printed.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Secret(String);
+pub(super) struct Secret(String);
 
 impl Secret {
-    pub fn expose(&self) -> &str {
+    pub(super) fn expose(&self) -> &str {
         &self.0
     }
 }
@@ -41,7 +36,7 @@ const SECRET: &str = "a text of at least 16 characters, \"env:NAME\" or \"file:/
 
 impl Section<'_> {
     /// "" means that there is none.
-    pub(super) fn token(&self, name: &'static str, doc: &'static str) -> Option<Secret> {
+    pub(super) fn token(&self, name: &'static str, doc: &'static str) -> Option<Token> {
         let key = Key {
             name,
             kind: Kind::Secret(TOKEN),
@@ -54,16 +49,16 @@ impl Section<'_> {
                 text => self.resolve(text).and_then(long_enough).map(Some),
             }
         });
-        taken.flatten()
+        Token::new(taken.flatten()?.expose())
     }
 
-    /// At least one secret, each long enough and what `strong` asks beyond that.
+    /// At least one secret, each long enough and such that `strong` has nothing to say against it.
     pub(super) fn secrets(
         &self,
         name: &'static str,
         example: &'static [&'static str],
         doc: &'static str,
-        strong: fn(&Secret) -> Result<(), Wrong>,
+        strong: fn(&str) -> Option<String>,
     ) -> Vec<Secret> {
         let each = Kind::Secret(SECRET);
         let key = Key {
@@ -75,7 +70,14 @@ impl Section<'_> {
         let taken = self.take(key, |value, path| {
             let parse = |text: &str| {
                 let secret = self.resolve(text).and_then(long_enough)?;
-                strong(&secret).map(|()| secret)
+                match strong(secret.expose()) {
+                    None => Ok(secret),
+                    Some(because) => Err(Wrong {
+                        found: Some(hidden_text(secret.expose())),
+                        because: Some(because),
+                        ..Wrong::default()
+                    }),
+                }
             };
             match value {
                 Value::Array(_, list) if list.is_empty() => Err(Wrong::default()),
@@ -123,25 +125,4 @@ fn long_enough(text: String) -> Result<Secret, Wrong> {
         });
     }
     Ok(Secret(text))
-}
-
-/// Standard Webhooks: `whsec_` and base64 of at least 24 bytes.
-pub(super) fn standard(secret: &Secret) -> Result<(), Wrong> {
-    let bytes = secret
-        .expose()
-        .strip_prefix("whsec_")
-        .and_then(|text| STANDARD.decode(text).ok());
-    let because = match bytes {
-        None => "not \"whsec_\" and base64",
-        Some(bytes) if bytes.len() < STANDARD_SECRET_BYTES_MIN => "too short",
-        Some(_) => return Ok(()),
-    };
-    Err(Wrong {
-        found: Some(hidden_text(secret.expose())),
-        because: Some(because.to_owned()),
-        allowed: Some(
-            "\"whsec_\" and base64 of at least 24 bytes in dialect \"standard\"".to_owned(),
-        ),
-        ..Wrong::default()
-    })
 }

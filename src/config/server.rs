@@ -8,55 +8,22 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::describe::{Presence, Sample, Style};
-use super::pattern::HostPattern;
 use super::reader::Files;
 use super::section::{Section, Wrong, default, required};
+use crate::route::HostPattern;
+use crate::server::tls::{Certificate, MinVersion, Pem};
+use crate::server::{HttpMode, Limits};
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Server {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub http_mode: HttpMode,
-    pub redirect_port: u16,
-    pub drain: Duration,
-    pub tls_handshake_timeout: Duration,
-    pub header_timeout: Duration,
-    pub idle_timeout: Duration,
-    pub connections_max: usize,
-    /// HTTP/2 streams per connection.
-    pub streams_max: u32,
-    pub headers_max: usize,
-    /// Bytes.
-    pub header_bytes_max: usize,
+    pub limits: Limits,
     /// Bytes.
     pub request_body_max: usize,
     /// 0: one per core.
     pub workers: usize,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HttpMode {
-    Serve,
-    Redirect,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Certificate {
-    pub cert: PathBuf,
-    pub key: PathBuf,
-    /// Empty: the names in the certificate.
-    pub hosts: Vec<HostPattern>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Tls {
-    pub min_version: TlsVersion,
-}
-
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum TlsVersion {
-    V12,
-    V13,
 }
 
 const SERVER: &str = "The public listeners and what a client may ask of them.";
@@ -64,45 +31,12 @@ const SERVER: &str = "The public listeners and what a client may ask of them.";
 impl Server {
     pub(super) fn read(parent: &Section<'_>) -> Self {
         let s = parent.section("server", SERVER);
-        let (https, http, http_mode, redirect_port) = listeners(&s);
-        let [drain, tls_handshake_timeout, header_timeout, idle_timeout] = patience(&s);
+        let (https, http, http_mode) = listeners(&s);
         Self {
             https,
             http,
             http_mode,
-            redirect_port,
-            drain,
-            tls_handshake_timeout,
-            header_timeout,
-            idle_timeout,
-            connections_max: s.count(
-                "connections_max",
-                10_000,
-                1..=1_000_000,
-                "Open connections of clients, all listeners together. Too low: new clients wait \
-                 for others to leave. Too high: more memory and file descriptors than the machine \
-                 has.",
-            ),
-            streams_max: bounded(s.integer(
-                "streams_max",
-                128,
-                1..=10_000,
-                "Requests that one HTTP/2 connection may have open. Low: browsers queue pictures. \
-                 High: one connection may keep the whole server busy.",
-            )),
-            headers_max: s.count(
-                "headers_max",
-                100,
-                10..=1000,
-                "Header fields of a request; a request with more is answered 431.",
-            ),
-            header_bytes_max: s.size(
-                "header_bytes_max",
-                "32KiB",
-                "8KiB"..="1MiB",
-                "Bytes of a request's head. Low: long cookies are answered 431. High: memory for \
-                 each connection, given to strangers.",
-            ),
+            limits: limits(&s),
             request_body_max: s.size(
                 "request_body_max",
                 "16MiB",
@@ -120,7 +54,45 @@ impl Server {
     }
 }
 
-fn listeners(s: &Section<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>, HttpMode, u16) {
+fn limits(s: &Section<'_>) -> Limits {
+    let [drain, tls_handshake_timeout, header_timeout, idle_timeout] = patience(s);
+    Limits {
+        drain,
+        tls_handshake_timeout,
+        header_timeout,
+        idle_timeout,
+        connections_max: s.count(
+            "connections_max",
+            10_000,
+            1..=1_000_000,
+            "Open connections of clients, all listeners together. Too low: new clients wait \
+                 for others to leave. Too high: more memory and file descriptors than the machine \
+                 has.",
+        ),
+        streams_max: bounded(s.integer(
+            "streams_max",
+            128,
+            1..=10_000,
+            "Requests that one HTTP/2 connection may have open. Low: browsers queue pictures. \
+                 High: one connection may keep the whole server busy.",
+        )),
+        headers_max: s.count(
+            "headers_max",
+            100,
+            10..=1000,
+            "Header fields of a request; a request with more is answered 431.",
+        ),
+        header_bytes_max: s.size(
+            "header_bytes_max",
+            "32KiB",
+            "8KiB"..="1MiB",
+            "Bytes of a request's head. Low: long cookies are answered 431. High: memory for \
+                 each connection, given to strangers.",
+        ),
+    }
+}
+
+fn listeners(s: &Section<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>, HttpMode) {
     let https = s.addresses(
         "https",
         &[],
@@ -133,11 +105,10 @@ fn listeners(s: &Section<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>, HttpMode, u1
         "Addresses without TLS. \"0.0.0.0:80\" is every interface; a loopback address is reached \
          from this machine only.",
     );
-    let modes = [("serve", HttpMode::Serve), ("redirect", HttpMode::Redirect)];
-    let http_mode = s.choice(
+    let redirects = s.choice(
         "http_mode",
-        HttpMode::Serve,
-        &modes,
+        false,
+        &[("serve", false), ("redirect", true)],
         "What the addresses without TLS do: answer, or send every client to https (301 for GET \
          and HEAD, 308 otherwise).",
     );
@@ -148,7 +119,13 @@ fn listeners(s: &Section<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>, HttpMode, u1
         "The port in the redirect to https: the one that clients reach, which a port mapping may \
          make another than the listener's.",
     );
-    (https, http, http_mode, bounded(redirect_port))
+    let http_mode = if redirects {
+        let port = bounded(redirect_port);
+        HttpMode::Redirect { port }
+    } else {
+        HttpMode::Serve
+    };
+    (https, http, http_mode)
 }
 
 fn patience(s: &Section<'_>) -> [Duration; 4] {
@@ -193,69 +170,75 @@ const FILE: &str = "the path of a PEM file";
 pub(super) fn certificates(parent: &Section<'_>) -> Vec<Certificate> {
     let sections = parent.array("certificate", Style::OptionalArray, CERTIFICATE);
     let read = |s: &Section<'_>| Certificate {
-        cert: s
-            .text(
-                "cert",
-                required("/etc/cms-edge/tls/fullchain.pem"),
-                FILE,
-                "The certificate and its chain, leaf first.",
-                |text| s.file(text, Pem::Certificate),
-            )
-            .unwrap_or_default(),
-        key: s
-            .text(
-                "key",
-                required("/etc/cms-edge/tls/privkey.pem"),
-                FILE,
-                "Its private key, readable by nobody else.",
-                |text| s.file(text, Pem::Key),
-            )
-            .unwrap_or_default(),
+        cert_pem: pem(
+            s,
+            "cert",
+            "/etc/cms-edge/tls/fullchain.pem",
+            Content::Certificate,
+            "The certificate and its chain, leaf first.",
+        ),
+        key_pem: pem(
+            s,
+            "key",
+            "/etc/cms-edge/tls/privkey.pem",
+            Content::Key,
+            "Its private key, readable by nobody else.",
+        ),
         hosts: s.list(
             "hosts",
             Presence::Default(Sample::List(&[])),
             "a host name like \"www.example.org\" or \"*.example.org\"",
             "The names it is used for; empty is the names that stand in it.",
             |text| match HostPattern::parse(text) {
-                Some(HostPattern::Any) | None => Err(Wrong::default()),
-                Some(host) => Ok(host),
+                Ok(HostPattern::Any) | Err(_) => Err(Wrong::default()),
+                Ok(host) => Ok(host.to_string()),
             },
         ),
     };
     sections.iter().map(read).collect()
 }
 
-impl Tls {
-    pub(super) fn read(parent: &Section<'_>) -> Self {
-        let s = parent.section("tls", "What TLS connections of clients must offer.");
-        let versions = [("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)];
-        Self {
-            min_version: s.choice(
-                "min_version",
-                TlsVersion::V12,
-                &versions,
-                "The oldest version of TLS. 1.3 shuts out clients from before 2018.",
-            ),
-        }
-    }
+fn pem(
+    s: &Section<'_>,
+    name: &'static str,
+    example: &'static str,
+    content: Content,
+    doc: &'static str,
+) -> Pem {
+    let path = s.text(name, required(example), FILE, doc, |text| {
+        s.file(text, content)
+    });
+    Pem::File(path.unwrap_or_default())
+}
+
+/// `[tls]`: the oldest version.
+pub(super) fn min_version(parent: &Section<'_>) -> MinVersion {
+    let s = parent.section("tls", "What TLS connections of clients must offer.");
+    let versions = [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
+    s.choice(
+        "min_version",
+        MinVersion::Tls12,
+        &versions,
+        "The oldest version of TLS. 1.3 shuts out clients from before 2018.",
+    )
 }
 
 /// What must be in a file that the settings name.
 #[derive(Clone, Copy)]
-pub(super) enum Pem {
+pub(super) enum Content {
     Certificate,
     Key,
 }
 
 impl Section<'_> {
     /// The path from the folder of the settings, after a look into the file.
-    pub(super) fn file(&self, text: &str, pem: Pem) -> Result<PathBuf, Wrong> {
+    pub(super) fn file(&self, text: &str, content: Content) -> Result<PathBuf, Wrong> {
         if text.is_empty() {
             return Err(Wrong::default());
         }
         let path = self.reader.folder.join(text);
         if self.reader.files == Files::Check && !self.reader.is_describing() {
-            look_into(&path, pem).map_err(Wrong::because)?;
+            look_into(&path, content).map_err(Wrong::because)?;
         }
         Ok(path)
     }
@@ -264,18 +247,18 @@ impl Section<'_> {
 /// A chain of certificates is some KiB; all roots of a system are some hundred.
 const PEM_BYTES_MAX: u64 = 4 << 20;
 
-fn look_into(path: &Path, pem: Pem) -> Result<(), String> {
+fn look_into(path: &Path, content: Content) -> Result<(), String> {
     use std::io::Read;
     let mut bytes = Vec::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(PEM_BYTES_MAX).read_to_end(&mut bytes))
         .map_err(|error| super::reason(&error))?;
-    let (is_there, lack) = match pem {
-        Pem::Certificate => (
+    let (is_there, lack) = match content {
+        Content::Certificate => (
             CertificateDer::from_pem_slice(&bytes).is_ok(),
             "there is no certificate in it",
         ),
-        Pem::Key => (
+        Content::Key => (
             PrivateKeyDer::from_pem_slice(&bytes).is_ok(),
             "there is no private key in it",
         ),
@@ -296,13 +279,13 @@ pub(super) fn bounded<T: TryFrom<u64> + Default>(number: u64) -> T {
 pub(super) fn optional_file(
     s: &Section<'_>,
     name: &'static str,
-    pem: Pem,
+    content: Content,
     doc: &'static str,
 ) -> Option<PathBuf> {
     let form = "\"\", or the path of a PEM file";
     let taken = s.text(name, default(""), form, doc, |text| match text {
         "" => Ok(None),
-        text => s.file(text, pem).map(Some),
+        text => s.file(text, content).map(Some),
     });
     taken.flatten()
 }

@@ -7,45 +7,19 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 
 use super::describe::{Presence, Sample};
-use super::pattern::is_host;
 use super::section::{Section, Wrong, default, hidden_text};
-use super::server::{Pem, bounded, optional_file};
+use super::server::{Content, bounded, optional_file};
+use crate::fetch::{HostRule, Settings};
+use crate::route::pattern::is_host;
 
-#[derive(Clone, Debug, Eq, PartialEq)]
+/// A CMS by its name.
+#[derive(Clone, Debug)]
 pub struct Upstream {
     pub name: String,
-    pub servers: Vec<ServerUrl>,
-    pub host: UpstreamHost,
-    pub connect_timeout: Duration,
-    pub first_byte_timeout: Duration,
-    /// Between two pieces of the body.
-    pub idle_timeout: Duration,
-    pub keepalive: Duration,
-    /// Idle connections per server.
-    pub pool_idle_max: usize,
-    pub concurrency: usize,
-    pub queue: usize,
-    pub queue_timeout: Duration,
-    pub retries: u32,
+    /// Its `ca` is not read yet.
+    pub settings: Settings,
     /// `None`: the system's roots.
     pub ca: Option<PathBuf>,
-}
-
-/// `http://127.0.0.1:8000`: nothing behind the authority.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct ServerUrl {
-    pub scheme: Scheme,
-    pub authority: Authority,
-}
-
-/// The `Host` that the upstream sees.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum UpstreamHost {
-    /// The client's.
-    Preserve,
-    /// The authority of the server that is asked.
-    Upstream,
-    Literal(HeaderValue),
 }
 
 const UPSTREAM: &str = "A CMS, by a name that routes use. Several servers are copies of one CMS.";
@@ -75,8 +49,7 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         keepalive,
         queue_timeout,
     ] = patience(s);
-    Upstream {
-        name,
+    let settings = Settings {
         servers,
         host,
         connect_timeout,
@@ -111,17 +84,19 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
             "How often a request that may be repeated is sent to another server (or again) after \
              a failed connection. Each is load on a CMS in trouble.",
         )),
-        ca: optional_file(
-            s,
-            "ca",
-            Pem::Certificate,
-            "The authorities that may sign the certificates of https servers. Empty: those of the \
-             system.",
-        ),
-    }
+        ca: None,
+    };
+    let ca = optional_file(
+        s,
+        "ca",
+        Content::Certificate,
+        "The authorities that may sign the certificates of https servers. Empty: those of the \
+         system.",
+    );
+    Upstream { name, settings, ca }
 }
 
-fn servers(s: &Section<'_>) -> Vec<ServerUrl> {
+fn servers(s: &Section<'_>) -> Vec<Uri> {
     let servers = s.list(
         "servers",
         Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
@@ -133,9 +108,8 @@ fn servers(s: &Section<'_>) -> Vec<ServerUrl> {
         if servers.is_empty() {
             s.object("servers", "an empty list", "at least one server");
         }
-        let twice = |(at, server): (usize, &ServerUrl)| {
-            servers.iter().take(at).any(|earlier| earlier == server)
-        };
+        let twice =
+            |(at, server): (usize, &Uri)| servers.iter().take(at).any(|earlier| earlier == server);
         if servers.iter().enumerate().any(twice) {
             s.object("servers", "one server twice", "each server once");
         }
@@ -143,7 +117,7 @@ fn servers(s: &Section<'_>) -> Vec<ServerUrl> {
     servers
 }
 
-fn server(text: &str) -> Result<ServerUrl, Wrong> {
+fn server(text: &str) -> Result<Uri, Wrong> {
     // A URL with a password in it must not be shown.
     if text.contains('@') {
         return Err(Wrong {
@@ -169,10 +143,15 @@ fn server(text: &str) -> Result<ServerUrl, Wrong> {
     if parts.path_and_query.is_some_and(|path| path != "/") {
         return Err(Wrong::because("nothing may stand behind the port"));
     }
-    Ok(ServerUrl { scheme, authority })
+    Uri::builder()
+        .scheme(scheme)
+        .authority(authority)
+        .path_and_query("/")
+        .build()
+        .map_err(|error| Wrong::because(error.to_string()))
 }
 
-fn host(s: &Section<'_>) -> UpstreamHost {
+fn host(s: &Section<'_>) -> HostRule {
     let host = s.text(
         "host",
         default("preserve"),
@@ -180,18 +159,18 @@ fn host(s: &Section<'_>) -> UpstreamHost {
         "The Host that the CMS sees: the client's, that of the server's URL, or always this one. \
          With another than the client's, links that the CMS makes from Host point there.",
         |text| match text {
-            "preserve" => Ok(UpstreamHost::Preserve),
-            "upstream" => Ok(UpstreamHost::Upstream),
+            "preserve" => Ok(HostRule::Preserve),
+            "upstream" => Ok(HostRule::Upstream),
             name => match name.parse::<Authority>() {
                 Ok(authority) if is_host(authority.host()) && !name.contains('@') => {
                     let value = HeaderValue::from_str(name).map_err(|_| Wrong::default())?;
-                    Ok(UpstreamHost::Literal(value))
+                    Ok(HostRule::Literal(value))
                 }
                 _ => Err(Wrong::default()),
             },
         },
     );
-    host.unwrap_or(UpstreamHost::Preserve)
+    host.unwrap_or(HostRule::Preserve)
 }
 
 fn patience(s: &Section<'_>) -> [Duration; 5] {

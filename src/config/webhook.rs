@@ -1,4 +1,4 @@
-//! `[[webhook]]`: what the CMS reports when something was published, and what that purges.
+//! `[[webhook]]`: what the CMS reports when something was published, and how it proves who it is.
 
 use std::time::Duration;
 
@@ -6,89 +6,38 @@ use http::HeaderName;
 
 use super::describe::{Presence, Sample, Style};
 use super::getters::{HEADER_NAME, header_name};
-use super::pattern::{PathPattern, Rest, Segment, Template};
-use super::secrets::{Secret, standard};
+use super::secrets::Secret as Text;
 use super::section::{Section, Wrong, default, required};
+use super::webhook_rule::rules;
+use crate::purge::secret::{Secret, Token};
+use crate::purge::template::Path;
+use crate::purge::webhook::event::EventSource;
+use crate::purge::webhook::hmac::{HmacRule, Signed, TimestampRule, TimestampUnit};
+use crate::purge::webhook::settings::{Dialect, Settings};
+use crate::purge::webhook::signature::{Algorithm, Encoding};
+use crate::purge::webhook::standard;
+use crate::purge::webhook::token::TokenRule;
+use crate::route::PathPattern;
 
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Webhook {
-    pub name: String,
-    /// Without captures.
-    pub path: String,
-    pub dialect: Dialect,
-    /// Never empty.
-    pub secrets: Vec<Secret>,
-    pub tolerance: Duration,
-    /// Bytes.
-    pub body_max: usize,
-    /// Dialect `hmac` only.
-    pub hmac: Hmac,
-    /// Dialect `strapi` only.
-    pub token_header: HeaderName,
-    pub rules: Vec<WebhookRule>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Dialect {
+/// What `dialect` says.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Kind {
     Standard,
     Hmac,
     Strapi,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Hmac {
-    pub header: HeaderName,
-    /// What stands before the code in the header.
-    pub prefix: String,
-    pub encoding: HmacEncoding,
-    pub algorithm: HmacAlgorithm,
-    pub timestamp_header: Option<HeaderName>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HmacEncoding {
-    Hex,
-    Base64,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum HmacAlgorithm {
-    Sha256,
-    Sha1,
-    Sha512,
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct WebhookRule {
-    /// Exact, or with a `*`.
-    pub events: Vec<String>,
-    pub mode: RuleMode,
-    pub tags: Vec<Template>,
-    pub urls: Vec<Template>,
-    pub prefixes: Vec<Template>,
-    pub hosts: Vec<Template>,
-    pub everything: bool,
-    /// Payload path → required value.
-    pub when: Vec<(String, String)>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum RuleMode {
-    Hard,
-    Soft,
-    Ignore,
+    Token,
 }
 
 const WEBHOOK: &str = "An address on the public listeners that a CMS calls when something was \
     published.";
 
 /// In the order of the file.
-pub(super) fn webhooks(parent: &Section<'_>) -> Vec<Webhook> {
+pub(super) fn webhooks(parent: &Section<'_>) -> Vec<Settings> {
     let sections = parent.array("webhook", Style::OptionalArray, WEBHOOK);
     sections.iter().map(read).collect()
 }
 
-fn read(s: &Section<'_>) -> Webhook {
+fn read(s: &Section<'_>) -> Settings {
     let name = s.text(
         "name",
         required("demo"),
@@ -103,59 +52,64 @@ fn read(s: &Section<'_>) -> Webhook {
         "The path that the CMS calls, on every host. No route sees it.",
         fixed_path,
     );
-    let dialect = dialect(s);
-    let strong = match dialect {
-        Dialect::Standard => standard,
-        Dialect::Hmac | Dialect::Strapi => |_: &Secret| Ok(()),
-    };
-    let secrets = s.secrets(
-        "secrets",
-        &["env:DEMO_WEBHOOK_SECRET"],
-        "What the CMS signs with (strapi: the value of its header). Several while one replaces \
-         the other. For \"standard\" \"whsec_\" and base64 of at least 24 bytes.",
-        strong,
-    );
+    let kind = kind(s);
+    let secrets = secrets(s, kind);
     let (tolerance, body_max) = limits(s);
-    let token_header = token_header(s, dialect);
-    let hmac = hmac(s, dialect);
-    let rules = rules(s);
-    Webhook {
-        name: name.unwrap_or_default(),
+    let token_header = token_header(s, kind);
+    let events = events(s);
+    let delivery_header = delivery_header(s, kind);
+    let hmac = hmac(s, kind);
+    Settings {
+        name: name.unwrap_or_default().into(),
         path: path.unwrap_or_default(),
-        dialect,
-        secrets,
+        dialect: dialect(kind, &secrets, hmac, token_header),
         tolerance,
         body_max,
-        hmac,
-        token_header,
-        rules,
+        events,
+        delivery_header,
+        rules: rules(s, kind),
     }
 }
 
-fn fixed_path(text: &str) -> Result<String, Wrong> {
-    let pattern = PathPattern::parse(text).map_err(Wrong::because)?;
-    let is_literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
-    if *pattern.rest() != Rest::Nothing || !pattern.segments().iter().all(is_literal) {
+fn fixed_path(text: &str) -> Result<Box<str>, Wrong> {
+    let pattern = PathPattern::parse(text).map_err(|error| Wrong::because(error.to_string()))?;
+    if pattern.is_open() || pattern.names().next().is_some() {
         return Err(Wrong::because("it matches more than one path"));
     }
     if text == "/" {
         return Err(Wrong::because("it would hide the front page"));
     }
-    Ok(text.to_owned())
+    Ok(text.into())
 }
 
-fn dialect(s: &Section<'_>) -> Dialect {
-    let dialects = [
-        ("standard", Dialect::Standard),
-        ("hmac", Dialect::Hmac),
-        ("strapi", Dialect::Strapi),
+fn kind(s: &Section<'_>) -> Kind {
+    let kinds = [
+        ("standard", Kind::Standard),
+        ("hmac", Kind::Hmac),
+        ("strapi", Kind::Strapi),
+        ("token", Kind::Token),
     ];
     s.choice(
         "dialect",
-        Dialect::Standard,
-        &dialects,
-        "How the CMS proves who it is: Standard Webhooks, a code over the body in a header, or a \
-         fixed token in a header, which proves least.",
+        Kind::Standard,
+        &kinds,
+        "How the CMS proves who it is: \"standard\" is Standard Webhooks, \"hmac\" a code over the \
+         body in a header, \"token\" a fixed token in a header, which proves least (Directus flows, \
+         ButterCMS), \"strapi\" the same with Strapi's events and rules.",
+    )
+}
+
+fn secrets(s: &Section<'_>, kind: Kind) -> Vec<Text> {
+    let strong = match kind {
+        Kind::Standard => |text: &str| standard::secret(text).err().map(|why| why.to_string()),
+        Kind::Hmac | Kind::Strapi | Kind::Token => |_: &str| None,
+    };
+    s.secrets(
+        "secrets",
+        &["env:DEMO_WEBHOOK_SECRET"],
+        "What the CMS signs with (strapi, token: the value of its header). Several while one \
+         replaces the other. For \"standard\" \"whsec_\" and base64 of at least 24 bytes.",
+        strong,
     )
 }
 
@@ -170,41 +124,96 @@ fn limits(s: &Section<'_>) -> (Duration, usize) {
     let body_max = s.size(
         "body_max",
         "16MiB",
-        "1KiB"..="256MiB",
+        "1KiB"..="128MiB",
         "Bytes of a delivery; larger ones are answered 413. Some CMSs send whole entries, of \
          several MiB.",
     );
     (tolerance, body_max)
 }
 
-fn token_header(s: &Section<'_>, dialect: Dialect) -> HeaderName {
+fn token_header(s: &Section<'_>, kind: Kind) -> HeaderName {
     let header = s.text(
         "token_header",
         Presence::Optional(Sample::Text("Authorization")),
         HEADER_NAME,
-        "Dialect \"strapi\" only: the header that carries one of `secrets`. Authorization where \
-         it is not set.",
+        "Dialects \"strapi\" and \"token\" only: the header that carries one of `secrets`, with or \
+         without \"Bearer\". Authorization where it is not set.",
         header_name,
     );
-    if header.is_some() && dialect != Dialect::Strapi {
-        let allowed = "no token_header, or dialect \"strapi\"";
-        s.object("token_header", "a setting of dialect \"strapi\"", allowed);
+    if header.is_some() && !matches!(kind, Kind::Strapi | Kind::Token) {
+        s.object(
+            "token_header",
+            "a setting of dialects \"strapi\" and \"token\"",
+            "no token_header, or dialect \"strapi\" or \"token\"",
+        );
     }
     header.unwrap_or(http::header::AUTHORIZATION)
 }
 
+fn events(s: &Section<'_>) -> Option<EventSource> {
+    let path = s.text(
+        "event_path",
+        default(""),
+        "\"\", or a path in the payload like \"type\" or \"data.event\"",
+        "Where the payload names the event. Empty, with no event_header: where the dialect has it \
+         (\"type\" in standard, \"event\" or \"type\" in hmac and token, \"event\" or X-Strapi-Event in \
+         strapi).",
+        |text| match text {
+            "" => Ok(None),
+            text => Path::parse_single(text)
+                .map(Some)
+                .map_err(|error| Wrong::because(error.to_string())),
+        },
+    );
+    let header = optional_header(
+        s,
+        "event_header",
+        default(""),
+        "The header that names the event where the payload does not, e.g. X-GitHub-Event. Few \
+         CMSs sign it: who changes it on the way chooses among the rules.",
+    );
+    let path = path.flatten();
+    (path.is_some() || header.is_some()).then(|| EventSource {
+        paths: path.into_iter().collect(),
+        header,
+    })
+}
+
+fn delivery_header(s: &Section<'_>, kind: Kind) -> Option<HeaderName> {
+    let header = optional_header(
+        s,
+        "delivery_header",
+        default(""),
+        "The header that names the delivery, e.g. X-GitHub-Delivery: a second one of that name \
+         and body purges nothing and is answered like the first. Empty: every delivery counts. \
+         Dialect \"standard\" has its own.",
+    );
+    if header.is_some() && kind == Kind::Standard {
+        s.object(
+            "delivery_header",
+            "a header beside webhook-id, which dialect \"standard\" has",
+            "\"\", or another dialect",
+        );
+    }
+    header
+}
+
 const HMAC: &str = "Dialect \"hmac\" only: what is in which header.";
 
-fn hmac(parent: &Section<'_>, dialect: Dialect) -> Hmac {
-    let section = parent.optional_section("hmac", HMAC);
-    let Some(s) = section else {
-        return Hmac::default();
+fn hmac(parent: &Section<'_>, kind: Kind) -> HmacRule {
+    let Some(s) = parent.optional_section("hmac", HMAC) else {
+        return HmacRule {
+            header: SIGNATURE,
+            prefix: PREFIX.into(),
+            encoding: Encoding::Hex,
+            algorithm: Algorithm::Sha256,
+            timestamp: None,
+        };
     };
-    if dialect != Dialect::Hmac {
+    if kind != Kind::Hmac {
         let allowed = "no hmac table, or dialect \"hmac\"";
         parent.object("hmac", "settings of dialect \"hmac\"", allowed);
     }
-    let standard = Hmac::default();
     let header = s.text(
         "header",
         default("X-Signature"),
@@ -214,192 +223,123 @@ fn hmac(parent: &Section<'_>, dialect: Dialect) -> Hmac {
     );
     let prefix = s.text(
         "prefix",
-        default("sha256="),
+        default(PREFIX),
         "a text of visible characters",
         "What stands before the code, often \"\".",
         |text| {
             let visible = text.bytes().all(|b| b.is_ascii_graphic());
-            visible.then(|| text.to_owned()).ok_or_else(Wrong::default)
+            visible.then(|| text.into()).ok_or_else(Wrong::default)
         },
     );
-    let encodings = [("hex", HmacEncoding::Hex), ("base64", HmacEncoding::Base64)];
-    let algorithms = [
-        ("sha256", HmacAlgorithm::Sha256),
-        ("sha1", HmacAlgorithm::Sha1),
-        ("sha512", HmacAlgorithm::Sha512),
+    let encodings = [
+        ("hex", Encoding::Hex),
+        ("base64", Encoding::Base64),
+        ("base64url", Encoding::Base64Url),
     ];
-    let doc = "How the code is written.";
-    let encoding = s.choice("encoding", standard.encoding, &encodings, doc);
-    let doc = "sha1 is for CMSs that have nothing better.";
-    let algorithm = s.choice("algorithm", standard.algorithm, &algorithms, doc);
-    let timestamp_header = s.text(
-        "timestamp_header",
-        default(""),
-        "\"\", or a header name like \"X-Timestamp\"",
-        "The header with the signed time. Empty: deliveries have no age, and what somebody \
-         recorded can be sent again at any time.",
-        |text| match text {
-            "" => Ok(None),
-            text => header_name(text).map(Some),
-        },
-    );
-    Hmac {
-        header: header.unwrap_or(standard.header),
-        prefix: prefix.unwrap_or(standard.prefix),
-        encoding,
-        algorithm,
-        timestamp_header: timestamp_header.flatten(),
+    let algorithms = [
+        ("sha256", Algorithm::Sha256),
+        ("sha1", Algorithm::Sha1),
+        ("sha512", Algorithm::Sha512),
+    ];
+    HmacRule {
+        header: header.unwrap_or(SIGNATURE),
+        prefix: prefix.unwrap_or_default(),
+        encoding: s.choice(
+            "encoding",
+            Encoding::Hex,
+            &encodings,
+            "How the code is written. Base64 may have its padding or not.",
+        ),
+        algorithm: s.choice(
+            "algorithm",
+            Algorithm::Sha256,
+            &algorithms,
+            "sha1 is for CMSs that have nothing better.",
+        ),
+        timestamp: timestamp(&s),
     }
 }
 
 /// What GitHub began and most follow.
-impl Default for Hmac {
-    fn default() -> Self {
-        Self {
-            header: HeaderName::from_static("x-signature"),
-            prefix: "sha256=".to_owned(),
-            encoding: HmacEncoding::Hex,
-            algorithm: HmacAlgorithm::Sha256,
-            timestamp_header: None,
+const SIGNATURE: HeaderName = HeaderName::from_static("x-signature");
+const PREFIX: &str = "sha256=";
+
+fn timestamp(s: &Section<'_>) -> Option<TimestampRule> {
+    let header = optional_header(
+        s,
+        "timestamp_header",
+        Presence::Optional(Sample::Text("X-Timestamp")),
+        "The header with the signed time. Without it deliveries have no age, and what somebody \
+         recorded can be sent again at any time.",
+    );
+    let units = [
+        ("s", TimestampUnit::Seconds),
+        ("ms", TimestampUnit::Milliseconds),
+    ];
+    let doc = "What that time counts since 1970.";
+    let unit = s.choice("timestamp_unit", TimestampUnit::Seconds, &units, doc);
+    let forms = [
+        ("body", Signed::Body),
+        ("timestamp.body", Signed::TimestampDotBody),
+        ("body+timestamp", Signed::BodyTimestamp),
+    ];
+    let signed = s.choice(
+        "signed",
+        Signed::TimestampDotBody,
+        &forms,
+        "What the code is made over, where there is a timestamp_header; the body alone otherwise. \
+         \"body\": who sends a recorded delivery again can give it another time.",
+    );
+    let Some(header) = header else {
+        for key in ["timestamp_unit", "signed"] {
+            if s.is_given(key) {
+                let allowed = "a timestamp_header beside it, or nothing";
+                s.object(key, "a setting of timestamp_header", allowed);
+            }
         }
-    }
-}
-
-const RULE: &str = "What an event purges. \
-    {path} in a text is replaced from the payload, e.g. {data.id}; a delivery that lacks it is an \
-    error, never \"nothing\" and never \"everything\".";
-
-fn rules(webhook: &Section<'_>) -> Vec<WebhookRule> {
-    let sections = webhook.array("rule", Style::Array, RULE);
-    let rules: Vec<WebhookRule> = sections.iter().map(rule).collect();
-    if rules.is_empty() {
-        let allowed = "at least one [[webhook.rule]]";
-        webhook.object("rule", "no rule", allowed);
-    }
-    rules
-}
-
-fn rule(s: &Section<'_>) -> WebhookRule {
-    let events = s.list(
-        "events",
-        Presence::Required(Sample::List(&["article.published", "article.unpublished"])),
-        "an event like \"article.published\" or \"article.*\"",
-        "The events it is for, as the CMS names them; * is any text.",
-        event,
-    );
-    let modes = [
-        ("hard", RuleMode::Hard),
-        ("soft", RuleMode::Soft),
-        ("ignore", RuleMode::Ignore),
-    ];
-    let mode = s.choice(
-        "mode",
-        RuleMode::Hard,
-        &modes,
-        "hard: nothing older is ever served again. soft: it may be served while a new one is \
-         fetched. ignore: the event purges nothing.",
-    );
-    let none = Presence::Default(Sample::List(&[]));
-    let templates = |name, presence, form, doc, is_good: fn(&str) -> bool| {
-        s.list(name, presence, form, doc, |text| {
-            match Template::parse(text) {
-                Ok(_) if !is_good(text) => Err(Wrong::default()),
-                parsed => parsed.map_err(Wrong::because),
-            }
-        })
+        return None;
     };
-    let doc = "Tags, e.g. [\"article:{data.id}:{data.language}\"], and those of the lists that \
-        the entry may enter or leave.";
-    let form = "a tag like \"article:{data.id}\"";
-    let example = &[
-        "article:{data.id}:{data.language}",
-        "articles:{data.language}",
-    ];
-    let example = Presence::Optional(Sample::List(example));
-    let tags = templates("tags", example, form, doc, |_| true);
-    let doc = "URLs, with all their variants.";
-    let form = "a URL like \"https://www.example.org/articles/{data.slug}\"";
-    let urls = templates("urls", none, form, doc, is_url);
-    let doc = "Everything below a path, by whole segments.";
-    let form = "a URL like \"https://www.example.org/de/\"";
-    let prefixes = templates("prefixes", none, form, doc, is_url);
-    let doc = "Everything of a host.";
-    let hosts = templates("hosts", none, "a host like \"de.example.org\"", doc, |_| {
-        true
+    Some(TimestampRule {
+        header,
+        unit,
+        signed,
+    })
+}
+
+/// "" is none.
+fn optional_header(
+    s: &Section<'_>,
+    name: &'static str,
+    presence: Presence,
+    doc: &'static str,
+) -> Option<HeaderName> {
+    let form = "\"\", or a header name like \"X-Token\"";
+    let taken = s.text(name, presence, form, doc, |text| match text {
+        "" => Ok(None),
+        text => header_name(text).map(Some),
     });
-    let rule = WebhookRule {
-        events,
-        mode,
-        tags,
-        urls,
-        prefixes,
-        hosts,
-        everything: s.boolean(
-            "everything",
-            false,
-            "All that this namespace has stored. The CMS is asked for everything again.",
-        ),
-        when: when(s),
+    taken.flatten()
+}
+
+fn dialect(kind: Kind, secrets: &[Text], hmac: HmacRule, header: HeaderName) -> Dialect {
+    let texts = || secrets.iter().map(Text::expose);
+    let token = || TokenRule {
+        header: header.clone(),
+        tokens: texts().filter_map(Token::new).collect(),
     };
-    check_rule(s, &rule);
-    rule
-}
-
-fn event(text: &str) -> Result<String, Wrong> {
-    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(Wrong::default());
-    }
-    Ok(text.to_owned())
-}
-
-fn is_url(text: &str) -> bool {
-    let behind = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    behind.is_some_and(|behind| !behind.is_empty() && !behind.starts_with('/'))
-}
-
-fn when(s: &Section<'_>) -> Vec<(String, String)> {
-    s.table_of_text(
-        "when",
-        Presence::Default(Sample::Table(&[])),
-        ("a path in the payload", "a text, number or truth value"),
-        "Conditions: paths in the payload and their values, e.g. { \"entry.publishedAt\" = \
-         \"!null\" } (there, and not null). All must hold.",
-        |path, value| {
-            if path.split('.').any(str::is_empty) {
-                return Err(Wrong {
-                    found: Some(format!("the path {path:?}")),
-                    allowed: Some("a path like \"entry.publishedAt\"".to_owned()),
-                    ..Wrong::default()
-                });
-            }
-            Ok((path.to_owned(), value.to_owned()))
+    match kind {
+        Kind::Standard => Dialect::Standard {
+            secrets: texts()
+                .filter_map(|text| standard::secret(text).ok())
+                .collect(),
         },
-    )
-}
-
-fn check_rule(s: &Section<'_>, rule: &WebhookRule) {
-    if s.is_given("events") && rule.events.is_empty() {
-        s.object("events", "an empty list", "at least one event");
-    }
-    let keys = ["tags", "urls", "prefixes", "hosts", "everything"];
-    if keys.iter().any(|key| !s.reader.is_sound(&s.path.key(key))) {
-        return;
-    }
-    let lists = [&rule.tags, &rule.urls, &rule.prefixes, &rule.hosts];
-    let purges = rule.everything || lists.iter().any(|list| !list.is_empty());
-    if rule.mode == RuleMode::Ignore && purges {
-        let allowed = "a rule with mode \"ignore\" names nothing to purge";
-        s.object(
-            "mode",
-            "\"ignore\" in a rule that names something to purge",
-            allowed,
-        );
-    }
-    if rule.mode != RuleMode::Ignore && !purges {
-        let allowed = "at least one of tags, urls, prefixes, hosts, or everything = true";
-        s.reader
-            .object(&s.path, "a rule that purges nothing", allowed);
+        Kind::Hmac => Dialect::Hmac {
+            rule: hmac,
+            secrets: texts()
+                .filter_map(|text| Secret::new(text.as_bytes()))
+                .collect(),
+        },
+        Kind::Strapi => Dialect::Strapi(token()),
+        Kind::Token => Dialect::Token(token()),
     }
 }

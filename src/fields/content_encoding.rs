@@ -6,59 +6,71 @@ use http::header::CONTENT_ENCODING;
 use super::accept_encoding::Coding;
 use super::list;
 
-/// What a response says of its content.
+/// How a representation is coded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ContentEncoding {
+    /// Not at all.
     Identity,
+    /// By one coding that we can undo; never [`Coding::Identity`].
     One(Coding),
-    /// Several codings, or one this cache does not make.
+    /// By one that we do not know, or by several.
     Other,
-    /// A value that means "none" and is no coding, as `None` from origins that print a variable.
-    Junk,
 }
 
 impl ContentEncoding {
-    pub fn of(response: &HeaderMap) -> Self {
-        if !response.contains_key(CONTENT_ENCODING) {
-            return Self::Identity;
+    /// Reads all lines. `identity`, `none` and nothing are no coding: the first "SHOULD NOT be
+    /// included" (§8.4), the second is what some CMSs send instead of leaving the field away.
+    pub fn parse(headers: &HeaderMap) -> Self {
+        let mut found = Self::Identity;
+        for token in list::lines(headers, &CONTENT_ENCODING) {
+            found = match (found, Coding::from_token(token)) {
+                (found, Some(Coding::Identity)) => found,
+                (Self::Identity, Some(coding)) => Self::One(coding),
+                (found, None) if token.eq_ignore_ascii_case(b"none") => found,
+                _ => return Self::Other,
+            };
         }
-        let mut codings = list::lines(response, &CONTENT_ENCODING);
-        let (first, second) = (codings.next(), codings.next());
-        let is = |wanted: &str| first.is_some_and(|f| f.eq_ignore_ascii_case(wanted.as_bytes()));
-        match (first, second) {
-            (None, _) => Self::Junk,
-            (_, Some(_)) => Self::Other,
-            _ if is("gzip") || is("x-gzip") => Self::One(Coding::Gzip),
-            _ if is("br") => Self::One(Coding::Brotli),
-            _ if is("none") || is("identity") || is("null") => Self::Junk,
-            _ => Self::Other,
-        }
+        found
     }
 
-    pub const fn is_junk(self) -> bool {
-        matches!(self, Self::Junk)
+    /// Whether the field is there and says nothing: it can be removed, and should be, since a client
+    /// may take `none` for the name of a coding.
+    pub fn is_junk(headers: &HeaderMap) -> bool {
+        headers.contains_key(CONTENT_ENCODING) && Self::parse(headers) == Self::Identity
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::ContentEncoding::{Identity, One, Other};
     use super::*;
 
     #[test]
     fn codings_and_junk_are_told_apart() {
-        for (value, coding) in [
-            ("gzip", ContentEncoding::One(Coding::Gzip)),
-            ("BR", ContentEncoding::One(Coding::Brotli)),
-            ("zstd", ContentEncoding::Other),
-            ("gzip, br", ContentEncoding::Other),
-            // Wagtail's document view.
-            ("None", ContentEncoding::Junk),
-            ("identity", ContentEncoding::Junk),
-            ("", ContentEncoding::Junk),
+        for (lines, expected, is_junk) in [
+            (&[][..], Identity, false),
+            (&[""], Identity, true),
+            (&["None"], Identity, true),
+            (&["none"], Identity, true),
+            (&["identity"], Identity, true),
+            (&["identity", "none"], Identity, true),
+            (&["gzip"], One(Coding::Gzip), false),
+            (&["x-gzip"], One(Coding::Gzip), false),
+            (&["BR"], One(Coding::Brotli), false),
+            (&["identity, gzip"], One(Coding::Gzip), false),
+            (&["gzip, br"], Other, false),
+            (&["gzip, gzip"], Other, false),
+            (&["gzip", "br"], Other, false),
+            (&["zstd"], Other, false),
+            (&["deflate, none"], Other, false),
+            (&["utf-8"], Other, false),
         ] {
-            let mut response = HeaderMap::new();
-            response.insert(CONTENT_ENCODING, value.parse().unwrap());
-            assert_eq!(ContentEncoding::of(&response), coding, "{value}");
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(CONTENT_ENCODING, line.parse().unwrap());
+            }
+            assert_eq!(ContentEncoding::parse(&headers), expected, "{lines:?}");
+            assert_eq!(ContentEncoding::is_junk(&headers), is_junk, "{lines:?}");
         }
     }
 }

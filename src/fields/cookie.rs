@@ -1,60 +1,154 @@
-//! `Cookie` (RFC 6265 §5.4).
+//! `Cookie` (RFC 6265 §4.2).
 
-use http::HeaderMap;
-use http::header::{COOKIE, HeaderValue};
+use bytes::{BufMut, BytesMut};
+use http::header::COOKIE;
+use http::{HeaderMap, HeaderValue};
 
-/// Names and values, of all lines: HTTP/2 sends one line a cookie (RFC 9113 §8.2.3).
+use super::{list, text};
+
+/// The name and the value of every cookie, of all lines (HTTP/2 sends them apart, RFC 9113 §8.2.3).
+///
+/// Quotes protect no semicolon, as in browsers and in most servers. A cookie without `=` is a name
+/// with an empty value. A value that is not UTF-8 is given as empty, so that its name is still seen;
+/// a name that is not UTF-8 is left out.
 pub fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    headers
-        .get_all(COOKIE)
-        .into_iter()
-        .filter_map(|line| std::str::from_utf8(line.as_bytes()).ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = name.trim();
-            (!name.is_empty()).then_some((name, value.trim()))
-        })
+    raw_pairs(headers).filter_map(|pair| {
+        let (name, value) = split(pair);
+        let name = std::str::from_utf8(name).ok()?;
+        Some((name, std::str::from_utf8(value).unwrap_or_default()))
+    })
 }
 
-pub fn get<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+/// The value of the first cookie with this name; names are case-sensitive.
+pub fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     pairs(headers)
-        .find(|(found, _)| *found == name)
+        .find(|(other, _)| *other == name)
         .map(|(_, value)| value)
 }
 
-/// Leaves the cookies whose names `keep` accepts; without any the field goes.
+/// Keeps the cookies whose name passes, as they were written, in one line; without any the field
+/// goes. A field of which everything is kept is not touched.
 pub fn keep_only(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) {
-    if !headers.contains_key(COOKIE) {
+    let is_kept = |pair: &&[u8]| std::str::from_utf8(split(pair).0).is_ok_and(&keep);
+    if !headers.contains_key(COOKIE) || raw_pairs(headers).all(|pair| is_kept(&pair)) {
         return;
     }
-    let kept: Vec<String> = pairs(headers)
-        .filter(|(name, _)| keep(name))
-        .map(|(name, value)| format!("{name}={value}"))
-        .collect();
-    headers.remove(COOKIE);
-    if !kept.is_empty()
-        && let Ok(value) = HeaderValue::from_str(&kept.join("; "))
-    {
-        headers.insert(COOKIE, value);
+    let mut line = BytesMut::new();
+    for pair in raw_pairs(headers).filter(is_kept) {
+        if !line.is_empty() {
+            line.put_slice(b"; ");
+        }
+        line.put_slice(pair);
     }
+    if line.is_empty() {
+        headers.remove(COOKIE);
+    } else {
+        headers.insert(COOKIE, text::into_value(line));
+    }
+}
+
+fn raw_pairs(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers
+        .get_all(COOKIE)
+        .into_iter()
+        .map(HeaderValue::as_bytes)
+        .flat_map(|line| line.split(|byte| *byte == b';'))
+        .map(list::trim)
+        .filter(|pair| !pair.is_empty())
+}
+
+fn split(pair: &[u8]) -> (&[u8], &[u8]) {
+    let equals = pair.iter().position(|byte| *byte == b'=');
+    let (name, value) = pair.split_at(equals.unwrap_or(pair.len()));
+    (
+        list::trim(name),
+        list::trim(value.get(1..).unwrap_or_default()),
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn cookies_are_found_and_left_out() {
+    fn headers(lines: &[&[u8]]) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        headers.append(COOKIE, "a=1; lang=de;b".parse().unwrap());
-        headers.append(COOKIE, "c=x=y".parse().unwrap());
+        for line in lines {
+            headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn cookies_of_all_lines_are_read() {
+        for (lines, expected) in [
+            (&[][..], vec![]),
+            // RFC 6265 §3.1.
+            (
+                &[&b"SID=31d4d96e407aad42; lang=en-US"[..]],
+                vec![("SID", "31d4d96e407aad42"), ("lang", "en-US")],
+            ),
+            (
+                &[b"a=1", b"b=2; c=3"],
+                vec![("a", "1"), ("b", "2"), ("c", "3")],
+            ),
+            (
+                &[b"a=1;b=2 ;; c = 3;"],
+                vec![("a", "1"), ("b", "2"), ("c", "3")],
+            ),
+            (
+                &[b"a=b=c; flag; =v"],
+                vec![("a", "b=c"), ("flag", ""), ("", "v")],
+            ),
+            (
+                &[b"a=\"x; session=1\""],
+                vec![("a", "\"x"), ("session", "1\"")],
+            ),
+            (
+                &[b"session=\xff; b=2; \xfe=3"],
+                vec![("session", ""), ("b", "2")],
+            ),
+        ] {
+            let headers = headers(lines);
+            assert_eq!(pairs(&headers).collect::<Vec<_>>(), expected);
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_exact_name() {
+        let headers = headers(&[b"lang=de; Lang=fr; lang=en"]);
         assert_eq!(get(&headers, "lang"), Some("de"));
-        assert_eq!(get(&headers, "c"), Some("x=y"));
-        assert_eq!(get(&headers, "b"), Some(""));
-        keep_only(&mut headers, |name| name == "c" || name == "a");
-        assert_eq!(headers[COOKIE], "a=1; c=x=y");
+        assert_eq!(get(&headers, "Lang"), Some("fr"));
+        assert_eq!(get(&headers, "LANG"), None);
+    }
+
+    #[test]
+    fn only_the_kept_cookies_are_forwarded() {
+        let kept = |lines: &[&[u8]]| {
+            let mut headers = headers(lines);
+            keep_only(&mut headers, |name| name == "keep");
+            let left = headers.get_all(COOKIE).into_iter();
+            left.map(|line| line.as_bytes().to_vec())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(kept(&[b"keep=1; drop=2"]), [b"keep=1"]);
+        assert_eq!(
+            kept(&[b"drop=2; keep=\xff; drop=3; keep=x=y"]),
+            [b"keep=\xff; keep=x=y"]
+        );
+        assert_eq!(kept(&[b"drop=1", b"keep=2"]), [b"keep=2"]);
+        assert!(kept(&[b"drop=1", b"drop=2"]).is_empty());
+        assert!(kept(&[b"\xff=1"]).is_empty());
+        assert!(kept(&[]).is_empty());
+        // Untouched, down to the spelling.
+        assert_eq!(kept(&[b"keep=1;keep=2"]), [b"keep=1;keep=2"]);
+        assert_eq!(kept(&[b"keep=1", b"keep=2"]), [b"keep=1", b"keep=2"]);
+    }
+
+    #[test]
+    fn an_empty_field_says_nothing() {
+        let mut headers = headers(&[b" ; "]);
+        assert_eq!(pairs(&headers).count(), 0);
         keep_only(&mut headers, |_| false);
-        assert!(headers.is_empty());
+        assert_eq!(pairs(&headers).count(), 0);
     }
 }

@@ -1,59 +1,108 @@
-//! `Content-Type` (RFC 9110 §8.3).
+//! `Content-Type` (RFC 9110 §8.3), and patterns of media types.
 
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-/// Type and subtype, without parameters.
+use super::{list, text};
+
+/// `type/subtype` as written, without parameters. `None` without the field, with more than one line,
+/// and for what is no media type.
 pub fn essence(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let essence = value.split(';').next()?.trim();
-    (!essence.is_empty()).then_some(essence)
+    let line = list::single(headers, &CONTENT_TYPE)?;
+    let essence = line.as_bytes().split(|byte| *byte == b';').next()?;
+    let essence = std::str::from_utf8(essence).ok()?.trim_ascii();
+    let (of_type, subtype) = essence.split_once('/')?;
+    (text::is_token(of_type.as_bytes()) && text::is_token(subtype.as_bytes())).then_some(essence)
 }
 
-/// Patterns are `type/subtype`, `type/*`, or `*+suffix`.
+/// Whether one of the patterns is the media type: exact (`application/json`), by type (`text/*`), by
+/// structured suffix (`*+json`, `application/*+xml`), or any (`*`, `*/*`). §8.3.1: "The type and
+/// subtype tokens are case-insensitive."
 pub fn matches(patterns: &[Box<str>], essence: &str) -> bool {
-    patterns.iter().any(|pattern| {
-        if let Some(family) = pattern.strip_suffix('*') {
-            starts_with(essence, family)
-        } else if let Some(suffix) = pattern.strip_prefix('*') {
-            let at = essence.len().saturating_sub(suffix.len());
-            essence
-                .get(at..)
-                .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
-        } else {
-            essence.eq_ignore_ascii_case(pattern)
-        }
-    })
+    patterns.iter().any(|pattern| is_match(pattern, essence))
 }
 
-fn starts_with(text: &str, start: &str) -> bool {
-    text.get(..start.len())
-        .is_some_and(|beginning| beginning.eq_ignore_ascii_case(start))
+fn is_match(pattern: &str, essence: &str) -> bool {
+    if pattern == "*/*" {
+        return true;
+    }
+    let (pattern, essence) = (pattern.as_bytes(), essence.as_bytes());
+    let Some(star) = pattern.iter().position(|byte| *byte == b'*') else {
+        return pattern.eq_ignore_ascii_case(essence);
+    };
+    let (prefix, rest) = pattern.split_at(star);
+    let suffix = rest.get(1..).unwrap_or_default();
+    let Some((head, rest)) = essence.split_at_checked(prefix.len()) else {
+        return false;
+    };
+    let Some(tail_at) = rest.len().checked_sub(suffix.len()) else {
+        return false;
+    };
+    let (_, tail) = rest.split_at(tail_at);
+    head.eq_ignore_ascii_case(prefix) && tail.eq_ignore_ascii_case(suffix)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     #[test]
-    fn patterns_match_families_and_suffixes() {
-        let patterns = ["text/*", "application/json", "*+json"].map(Into::into);
-        for (essence, expected) in [
-            ("text/html", true),
-            ("TEXT/plain", true),
-            ("application/JSON", true),
-            ("application/vnd.api+json", true),
-            ("image/png", false),
-            ("application/jsonp", false),
+    fn the_essence_is_what_stands_before_the_parameters() {
+        for (lines, expected) in [
+            (&[][..], None),
+            (&["text/html"], Some("text/html")),
+            // RFC 9110 §8.3.1: the four are equivalent.
+            (&["text/html;charset=utf-8"], Some("text/html")),
+            (&["Text/HTML;Charset=\"utf-8\""], Some("Text/HTML")),
+            (&["text/html; charset=\"utf-8\""], Some("text/html")),
+            (
+                &[" application/vnd.api+json ;x=\"é\""],
+                Some("application/vnd.api+json"),
+            ),
+            (&["text"], None),
+            (&["text/"], None),
+            (&["/html"], None),
+            (&["text/html, text/plain"], None),
+            (&["text/html/x"], None),
+            (&["text /html"], None),
+            (&[""], None),
+            (&["text/html", "text/html"], None),
         ] {
-            assert_eq!(matches(&patterns, essence), expected, "{essence}");
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(
+                    CONTENT_TYPE,
+                    HeaderValue::from_bytes(line.as_bytes()).unwrap(),
+                );
+            }
+            assert_eq!(essence(&headers), expected, "{lines:?}");
         }
     }
 
     #[test]
-    fn parameters_are_no_part_of_the_essence() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, "text/html ; charset=utf-8".parse().unwrap());
-        assert_eq!(essence(&headers), Some("text/html"));
+    fn patterns_match_by_type_by_suffix_and_exactly() {
+        for (pattern, essence, expected) in [
+            ("text/*", "text/html", true),
+            ("Text/*", "TEXT/html", true),
+            ("text/*", "textual/html", false),
+            ("text/*", "application/text", false),
+            ("application/json", "Application/JSON", true),
+            ("application/json", "application/json-seq", false),
+            ("*+json", "application/vnd.api+json", true),
+            ("*+json", "application/json", false),
+            ("application/*+xml", "application/rss+xml", true),
+            ("application/*+xml", "image/svg+xml", false),
+            ("*/*", "font/woff2", true),
+            ("*", "font/woff2", true),
+            ("text/x*xt", "text/xt", false),
+            ("", "text/html", false),
+        ] {
+            assert_eq!(is_match(pattern, essence), expected, "{pattern} {essence}");
+        }
+        let patterns: [Box<str>; 2] = ["text/*".into(), "*+json".into()];
+        assert!(matches(&patterns, "application/ld+json"));
+        assert!(!matches(&patterns, "image/png"));
+        assert!(!matches(&[], "image/png"));
     }
 }

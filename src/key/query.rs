@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use thiserror::Error;
+
 /// One route's rule. Names are compared after percent-decoding, so that `%5B` and `[` are one;
 /// values keep their case and the order within one name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -21,10 +23,32 @@ pub struct Pattern {
     is_prefix: bool,
 }
 
+/// What is no pattern.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+pub enum BadPattern {
+    #[error("it is empty")]
+    Empty,
+    #[error("`*` stands only at its end")]
+    Star,
+}
+
 /// Parameters that are sorted; a longer query is keyed as it came.
 const SORTED_PARAMETERS_MAX: usize = 128;
 
 impl Pattern {
+    /// # Errors
+    /// An empty text, and a `*` that would be taken for itself.
+    pub fn parse(text: &str) -> Result<Self, BadPattern> {
+        let pattern = Self::new(text);
+        if text.is_empty() {
+            return Err(BadPattern::Empty);
+        }
+        if pattern.text.contains('*') {
+            return Err(BadPattern::Star);
+        }
+        Ok(pattern)
+    }
+
     pub fn new(pattern: &str) -> Self {
         let (text, is_prefix) = pattern
             .strip_suffix('*')
@@ -166,6 +190,16 @@ mod tests {
         let mut text = String::new();
         rule.write(Some(query), &mut text);
         text
+    }
+
+    #[test]
+    fn a_star_stands_at_the_end() {
+        assert!(Pattern::parse("utm_*").unwrap().matches("utm_source"));
+        assert!(Pattern::parse("*").unwrap().matches("any"));
+        assert_eq!(Pattern::parse(""), Err(BadPattern::Empty));
+        for text in ["*_id", "a*b", "a**"] {
+            assert_eq!(Pattern::parse(text), Err(BadPattern::Star), "{text}");
+        }
     }
 
     #[test]

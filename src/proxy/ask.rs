@@ -54,38 +54,60 @@ pub fn for_store(
 ) -> Request<Body> {
     let mut headers = stripped(route, target, presented, client);
     conditional::strip(&mut headers);
-    for name in [
-        RANGE,
-        IF_RANGE,
-        CACHE_CONTROL,
-        PRAGMA,
-        CONTENT_LENGTH,
-        EXPECT,
-    ] {
+    for name in [RANGE, IF_RANGE, CACHE_CONTROL, PRAGMA] {
         headers.remove(name);
     }
+    normalise(&mut headers, route, language);
+    request(Method::GET, route, target, headers, Body::empty())
+}
+
+/// A GET or HEAD on a cached route whose answer is not for the store: it selects what a request
+/// for the store would, and keeps the client's conditions and range.
+pub fn beside_store(
+    method: Method,
+    route: &Route,
+    target: &TargetUri,
+    language: Option<Negotiated>,
+    presented: &HeaderMap,
+    client: Client,
+) -> Request<Body> {
+    let mut headers = stripped(route, target, presented, client);
+    normalise(&mut headers, route, language);
+    request(method, route, target, headers, Body::empty())
+}
+
+/// Leaves of the request what the key knows.
+fn normalise(headers: &mut HeaderMap, route: &Route, language: Option<Negotiated>) {
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(EXPECT);
     // The edge compresses, and reads bodies for their tags: one coding is fetched, the plain one.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    set_language(headers, route, language);
+    route.key.cookies.apply(headers);
+}
+
+/// A request whose answer is passed on to this client only. Its language is the negotiated one all
+/// the same, so that whoever is not answered from the store gets the page that all others get.
+pub fn for_client(
+    method: Method,
+    route: &Route,
+    target: &TargetUri,
+    language: Option<Negotiated>,
+    presented: &HeaderMap,
+    client: Client,
+    body: Body,
+) -> Request<Body> {
+    let mut headers = stripped(route, target, presented, client);
+    set_language(&mut headers, route, language);
+    request(method, route, target, headers, body)
+}
+
+fn set_language(headers: &mut HeaderMap, route: &Route, language: Option<Negotiated>) {
     if let (Some(rule), Some(negotiated)) = (&route.key.language, language)
         && let Ok(tag) = HeaderValue::from_str(rule.tag(negotiated))
     {
         headers.insert(ACCEPT_LANGUAGE, tag);
     }
-    route.key.cookies.apply(&mut headers);
-    request(Method::GET, route, target, headers, Body::empty())
-}
-
-/// A request whose answer is passed on to this client only.
-pub fn for_client(
-    method: Method,
-    route: &Route,
-    target: &TargetUri,
-    presented: &HeaderMap,
-    client: Client,
-    body: Body,
-) -> Request<Body> {
-    let headers = stripped(route, target, presented, client);
-    request(method, route, target, headers, body)
 }
 
 fn stripped(route: &Route, target: &TargetUri, presented: &HeaderMap, client: Client) -> HeaderMap {

@@ -2,28 +2,30 @@
 
 use std::sync::Arc;
 
+use http::header::RANGE;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::ask::Client;
 use super::context::Context;
-use super::fill::{Fill, Filled};
+use super::fill::{self, Fill, Filled};
 use super::outcome::Outcome;
 use super::pass::{self, Head};
-use super::{Proxy, refuse};
+use super::{Proxy, ranges, refuse};
 use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::entry::purges::Live;
 use crate::fetch::flight::{Flight, Landing, Lead};
+use crate::fields::accept_encoding::Coding;
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
 use crate::key::{EntryKey, Keyed, TargetUri};
 use crate::policy::CacheRule;
 use crate::policy::reuse::{self, Candidate, Disposition, Found};
+use crate::respond::head::Presented;
 use crate::respond::stored::{self, Plan};
 use crate::respond::synthetic;
 use crate::route::Route;
-use crate::route::bypass::Bypass;
 use crate::store::{Store, Variants};
 use crate::telemetry::cache::Answer;
 use crate::transform::NotDerived;
@@ -48,7 +50,7 @@ enum Turn {
     /// Somebody else's exchange has ended; the request's own reason to go forward.
     LookAgain(Fwd),
     /// Forward the request as it is.
-    Alone,
+    Alone(Fwd),
 }
 
 impl<S: Store> Proxy<S> {
@@ -80,13 +82,14 @@ impl<S: Store> Proxy<S> {
             match self.turn(&ask, followed).await {
                 Turn::Answered(answer) => return answer,
                 Turn::LookAgain(why) => followed = followed.or(Some(why)),
-                Turn::Alone => break,
+                Turn::Alone(why) => {
+                    followed = followed.or(Some(why));
+                    break;
+                }
             }
         }
-        let bypass = (parts.method != Method::HEAD).then_some(Bypass::Route);
-        let parts = ask.parts.clone();
-        self.pass(context, route, parts, Body::empty(), Fwd::Miss, bypass)
-            .await
+        let why = followed.unwrap_or(Fwd::Miss);
+        Box::pin(self.pass_keyed(context, ask.presented(), &parts, why)).await
     }
 
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
@@ -95,15 +98,22 @@ impl<S: Store> Proxy<S> {
         let variants = self.lookup(ask).await;
         let found = self.found(&variants, presented).await;
         let now = self.shared.clock.now();
-        let control = ask.control_after(followed.is_some(), &found);
-        let (why, stored) = match reuse::decide(found, &control, now) {
+        let found = match found {
+            Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
+                let outcome = hit(&live, now, followed);
+                return Turn::Answered(self.serve(ask, &live, outcome).await);
+            }
+            found => found,
+        };
+        let (why, stored) = match reuse::decide(found, &ask.control, now) {
             Disposition::Reuse(live) => {
                 let outcome = hit(&live, now, followed);
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
                 let flight_key = variants.flight_key(&ask.keyed.key, presented);
-                self.validate_in_background(ask, &flight_key, &live);
+                self.validate_in_background(ask, &flight_key, &variants, &live)
+                    .await;
                 let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
@@ -112,17 +122,25 @@ impl<S: Store> Proxy<S> {
             Disposition::Forward(why) => (why, None),
         };
         if ask.parts.method == Method::HEAD {
-            return Turn::Alone;
+            return Turn::Alone(why);
         }
         let flight_key = variants.flight_key(&ask.keyed.key, presented);
-        let alone = self.shared.marks.is_set(&flight_key, now)
-            || stored.as_ref().is_some_and(|live| live.terms().no_cache);
-        if alone {
-            return Turn::Answered(self.fill(ask, why, flight_key, None, stored).await);
+        let is_marked = self.shared.marks.is_set(&flight_key, now);
+        // What is known not to be storable may be large: its parts come from the origin.
+        if is_marked && presented.contains_key(RANGE) {
+            return Turn::Alone(why);
+        }
+        if is_marked || stored.as_ref().is_some_and(|live| live.terms().no_cache) {
+            return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
-                let answer = self.fill(ask, why, flight_key, Some(lead), stored).await;
+                // Between the look and the flight another one may have landed.
+                if !self.lookup(ask).await.is_same(&variants) {
+                    drop(lead);
+                    return Turn::LookAgain(why);
+                }
+                let answer = Box::pin(self.fill(ask, why, flight_key, Some(lead), stored)).await;
                 return Turn::Answered(answer);
             }
             Flight::Follow(follow) => follow.landing().await,
@@ -130,10 +148,10 @@ impl<S: Store> Proxy<S> {
         match landing {
             Landing::Stored | Landing::Abandoned => Turn::LookAgain(why),
             Landing::NotShared => {
-                Turn::Answered(self.fill(ask, why, flight_key, None, stored).await)
+                Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await)
             }
             Landing::Failed { status, error } => {
-                Turn::Answered(self.stand_in(ask, why, stored, status, error).await)
+                Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
     }
@@ -182,27 +200,37 @@ impl<S: Store> Proxy<S> {
         let coding = match stored::plan(live, request, rule) {
             Plan::Ready(coding) => coding,
             Plan::Derive { coding, meanwhile } => {
-                let level = rule.level(coding);
-                let must = meanwhile.is_none();
-                let deriver = &self.shared.deriver;
-                match deriver.derive(live.entry(), coding, level, must).await {
-                    Ok(()) => {
-                        self.shared.metrics.derived.inc();
-                        self.store.grown(live.entry()).await;
-                        coding
-                    }
-                    Err(reason) => {
-                        if reason != NotDerived::Underway {
-                            self.shared.metrics.not_derived(reason.as_str());
-                        }
-                        meanwhile.unwrap_or_else(|| live.entry().content().original_coding())
-                    }
-                }
+                Box::pin(self.derive(live, coding, meanwhile, rule.level(coding))).await
             }
         };
         let now = self.shared.clock.now();
         let response = stored::response(live, &ask.parts.method, request, coding, now);
         (response, outcome)
+    }
+
+    /// Derives the representation in `coding`, and tells which one there is now.
+    async fn derive(
+        &self,
+        live: &Live,
+        coding: Coding,
+        meanwhile: Option<Coding>,
+        level: u32,
+    ) -> Coding {
+        let must = meanwhile.is_none();
+        let deriver = &self.shared.deriver;
+        match deriver.derive(live.entry(), coding, level, must).await {
+            Ok(()) => {
+                self.shared.metrics.derived.inc();
+                self.store.grown(live.entry()).await;
+                coding
+            }
+            Err(reason) => {
+                if reason != NotDerived::Underway {
+                    self.shared.metrics.not_derived(reason.as_str());
+                }
+                meanwhile.unwrap_or_else(|| live.entry().content().original_coding())
+            }
+        }
     }
 
     /// Fetches, detached from this client, and answers with what comes back.
@@ -217,10 +245,8 @@ impl<S: Store> Proxy<S> {
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
             self.shared.metrics.limit("fills");
             drop(lead);
-            let parts = ask.parts.clone();
-            let bypass = Some(Bypass::Route);
             return self
-                .pass(ask.context, ask.route, parts, Body::empty(), why, bypass)
+                .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
         let fill = self.new_fill(ask, flight_key, lead, stored.clone());
@@ -256,10 +282,20 @@ impl<S: Store> Proxy<S> {
                 outcome.ttl = Some(stored::ttl(&live, now));
                 self.serve(ask, &live, outcome).await
             }
+            // Its parts come from the origin, which need not send what nobody reads.
+            Filled::Streaming(answer)
+                if answer.not_stored == Some(fill::TOO_LARGE)
+                    && ask.parts.headers.contains_key(RANGE) =>
+            {
+                drop(answer);
+                self.pass_keyed(ask.context, ask.presented(), ask.parts, why)
+                    .await
+            }
             Filled::Streaming(answer) => {
                 let mut outcome = Outcome::forwarded(Answer::Miss, why);
                 outcome.stored = answer.not_stored.is_none();
                 outcome.detail = answer.not_stored;
+                outcome.ttl = answer.ttl;
                 let head = Head {
                     status: answer.status,
                     fields: answer.fields,
@@ -298,10 +334,19 @@ impl<S: Store> Proxy<S> {
         }
     }
 
-    fn validate_in_background(self: &Arc<Self>, ask: &Ask<'_>, flight_key: &EntryKey, live: &Live) {
+    async fn validate_in_background(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        flight_key: &EntryKey,
+        seen: &Variants,
+        live: &Live,
+    ) {
         let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {
-            return; // Somebody is at it already.
+            return; // Somebody is at it already …
         };
+        if !self.lookup(ask).await.is_same(seen) {
+            return; // … or has just been.
+        }
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
             self.shared.metrics.limit("fills");
             return;
@@ -333,20 +378,20 @@ impl<S: Store> Proxy<S> {
     }
 }
 
-impl Ask<'_> {
-    /// What a request demands after it followed a flight: a response that came after the request
-    /// did satisfies `no-cache` and `max-age` (RFC 9111 §5.2.1).
-    fn control_after(&self, followed: bool, found: &Found<Live>) -> RequestControl {
-        match found {
-            Found::Entry(live) if followed && live.response_time() >= self.arrived => {
-                RequestControl {
-                    no_cache: false,
-                    max_age: None,
-                    ..self.control
-                }
-            }
-            _ => self.control,
+impl<'r> Ask<'r> {
+    const fn presented(&self) -> Presented<'r> {
+        Presented {
+            route: self.route,
+            target: self.target,
+            language: self.keyed.language,
         }
+    }
+
+    /// After it followed a flight: a response that came after the request did satisfies `no-cache`
+    /// and `max-age` (RFC 9111 §5.2.1), and is as fresh as one of its own exchange would be. Only
+    /// what has to be validated for each use does not (§5.2.2.4).
+    fn is_answered_by(&self, live: &Live) -> bool {
+        live.response_time() >= self.arrived && !live.terms().no_cache && !live.is_softly_purged()
     }
 }
 
@@ -365,7 +410,7 @@ fn hit(live: &Live, now: Timestamp, followed: Option<Fwd>) -> Outcome {
 
 /// The answer of a fill that is not, or not yet, in the store. The client's own preconditions
 /// count, because the origin was asked without them.
-fn from_origin(head: Head<'_>, body: Body, ask: &Ask<'_>) -> Response<Body> {
+fn from_origin(mut head: Head<'_>, mut body: Body, ask: &Ask<'_>) -> Response<Body> {
     let request = &ask.parts.headers;
     if head.status == StatusCode::OK {
         let (etag, modified) = stored::validators(&head.fields);
@@ -378,6 +423,9 @@ fn from_origin(head: Head<'_>, body: Body, ask: &Ask<'_>) -> Response<Body> {
                     "The precondition does not hold.",
                 );
             }
+        }
+        if let Some(response) = ranges::of_whole(&mut head, &mut body, &ask.parts.method, request) {
+            return response;
         }
     }
     pass::passed(head, body, &ask.parts.method, request, ask.route)

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG};
-use http::{HeaderMap, Method, StatusCode, response};
+use http::header::{ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, TRAILER};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Proxy;
@@ -19,13 +19,14 @@ use crate::entry::{Content, StoredResponse, Tags};
 use crate::exchange::{Exchange, Forwarded};
 use crate::fetch::flight::{Landing, Lead};
 use crate::fetch::{self, OriginBody};
-use crate::fields::accept_encoding::Coding;
+use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::content_encoding::ContentEncoding;
 use crate::fields::{connection, content_language, content_length, date};
 use crate::key::{CacheKey, EntryKey, Negotiated, TargetUri};
 use crate::policy::storability::{self, Asked, Storable};
 use crate::policy::{CacheRule, reuse, validation};
 use crate::respond::head::{self, Presented};
+use crate::respond::synthetic::ORIGIN_ERROR;
 use crate::route::Route;
 use crate::route::tags::Request as TagRequest;
 use crate::store::{Put, Store};
@@ -67,6 +68,8 @@ pub(super) struct Streaming {
     pub origin: HeaderMap,
     pub body: Body,
     pub not_stored: Option<&'static str>,
+    /// Seconds of freshness left, if it is stored.
+    pub ttl: Option<i64>,
 }
 
 /// The client that waits for something to send.
@@ -76,11 +79,16 @@ type Waiting = oneshot::Sender<Filled>;
 struct Kept {
     storable: Storable,
     coding: Coding,
+    /// Whether the client accepts that coding.
+    is_accepted: bool,
     /// What clients are sent.
     fields: HeaderMap,
     /// The client, until it has been given something.
     client: Option<Waiting>,
 }
+
+/// Why content is not stored that a client may be sent in parts.
+pub(super) const TOO_LARGE: &str = "too-large";
 
 /// Exchanges of one fill: a validation, and what it takes when purges overtake it.
 const EXCHANGES_MAX: usize = 3;
@@ -131,7 +139,7 @@ impl<S: Store> Fill<S> {
                 }
             };
             if self.is_stood_in_for(&answer) {
-                return self.fail(client, answer.head.status, "http_response_incomplete");
+                return self.fail(client, answer.head.status, ORIGIN_ERROR);
             }
             if answer.head.status == StatusCode::NOT_MODIFIED && answer.validated.is_some() {
                 if let Some(live) = self.freshen(route, rule, answer).await {
@@ -145,6 +153,10 @@ impl<S: Store> Fill<S> {
                 if attempt < EXCHANGES_MAX {
                     continue;
                 }
+                return self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
+            }
+            // Neither a condition nor a range was sent: nobody can make sense of these.
+            if matches!(answer.head.status.as_u16(), 206 | 304) {
                 return self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
             }
             return self.take(route, rule, answer, client).await;
@@ -193,8 +205,7 @@ impl<S: Store> Fill<S> {
 
     /// A server error while something stored may answer instead (RFC 5861 §4).
     fn is_stood_in_for(&self, answer: &Answer) -> bool {
-        let is_error = matches!(answer.head.status.as_u16(), 500 | 502 | 503 | 504);
-        is_error
+        is_failure(answer.head.status)
             && self.stored.as_ref().is_some_and(|live| {
                 let now = self.proxy.shared.clock.now();
                 reuse::may_stand_in(live, &Default::default(), now)
@@ -270,14 +281,16 @@ impl<S: Store> Fill<S> {
             body,
             ..
         } = answer;
-        self.supersede(head.status).await;
-        let coding = ContentEncoding::of(&head.headers);
-        if coding.is_junk() {
+        let coding = ContentEncoding::parse(&head.headers);
+        if ContentEncoding::is_junk(&head.headers) {
             head.headers.remove(CONTENT_ENCODING);
         }
         let (storable, coding) = match self.assess(route, rule, &head, exchange, coding) {
             Ok(assessed) => assessed,
-            Err(reason) => return self.pass_on(route, rule, head, body, reason, client),
+            Err(reason) => {
+                self.supersede(head.status).await;
+                return self.pass_on(route, rule, head, body, reason, client);
+            }
         };
         let fields = head::of_storable(
             storable.headers(),
@@ -288,10 +301,15 @@ impl<S: Store> Fill<S> {
         let mut kept = Kept {
             storable,
             coding,
+            is_accepted: AcceptEncoding::parse(&self.presented).accepts(coding),
             fields,
             client,
         };
-        match gather::gather(body, rule.object_size_max, &mut || kept.begin_streaming()).await {
+        match gather::gather(body, rule.object_size_max, &mut |all| {
+            kept.begin_streaming(all)
+        })
+        .await
+        {
             Gathered::Whole { content, writer } => {
                 self.complete(route, rule, kept, content).await;
                 // The client's last byte waits for the store, so that its next request finds the
@@ -301,7 +319,8 @@ impl<S: Store> Fill<S> {
                 }
             }
             Gathered::TooLarge(rest) => {
-                self.not_shared(rule, "too-large");
+                self.supersede(kept.storable.status()).await;
+                self.not_shared(rule, TOO_LARGE);
                 rest.pump().await;
             }
             Gathered::BrokenOff => {
@@ -317,6 +336,7 @@ impl<S: Store> Fill<S> {
 
     /// The content is there: seal it, store it, and tell those who wait.
     async fn complete(&mut self, route: &Route, rule: &CacheRule, mut kept: Kept, content: Bytes) {
+        self.supersede(kept.storable.status()).await;
         if kept.storable.status() == StatusCode::OK {
             head::add_own_etag(&mut kept.fields, &content);
         }
@@ -336,7 +356,7 @@ impl<S: Store> Fill<S> {
         };
         self.land(Landing::Abandoned);
         let mut streaming = kept.streaming(Body::full(content));
-        streaming.not_stored = Some(reason);
+        (streaming.not_stored, streaming.ttl) = (Some(reason), None);
         send(kept.client, Filled::Streaming(Box::new(streaming)));
     }
 
@@ -353,7 +373,7 @@ impl<S: Store> Fill<S> {
             .map_err(storability::NotStorable::as_str)?;
         let most = rule.object_size_max as u64;
         if content_length::of(&head.headers).is_some_and(|length| length > most) {
-            return Err("too-large");
+            return Err(TOO_LARGE);
         }
         if let (Some(rule), Some(negotiated)) = (&route.key.language, self.language) {
             let mut languages = content_language::tags(&head.headers).peekable();
@@ -363,7 +383,7 @@ impl<S: Store> Fill<S> {
             }
         }
         match coding {
-            ContentEncoding::Identity | ContentEncoding::Junk => Ok((storable, Coding::Identity)),
+            ContentEncoding::Identity => Ok((storable, Coding::Identity)),
             ContentEncoding::One(coding) => Ok((storable, coding)),
             ContentEncoding::Other => Err("coding"),
         }
@@ -380,6 +400,11 @@ impl<S: Store> Fill<S> {
         let mut origin = storable.headers().clone();
         for map in [&mut fields, &mut origin] {
             map.remove(CONTENT_LENGTH);
+            // Stored content has none.
+            map.remove(TRAILER);
+        }
+        if storable.status() == StatusCode::OK && coding == Coding::Identity {
+            fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         let may_encode = route.compress.suits(&origin, Some(usize::MAX));
         let transformable =
@@ -423,7 +448,15 @@ impl<S: Store> Fill<S> {
         reason: &'static str,
         client: Option<Waiting>,
     ) {
-        self.not_shared(rule, reason);
+        if is_failure(head.status) {
+            // One answer for all who wait, without its content: the origin in trouble is not asked
+            // once for each of them. It says nothing about the next answer, so there is no mark.
+            self.proxy.shared.metrics.not_stored(reason);
+            let (status, error) = (head.status, ORIGIN_ERROR);
+            self.land(Landing::Failed { status, error });
+        } else {
+            self.not_shared(rule, reason);
+        }
         let fields = head::of_passed(&head.headers, head.version, self.presented(route), false);
         let streaming = Streaming {
             status: head.status,
@@ -431,11 +464,13 @@ impl<S: Store> Fill<S> {
             origin: head.headers,
             body: Body::stream(body),
             not_stored: Some(reason),
+            ttl: None,
         };
         send(client, Filled::Streaming(Box::new(streaming)));
     }
 
-    /// What was stored is replaced by an answer that is not an error of the origin's.
+    /// What was stored is replaced by an answer that is not an error of the origin's; by one that
+    /// will be stored only when it is complete.
     async fn supersede(&self, status: StatusCode) {
         if let Some(live) = &self.stored
             && !status.is_server_error()
@@ -491,23 +526,38 @@ impl<S: Store> Fill<S> {
 
 impl Kept {
     fn streaming(&self, body: Body) -> Streaming {
+        let terms = self.storable.terms();
+        let age = terms.corrected_initial_age.as_secs();
+        let mut fields = self.fields.clone();
+        fields.insert(AGE, age.into());
+        let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         Streaming {
             status: self.storable.status(),
-            fields: self.fields.clone(),
+            fields,
             origin: self.storable.headers().clone(),
             body,
             not_stored: None,
+            ttl: Some(seconds(terms.lifetime.fresh.as_secs()) - seconds(age)),
         }
     }
 
-    /// Hands the client a pipe, if it is still there.
-    fn begin_streaming(&mut self) -> Option<Writer> {
+    /// Hands the client a pipe, if it is still there. One that does not accept the coding waits
+    /// for the whole, which can be decoded, unless it is `too_large` for that.
+    fn begin_streaming(&mut self, too_large: bool) -> Option<Writer> {
+        if !(self.is_accepted || too_large) {
+            return None;
+        }
         let client = self.client.take()?;
         let (writer, reader) = tee::tee(content_length::of(self.storable.headers()));
         let streaming = self.streaming(Body::stream(reader));
         client.send(Filled::Streaming(Box::new(streaming))).ok()?;
         Some(writer)
     }
+}
+
+/// What a stored response may stand in for (RFC 5861 §4).
+const fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 /// A client that has left misses nothing.

@@ -15,6 +15,9 @@ use crate::fetch::OriginBody;
 /// arrive at once, and are then answered like a hit, with entity tag, length and coding.
 const WHOLE_WITHIN: Duration = Duration::from_millis(2);
 
+/// Hands the client a pipe, if there is a client.
+type Start<'s> = dyn FnMut(bool) -> Option<Writer> + Send + 's;
+
 #[expect(
     clippy::large_enum_variant,
     reason = "moved once a fill, and taken apart at once"
@@ -38,12 +41,13 @@ pub(super) struct Rest {
     next: Bytes,
 }
 
-/// Reads `body` to its end. `start` hands the client a pipe, if there is a client; it is called at
-/// most once, when the content does not arrive at once or is too large to keep.
+/// Reads `body` to its end. `start` hands the client a pipe, if there is a client that it suits; it
+/// is called when the content does not arrive at once, and, with true, when it is too large to
+/// keep and nobody reads yet.
 pub(super) async fn gather(
     mut body: OriginBody,
     bytes_max: usize,
-    start: &mut (dyn FnMut() -> Option<Writer> + Send),
+    start: &mut Start<'_>,
 ) -> Gathered {
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut bytes = 0_usize;
@@ -57,7 +61,7 @@ pub(super) async fn gather(
             frame = body.frame() => frame,
             () = &mut pause, if !started => {
                 started = true;
-                writer = begin(start, &pieces);
+                writer = begin(start, false, &pieces);
                 continue;
             }
         };
@@ -69,8 +73,8 @@ pub(super) async fn gather(
                 Ok(piece) => {
                     bytes = bytes.saturating_add(piece.len());
                     if bytes > bytes_max {
-                        if !started {
-                            writer = begin(start, &pieces);
+                        if writer.is_none() {
+                            writer = begin(start, true, &pieces);
                         }
                         return Gathered::TooLarge(Rest {
                             body,
@@ -99,8 +103,8 @@ pub(super) async fn gather(
     }
 }
 
-fn begin(start: &mut (dyn FnMut() -> Option<Writer> + Send), pieces: &[Bytes]) -> Option<Writer> {
-    let writer = start()?;
+fn begin(start: &mut Start<'_>, too_large: bool, pieces: &[Bytes]) -> Option<Writer> {
+    let writer = start(too_large)?;
     for piece in pieces {
         writer.write(piece.clone()).ok()?;
     }

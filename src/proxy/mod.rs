@@ -8,11 +8,13 @@ pub mod gather;
 pub mod marks;
 pub mod outcome;
 pub mod pass;
+pub mod ranges;
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::HeaderName;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as HttpBody;
 use tokio::sync::Semaphore;
@@ -137,11 +139,10 @@ impl<S: Store> Proxy<S> {
             }
         };
         outcome.write(&mut response);
-        if let Some(id) = context
-            .route
-            .and_then(|_| HeaderValue::from_str(&context.id.to_string()).ok())
+        if context.route.is_some()
+            && let Ok(id) = HeaderValue::from_bytes(&context.id.digits())
         {
-            response.headers_mut().insert("x-request-id", id);
+            response.headers_mut().insert(X_REQUEST_ID, id);
         }
         let elapsed = started.map(|started| started.elapsed()).unwrap_or_default();
         outcome::report(&context, &outcome, &response, elapsed);
@@ -172,17 +173,21 @@ impl<S: Store> Proxy<S> {
         };
         match (bypass, &route.cache) {
             (None, Some(rule)) if is_get_or_head => self.cached(context, route, rule, parts).await,
-            (Some(bypass), _) if is_get_or_head => {
-                self.pass(context, route, parts, body, Fwd::Bypass, Some(bypass))
-                    .await
-            }
             (bypass, _) => {
-                self.pass(context, route, parts, body, Fwd::Method, bypass)
-                    .await
+                let why = if is_get_or_head {
+                    Fwd::Bypass
+                } else {
+                    Fwd::Method
+                };
+                // In a box, like all that is not a hit: the future of a hit stays small, and is
+                // moved for every request.
+                Box::pin(self.pass(context, route, parts, body, why, bypass)).await
             }
         }
     }
 }
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 const BAD_TARGET: Refusal = Refusal {
     status: http::StatusCode::BAD_REQUEST,

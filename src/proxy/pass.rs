@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
-use http::{HeaderMap, Method, Response, StatusCode, Version};
+use http::request::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
-use http_body_util::Limited;
+use http_body_util::{LengthLimitError, Limited};
 
 use super::ask::{self, Client};
 use super::context::Context;
@@ -13,11 +14,12 @@ use super::outcome::Outcome;
 use super::{Proxy, Shared, refuse};
 use crate::body::Body;
 use crate::entry::scope::Scope;
+use crate::fetch;
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::ResponseControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::{connection, content_length};
-use crate::key::TargetUri;
+use crate::key::{Negotiated, TargetUri};
 use crate::policy::invalidation::{self, Named};
 use crate::proxy::context::Refusal;
 use crate::respond::head::{self, Presented};
@@ -40,7 +42,7 @@ impl<S: Store> Proxy<S> {
         self: &Arc<Self>,
         context: &Context<'_>,
         route: &Route,
-        parts: http::request::Parts,
+        parts: Parts,
         body: Body,
         why: Fwd,
         bypass: Option<Bypass>,
@@ -54,50 +56,92 @@ impl<S: Store> Proxy<S> {
             shared.metrics.limit("request-body");
             return refuse(TOO_LARGE);
         }
-        let body = limited(body, most);
         let client = Client::of(context);
-        let request = ask::for_client(
-            parts.method.clone(),
-            route,
-            target,
-            &parts.headers,
-            client,
-            body,
-        );
+        let language = negotiated(route, target, &parts);
+        let (method, headers) = (parts.method.clone(), &parts.headers);
+        let body = limited(body, most);
+        let request = ask::for_client(method, route, target, language, headers, client, body);
         let mut outcome = Outcome::forwarded(Answer::Bypass, why);
         outcome.detail = bypass.map(Bypass::as_str);
+        let presented = Presented {
+            route,
+            target,
+            language,
+        };
+        let is_personal = bypass.is_some_and(Bypass::is_personal);
+        self.exchange(presented, request, &parts, is_personal, outcome)
+            .await
+    }
+
+    /// Forwards a GET or HEAD on a cached route whose answer is for this client alone.
+    pub(super) async fn pass_keyed(
+        &self,
+        context: &Context<'_>,
+        presented: Presented<'_>,
+        parts: &Parts,
+        why: Fwd,
+    ) -> (Response<Body>, Outcome) {
+        let Presented {
+            route,
+            target,
+            language,
+        } = presented;
+        let client = Client::of(context);
+        let (method, headers) = (parts.method.clone(), &parts.headers);
+        let request = ask::beside_store(method, route, target, language, headers, client);
+        let outcome = Outcome::forwarded(Answer::Bypass, why);
+        self.exchange(presented, request, parts, false, outcome)
+            .await
+    }
+
+    async fn exchange(
+        &self,
+        presented: Presented<'_>,
+        request: Request<Body>,
+        parts: &Parts,
+        is_personal: bool,
+        outcome: Outcome,
+    ) -> (Response<Body>, Outcome) {
+        let (shared, route) = (&self.shared, presented.route);
         let Some(upstream) = shared.upstream(route) else {
             return failed(outcome, StatusCode::BAD_GATEWAY, "destination_not_found");
         };
         let response = match upstream.send(request).await {
             Ok(response) => response,
+            Err(error) if is_limit(&error) => {
+                shared.metrics.limit("request-body");
+                return refuse(TOO_LARGE);
+            }
             Err(error) => return failed(outcome, error.kind.status(), error.kind.proxy_status()),
         };
         let (mut head, content) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
+        let (target, method) = (presented.target, &parts.method);
         shared
-            .invalidate(route, target, &parts.method, head.status, &head.headers)
+            .invalidate(route, target, method, head.status, &head.headers)
             .await;
-        let presented = Presented {
-            route,
-            target,
-            language: None,
-        };
-        let is_personal = bypass.is_some_and(Bypass::is_personal);
         let fields = head::of_passed(&head.headers, head.version, presented, is_personal);
-        let response = passed(
-            Head {
-                status: head.status,
-                fields,
-                origin: &head.headers,
-            },
-            Body::stream(content),
-            &parts.method,
-            &parts.headers,
-            route,
-        );
+        let head = Head {
+            status: head.status,
+            fields,
+            origin: &head.headers,
+        };
+        let content = Body::stream(content);
+        let response = passed(head, content, method, &parts.headers, route);
         (response, outcome)
     }
+}
+
+/// Whether the exchange failed because the request's content outgrew its limit.
+fn is_limit(error: &fetch::Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if cause.is::<LengthLimitError>() {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// The head of a response that is passed on: what the client is sent, and what the origin sent.
@@ -125,6 +169,8 @@ pub(super) fn passed(
     let length = content_length::of(origin).and_then(|length| usize::try_from(length).ok());
     let suits = has_content
         && status != StatusCode::PARTIAL_CONTENT
+        // Their content is short or empty, which a chunked one does not tell beforehand.
+        && !status.is_redirection()
         && !fields.contains_key(CONTENT_RANGE)
         && !fields.contains_key(CONTENT_ENCODING)
         && route.compress.suits(origin, length)
@@ -165,6 +211,13 @@ pub(super) fn failed(
         synthetic::gateway_error(status, error),
         outcome.because(error),
     )
+}
+
+/// The language of what is asked for on a cached route; what changes something has none.
+fn negotiated(route: &Route, target: &TargetUri, parts: &Parts) -> Option<Negotiated> {
+    let is_read = matches!(parts.method, Method::GET | Method::HEAD) && route.cache.is_some();
+    let rule = route.key.language.as_ref().filter(|_| is_read)?;
+    Some(rule.negotiate(target, &parts.headers))
 }
 
 fn limited(body: Body, most: u64) -> Body {

@@ -250,6 +250,11 @@ fn check_text(text: &str) -> Result<(), TargetError> {
     Ok(())
 }
 
+/// Whether a text can become one of [`Targets::url`] when something is added at its end.
+pub(super) fn begins_a_url(text: &str) -> bool {
+    after_scheme(text).is_some() || (text.starts_with('/') && !text.starts_with("//"))
+}
+
 fn address(text: &str) -> Result<Address, TargetError> {
     check_text(text)?;
     // A fragment is not sent (RFC 9110 §7.1).

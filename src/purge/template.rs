@@ -9,6 +9,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::SCOPES_MAX;
+use super::target::TargetError;
 
 /// A text with placeholders. A list in the payload (`[*]`) makes one text of each of its items;
 /// placeholders that go through the same list go through it together.
@@ -60,6 +61,9 @@ pub enum TemplateError {
     List(Box<str>),
     #[error("it has more than {PLACEHOLDERS_MAX} placeholders")]
     Placeholders,
+    /// Whatever the payload is.
+    #[error("it names nothing: {0}")]
+    Target(#[from] TargetError),
 }
 
 /// A template that a payload does not fill.

@@ -18,6 +18,8 @@ use crate::policy::storability::{NEVER_STORED, Terms};
 use crate::policy::validation;
 use crate::route::Route;
 
+const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
+
 /// The request as far as a response's fields depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
@@ -37,13 +39,10 @@ pub fn of_storable(
     for name in &NEVER_STORED {
         fields.remove(name);
     }
-    if terms.lifetime.source == Source::Rule {
-        let browser_ttl = presented
-            .route
-            .cache
-            .as_ref()
-            .and_then(|rule| rule.browser_ttl);
-        fields.insert(CACHE_CONTROL, cache_control(browser_ttl));
+    let rule = presented.route.cache.as_ref();
+    let browser_ttl = rule.and_then(|rule| rule.browser_ttl);
+    if let Some(told) = told(browser_ttl, terms) {
+        fields.insert(CACHE_CONTROL, told);
         fields.remove(EXPIRES);
         fields.remove(PRAGMA);
     }
@@ -62,6 +61,10 @@ pub fn of_passed(
     if is_personal {
         fields.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
         fields.remove(EXPIRES);
+        // To a cache that knows them these count for more than Cache-Control.
+        for name in [&TARGETED[1], &SURROGATE_CONTROL] {
+            fields.remove(name);
+        }
     } else if presented.route.cache.is_some() {
         set_vary(&mut fields, origin, presented);
     }
@@ -92,14 +95,22 @@ fn common(origin: &HeaderMap, received: Version, presented: Presented<'_>) -> He
     fields
 }
 
-/// Where the route's rule decided, browsers keep the copy and ask each time: they cannot be
-/// purged, and the edge answers them with a 304.
-fn cache_control(browser_ttl: Option<Duration>) -> HeaderValue {
-    match browser_ttl {
-        None => HeaderValue::from_static("max-age=0, must-revalidate"),
-        Some(ttl) => HeaderValue::from_str(&format!("max-age={}", ttl.as_secs()))
-            .unwrap_or_else(|_| HeaderValue::from_static("max-age=0")),
-    }
+/// What browsers are told instead of the origin's words. Where the route's rule decided, they keep
+/// the copy and ask each time: they cannot be purged, and the edge answers them with a 304. Where
+/// the origin wants each use validated, its words stand.
+fn told(browser_ttl: Option<Duration>, terms: &Terms) -> Option<HeaderValue> {
+    let text = match browser_ttl {
+        _ if terms.no_cache => return None,
+        Some(ttl) => format!("max-age={}", ttl.as_secs()),
+        None if terms.lifetime.source == Source::Rule => "max-age=0, must-revalidate".to_owned(),
+        None => return None,
+    };
+    let transform = if terms.no_transform {
+        ", no-transform"
+    } else {
+        ""
+    };
+    HeaderValue::from_str(&format!("{text}{transform}")).ok()
 }
 
 /// Every request field that was consulted, and no other: those the origin nominates unless the
@@ -134,10 +145,7 @@ pub fn add_own_etag(fields: &mut HeaderMap, content: &[u8]) {
         return;
     }
     let digest = xxhash_rust::xxh3::xxh3_128(content);
-    fields.insert(
-        ETAG,
-        EntityTag::strong(&format!("{digest:032x}")).to_value(),
-    );
+    fields.insert(ETAG, EntityTag::strong(format!("{digest:032x}")).to_value());
 }
 
 /// A representation in another coding than the origin's is another representation: its entity tag

@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_RANGES, AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderValue, LAST_MODIFIED,
-    RANGE,
+    AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderValue, LAST_MODIFIED, RANGE,
 };
 use http::{HeaderMap, Method, Response, StatusCode};
 
@@ -14,7 +13,7 @@ use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::entry::purges::Live;
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
-use crate::fields::conditional::{self, Precondition};
+use crate::fields::conditional::{self, CONDITIONAL, Precondition};
 use crate::fields::date;
 use crate::fields::entity_tag::EntityTag;
 use crate::fields::range::{self, Ranges};
@@ -100,7 +99,7 @@ pub fn response(
     let age = reuse::current_age(live, now).as_secs();
     fields.insert(AGE, HeaderValue::from(age));
     if entry.status() == StatusCode::OK
-        && let Some(response) = conditional(method, request, &mut fields, &bytes, coding)
+        && let Some(response) = conditional(method, request, &mut fields, &bytes)
     {
         return response;
     }
@@ -121,10 +120,15 @@ fn conditional(
     request: &HeaderMap,
     fields: &mut HeaderMap,
     bytes: &Bytes,
-    coding: Coding,
 ) -> Option<Response<Body>> {
+    let has_range = *method == Method::GET && request.contains_key(RANGE);
+    if !has_range && !CONDITIONAL.iter().any(|name| request.contains_key(name)) {
+        return None;
+    }
     let (etag, modified) = validators(fields);
-    match conditional::evaluate(request, true, etag.as_ref(), modified) {
+    let date = date::of(fields, &DATE);
+    // RFC 9111 §4.3.2: without Last-Modified, If-Modified-Since is compared with Date.
+    match conditional::evaluate(request, true, etag.as_ref(), modified.or(date)) {
         Precondition::None => {}
         Precondition::NotModified => {
             return Some(not_modified(std::mem::take(fields)));
@@ -135,13 +139,9 @@ fn conditional(
             return Some(response);
         }
     }
-    if coding == Coding::Identity {
-        fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    }
-    if *method != Method::GET || !request.contains_key(RANGE) {
+    if !has_range {
         return None;
     }
-    let date = date::of(fields, &DATE);
     if conditional::if_range_matches(request, etag.as_ref(), modified, date) == Some(false) {
         return None;
     }
@@ -170,15 +170,18 @@ fn partial(request: &HeaderMap, fields: &mut HeaderMap, bytes: &Bytes) -> Option
             response.headers_mut().remove("content-md5");
             Some(response)
         }
-        Ranges::Unsatisfiable => {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
-            response
-                .headers_mut()
-                .insert(CONTENT_RANGE, range::unsatisfied(length));
-            Some(response)
-        }
+        Ranges::Unsatisfiable => Some(unsatisfiable(length)),
     }
+}
+
+/// RFC 9110 §15.5.17, for content of this many bytes.
+pub fn unsatisfiable(length: u64) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::RANGE_NOT_SATISFIABLE;
+    response
+        .headers_mut()
+        .insert(CONTENT_RANGE, range::unsatisfied(length));
+    response
 }
 
 /// RFC 9110 §15.4.5: the fields that a 200 would have had, but for those of the content.
@@ -188,7 +191,7 @@ pub fn not_modified(mut fields: HeaderMap) -> Response<Body> {
         http::header::CONTENT_ENCODING,
         http::header::CONTENT_TYPE,
         CONTENT_RANGE,
-        ACCEPT_RANGES,
+        http::header::ACCEPT_RANGES,
     ] {
         fields.remove(name);
     }

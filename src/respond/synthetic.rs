@@ -7,6 +7,9 @@ use super::NAME;
 use crate::body::Body;
 use crate::fields::proxy_status;
 
+/// The `detail` of a request whose exchange brought an error that the origin answered with.
+pub const ORIGIN_ERROR: &str = "origin-error";
+
 /// A short text that no cache keeps.
 pub fn response(status: StatusCode, text: &str) -> Response<Body> {
     let mut response = Response::new(Body::full(format!("{text}\n")));
@@ -24,14 +27,18 @@ pub fn response(status: StatusCode, text: &str) -> Response<Body> {
 /// nothing about where the origin is.
 pub fn gateway_error(status: StatusCode, error: &'static str) -> Response<Body> {
     let text = match status {
+        _ if error == ORIGIN_ERROR => "The origin answered with an error.",
         StatusCode::GATEWAY_TIMEOUT => "The origin did not answer in time.",
         StatusCode::SERVICE_UNAVAILABLE => "The origin has no room for more requests.",
         _ => "The origin cannot be reached or sent no valid response.",
     };
     let mut response = response(status, text);
-    response.headers_mut().insert(
-        HeaderName::from_static("proxy-status"),
-        proxy_status::error(NAME, error, None),
-    );
+    let value = if error == ORIGIN_ERROR {
+        proxy_status::received(NAME, status.as_u16())
+    } else {
+        proxy_status::error(NAME, error, None)
+    };
+    let name = HeaderName::from_static("proxy-status");
+    response.headers_mut().insert(name, value);
     response
 }

@@ -39,7 +39,7 @@ impl Bypass {
 
     /// Whether what comes back is one person's: it is marked so for caches behind this one.
     pub const fn is_personal(self) -> bool {
-        matches!(self, Self::Query | Self::Cookie)
+        matches!(self, Self::Query | Self::Header | Self::Cookie)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::key::{KeyRule, TargetUri, VaryRule};
 use crate::policy::CacheRule;
 
 /// One route with its rules.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Route {
     pub name: Box<str>,
     /// Its place in the table; metrics are kept by it.

@@ -50,8 +50,14 @@ pub struct Request<'a> {
 /// What is wrong with a template.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]
 pub enum BadTemplate {
-    #[error("`{0}` has a `{{` without `}}`, or the other way round")]
-    Braces(Box<str>),
+    #[error("it is empty")]
+    Empty,
+    #[error("it has a space or a comma, which separate tags")]
+    Separator,
+    #[error("it has a brace without its partner")]
+    Braces,
+    #[error("`{{language}}` in a route that has no languages")]
+    NoLanguage,
     #[error(
         "`{{{0}}}` is not a capture of the path, `{{language}}`, `{{host}}` or `{{query.NAME}}`"
     )]
@@ -134,6 +140,12 @@ impl Template {
     /// # Errors
     /// A placeholder that nothing fills.
     pub fn parse(text: &str, captures: &[&str], has_language: bool) -> Result<Self, BadTemplate> {
+        if text.is_empty() {
+            return Err(BadTemplate::Empty);
+        }
+        if text.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',') {
+            return Err(BadTemplate::Separator);
+        }
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find(['{', '}']) {
@@ -141,13 +153,14 @@ impl Template {
             let (name, behind) = after
                 .strip_prefix('{')
                 .and_then(|after| after.split_once('}'))
-                .ok_or_else(|| BadTemplate::Braces(text.into()))?;
+                .ok_or(BadTemplate::Braces)?;
             if !plain.is_empty() {
                 parts.push(Part::Text(plain.into()));
             }
             parts.push(match name {
                 "language" if has_language => Part::Language,
                 _ if captures.contains(&name) => Part::Capture(name.into()),
+                "language" => return Err(BadTemplate::NoLanguage),
                 "host" => Part::Host,
                 _ => match name.strip_prefix("query.") {
                     Some(parameter) if !parameter.is_empty() => Part::Query(parameter.into()),
@@ -256,11 +269,18 @@ mod tests {
         );
         assert_eq!(
             Template::parse("a:{language}", &["id"], false),
-            Err(BadTemplate::Placeholder("language".into()))
+            Err(BadTemplate::NoLanguage)
         );
-        assert!(matches!(
-            Template::parse("a:{id", &["id"], true),
-            Err(BadTemplate::Braces(_))
-        ));
+        let captured = Template::parse("a:{language}", &["language"], false);
+        assert!(captured.is_ok(), "a capture of that name will do");
+        for (text, error) in [
+            ("", BadTemplate::Empty),
+            ("a b", BadTemplate::Separator),
+            ("a,b", BadTemplate::Separator),
+            ("a:{id", BadTemplate::Braces),
+            ("a}", BadTemplate::Braces),
+        ] {
+            assert_eq!(Template::parse(text, &["id"], true), Err(error), "{text}");
+        }
     }
 }

@@ -112,12 +112,18 @@ pub trait Handler: Send + Sync + 'static {
         request: Request<Incoming>,
         connection: &Arc<Connection>,
     ) -> impl Future<Output = Response<Body>> + Send;
+
+    /// Whether a request is answered also where all others are redirected to `https`: what a
+    /// machine sends that would not follow.
+    fn is_exempt_from_redirect(&self, _request: &Request<Incoming>) -> bool {
+        false
+    }
 }
 
 /// Why the server cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         address: SocketAddr,
         source: std::io::Error,

@@ -272,7 +272,10 @@ impl<H: Handler> Requests<H> {
         let admitted = flaw
             .map_err(Into::into)
             .and_then(|()| admit(&mut request, service.limits.headers_max));
-        let response = match (admitted, service.redirect_port(&self.connection)) {
+        let redirect_port = service
+            .redirect_port(&self.connection)
+            .filter(|_| !service.handler.is_exempt_from_redirect(&request));
+        let response = match (admitted, redirect_port) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), Some(port)) => to_https(&request, port),
             (Ok(()), None) => Ok(service.handler.handle(request, &self.connection).await),

@@ -72,6 +72,11 @@ impl Variants {
         self.entries.is_empty()
     }
 
+    /// Whether nothing was stored or dropped between the looks that found these.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (self.is_empty() && other.is_empty()) || Arc::ptr_eq(&self.entries, &other.entries)
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Arc<StoredResponse>> {
         self.entries.iter()
     }
@@ -110,8 +115,8 @@ impl Variants {
         self.weight
     }
 
-    /// With `entry` in front, in place of the one it replaces; at most `variants_max` of them.
-    /// Nothing if compare-and-set forbids it.
+    /// With `entry` before those it may replace, in place of the one it does; at most `variants_max`
+    /// of them. Nothing if compare-and-set forbids it.
     fn with(
         &self,
         entry: Arc<StoredResponse>,
@@ -126,12 +131,14 @@ impl Variants {
         if outdated {
             return None;
         }
-        let others = self
-            .entries
-            .iter()
-            .filter(|other| !is_replaced(other))
-            .cloned();
-        let all = std::iter::once(Arc::clone(&entry)).chain(others);
+        // In the order of their fences, newest first: what left the origin's side before a purge
+        // must not hide, under another Vary, what came after it.
+        let is_newer =
+            |other: &&Arc<StoredResponse>| !entry.fence().may_replace(other.fence(), current);
+        let others = || self.entries.iter().filter(|other| !is_replaced(other));
+        let newer = others().filter(is_newer);
+        let older = others().filter(|other| !is_newer(other));
+        let all = newer.chain(std::iter::once(&entry)).chain(older).cloned();
         Some(Self::of(all.take(variants_max)))
     }
 

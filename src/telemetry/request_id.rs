@@ -35,8 +35,41 @@ pub struct RequestId {
     number: u64,
 }
 
+/// Hexadecimal digits of an id.
+pub const DIGITS: usize = 24;
+
+impl RequestId {
+    /// The id as text: every response has it, so it is written without the formatter.
+    pub fn digits(self) -> [u8; DIGITS] {
+        let bits = (u128::from(self.process) << 64) | u128::from(self.number);
+        let mut digits = [b'0'; DIGITS];
+        for (at, digit) in digits.iter_mut().rev().enumerate() {
+            let nibble = u8::try_from((bits >> (4 * at)) & 0xf).unwrap_or_default();
+            *digit = match nibble {
+                0..=9 => b'0' + nibble,
+                _ => b'a' + (nibble - 10),
+            };
+        }
+        digits
+    }
+}
+
 impl std::fmt::Display for RequestId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:08x}{:016x}", self.process, self.number)
+        f.write_str(&String::from_utf8_lossy(&self.digits()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_process_and_number() {
+        let id = RequestId {
+            process: 0xab12_0001,
+            number: 0x1f,
+        };
+        assert_eq!(id.to_string(), "ab120001000000000000001f");
     }
 }

@@ -18,7 +18,7 @@ async fn a_miss_a_hit_and_a_purge() {
     let miss = stage.get("/a", &[]).await;
     assert_eq!(
         miss.cache_status(),
-        "cms-edge; fwd=uri-miss; ttl=60; stored"
+        "cms-edge; fwd=uri-miss; stored; ttl=60"
     );
     assert_eq!(miss.text(), "hello");
     stage.clock.advance(Duration::from_secs(20));

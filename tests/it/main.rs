@@ -8,9 +8,57 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod client;
+    pub(crate) mod decode;
     pub(crate) mod origin;
+    pub(crate) mod program;
+    pub(crate) mod recording;
+    pub(crate) mod script;
+    pub(crate) mod short;
+    pub(crate) mod signing;
     pub(crate) mod stage;
 }
 
+/// One request to the origin for many that want the same.
+mod collapse;
+/// Content codings.
+mod compression;
+/// Conditional requests of clients.
+mod conditional;
 /// The least that must work: a miss, a hit, a purge.
 mod first_light;
+
+/// What real CMSs send, through routes as their operators would write them.
+mod cms;
+/// A purge cannot lose to a fetch.
+mod fence;
+/// Which requests are forwarded, and what of them the origin sees.
+mod forwarding;
+/// What a successful unsafe request makes of what is stored.
+mod invalidation;
+/// One copy per language, over HTTP.
+mod languages;
+/// What clients are told when the origin fails.
+mod origin_down;
+/// Nothing private is shared.
+mod privacy;
+/// The program as it is started in production.
+mod program;
+/// Many publish and read at once: a history without an older version after a receipt.
+mod publishing;
+/// Purges by the admin API and by method.
+mod purging;
+/// Requests for a part.
+mod ranges;
+/// How long what is stored answers, and what a client is told about it.
+mod reuse;
+/// Stale responses: while they are validated, and when the origin fails.
+mod stale;
+/// Bodies on their way.
+mod streaming;
+/// Conditional requests to the origin, and what its answers make of a stored response.
+mod validation;
+/// Which request fields make another copy.
+mod vary;
+/// Publish webhooks, from the signature to what readers get.
+mod webhooks;

@@ -211,7 +211,7 @@ pub(crate) async fn whole(response: Response<Incoming>) -> Answer {
     }
 }
 
-async fn exchange(to: SocketAddr, request: Request<Full<Bytes>>) -> Response<Incoming> {
+pub(crate) async fn exchange(to: SocketAddr, request: Request<Full<Bytes>>) -> Response<Incoming> {
     let exchange = async {
         let stream = TcpStream::connect(to).await.unwrap();
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();

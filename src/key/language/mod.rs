@@ -64,7 +64,7 @@ pub struct NotSupported(pub Box<str>);
 pub struct Negotiated(usize);
 
 /// Longest language tag that is looked up, in bytes (RFC 5646 §4.4.1 asks for at least 35).
-const TAG_BYTES_MAX: usize = 35;
+pub const TAG_BYTES_MAX: usize = 35;
 
 impl LanguageRule {
     /// # Errors
@@ -208,15 +208,15 @@ impl LanguageRule {
         };
         let ranges = accept_language::ranges(value);
         let is_excluded = |at: usize| {
-            self.supported.get(at).is_some_and(|tag| {
-                ranges
-                    .excluded()
-                    .any(|excluded| excluded.eq_ignore_ascii_case(tag))
-            })
+            !ranges.excluded.is_empty()
+                && self.supported.get(at).is_some_and(|tag| {
+                    let mut excluded = ranges.excluded.iter();
+                    excluded.any(|range| range.eq_ignore_ascii_case(tag))
+                })
         };
         ranges
-            .accepted()
-            .filter_map(|range| self.best(range))
+            .iter()
+            .filter_map(|(range, _)| self.best(range))
             .find(|at| !is_excluded(*at))
     }
 

@@ -2,7 +2,8 @@
 //! for each dialect.
 //!
 //! Whoever is neither in a listed network nor has the token gets 403. A request with such a method
-//! is never forwarded, whoever sent it.
+//! is never forwarded, whoever sent it, and also where purge protocols are off: an origin could do
+//! anything with it.
 
 mod url;
 
@@ -23,13 +24,19 @@ use super::{Cause, Purge};
 use crate::body::Body;
 use crate::telemetry::purge::PurgeMetrics;
 
-/// Who may purge by protocol.
+/// Who may purge by protocol. Nobody by default, which is how purge protocols are turned off.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Addresses of peers, as the connection has them: forwarding fields do not count.
     pub allow_from: Vec<IpNet>,
     /// In `X-Purge-Token`, or in `Authorization` with the scheme `Bearer`.
     pub token: Option<Token>,
+}
+
+impl Settings {
+    const fn is_off(&self) -> bool {
+        self.allow_from.is_empty() && self.token.is_none()
+    }
 }
 
 /// See the module.
@@ -66,10 +73,7 @@ impl<L: Log> Protocol<L> {
     /// Answers a request whose method [`is_purge`]. Its body, if any, means nothing.
     pub async fn purge(&self, head: &Parts, peer: IpAddr) -> Response<Body> {
         if !self.may(&head.headers, peer) {
-            self.count("forbidden");
-            tracing::warn!(%peer, uri = %head.uri, "purge refused");
-            let detail = "this peer may not purge: it is in no listed network and has no token";
-            return Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).response();
+            return self.forbidden(head, peer);
         }
         let (scopes, mode) = match url::read(head, &self.targets) {
             Ok(read) => read,
@@ -100,6 +104,23 @@ impl<L: Log> Protocol<L> {
         let token = self.settings.token.as_ref();
         listed.into_iter().any(|network| network.contains(&peer))
             || token.is_some_and(|token| token.is_presented(headers, Some(&TOKEN)))
+    }
+
+    fn forbidden(&self, head: &Parts, peer: IpAddr) -> Response<Body> {
+        let (reason, detail) = if self.settings.is_off() {
+            (
+                "off",
+                "purge protocols are turned off here; nothing was purged",
+            )
+        } else {
+            (
+                "forbidden",
+                "this peer may not purge: it is in no listed network and has no token",
+            )
+        };
+        self.count(reason);
+        tracing::warn!(%peer, uri = %head.uri, reason, "purge refused");
+        Problem::new(StatusCode::FORBIDDEN, reason, detail).response()
     }
 
     fn not_understood(&self, error: &NotUnderstood) -> Response<Body> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::header::{ALLOW, HeaderValue};
+use http::header::{ALLOW, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
@@ -77,8 +77,10 @@ impl<L: Log> Webhook<L> {
 
     pub(super) fn nameless(&self) -> Response<Body> {
         self.count("no-event");
-        let paths: Vec<&str> = self.events.paths.iter().map(|path| path.as_str()).collect();
-        let detail = format!("the payload names no event in `{}`", paths.join("` or `"));
+        let paths = self.events.paths.iter().map(|path| path.as_str());
+        let header = self.events.header.as_ref().map(HeaderName::as_str);
+        let places: Vec<&str> = paths.chain(header).collect();
+        let detail = format!("the delivery names no event in `{}`", places.join("` or `"));
         Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "no-event", detail)
             .with("webhook", self.name())
             .response()

@@ -1,5 +1,7 @@
 //! From an event and its payload to scopes.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use thiserror::Error;
 
@@ -7,7 +9,7 @@ use super::condition::Condition;
 use super::event::EventPattern;
 use crate::entry::purges::Mode;
 use crate::entry::scope::Scope;
-use crate::purge::target::{self, TargetError, Targets};
+use crate::purge::target::{self, SortedQuery, TargetError, Targets};
 use crate::purge::template::{Template, TemplateError, Unfilled};
 
 /// What is to be purged on which events.
@@ -92,7 +94,7 @@ impl Default for Rule {
 
 impl Rule {
     /// Whether it could purge anything if it had to.
-    pub(super) const fn names_something(&self) -> bool {
+    pub const fn names_something(&self) -> bool {
         self.everything
             || !(self.tags.is_empty()
                 && self.urls.is_empty()
@@ -168,27 +170,38 @@ impl UrlTemplate {
     /// A URL, or a prefix when it ends in `/*`.
     ///
     /// # Errors
-    /// What is not a template.
+    /// What is not a template, and what becomes a URL with no payload.
     pub fn url(text: &str) -> Result<Self, TemplateError> {
         if text.ends_with("/*") {
             return Self::prefix(text);
         }
-        Ok(Self {
-            template: Template::parse(text)?,
-            is_prefix: false,
-        })
+        if text.ends_with('*') {
+            return Err(TargetError::Wildcard.into());
+        }
+        Self::new(text, false)
     }
 
     /// A prefix, with or without `/*` at its end.
     ///
     /// # Errors
-    /// What is not a template.
+    /// What is not a template, and what becomes a URL with no payload.
     pub fn prefix(text: &str) -> Result<Self, TemplateError> {
         let above = text.strip_suffix('*').filter(|text| text.ends_with('/'));
-        Ok(Self {
-            template: Template::parse(above.unwrap_or(text))?,
-            is_prefix: true,
-        })
+        Self::new(above.unwrap_or(text), true)
+    }
+
+    fn new(text: &str, is_prefix: bool) -> Result<Self, TemplateError> {
+        let url = Self {
+            template: Template::parse(text)?,
+            is_prefix,
+        };
+        if url.template.is_constant() {
+            let targets = Targets::new(target::Settings::default(), Arc::new(SortedQuery));
+            url.scopes(text, &targets)?;
+        } else if !text.starts_with('{') && !target::begins_a_url(text) {
+            return Err(TargetError::NotAUrl.into());
+        }
+        Ok(url)
     }
 
     fn scopes(&self, text: &str, targets: &Targets) -> Result<Vec<Scope>, TargetError> {
@@ -222,9 +235,9 @@ fn filled(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::purge::target::{Settings, SortedQuery};
+    use crate::key::target::Refused;
+    use crate::purge::target::Settings;
     use serde_json::json;
-    use std::sync::Arc;
 
     fn targets() -> Targets {
         let settings = Settings {
@@ -337,6 +350,31 @@ mod tests {
             "nor name another host"
         );
         assert_eq!(resolve(&rule, json!({"slug": ".."})).1, Some(Widened::No));
+    }
+
+    #[test]
+    fn what_becomes_a_url_with_no_payload_is_refused() {
+        for text in [
+            "/",
+            "/{slug}",
+            "{media.url}",
+            "HTTPS://a.example/{x}",
+            "/a/*",
+        ] {
+            assert!(UrlTemplate::url(text).is_ok(), "{text}");
+        }
+        for (text, error) in [
+            ("articles/{slug}", TargetError::NotAUrl),
+            ("//a.example/{slug}", TargetError::NotAUrl),
+            ("ftp://a.example/", TargetError::NotAUrl),
+            ("/articles*", TargetError::Wildcard),
+            ("https://a b/", TargetError::Refused(Refused::Host)),
+        ] {
+            let error = Err(TemplateError::Target(error));
+            assert_eq!(UrlTemplate::url(text), error, "{text}");
+        }
+        let query = TemplateError::Target(TargetError::PrefixQuery);
+        assert_eq!(UrlTemplate::prefix("/a?b=c"), Err(query));
     }
 
     #[test]

@@ -1,0 +1,276 @@
+//! Every key reaches a room: whatever is changed in the reference changes what a room is given.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+/// A key and another value for it than that of [`everything`]. `given` is set in both.
+struct Change {
+    section: &'static str,
+    key: &'static str,
+    value: &'static str,
+    given: &'static [(&'static str, &'static str, &'static str)],
+}
+
+const fn change(section: &'static str, key: &'static str, value: &'static str) -> Change {
+    Change {
+        section,
+        key,
+        value,
+        given: &[],
+    }
+}
+
+impl Change {
+    const fn given(self, given: &'static [(&'static str, &'static str, &'static str)]) -> Self {
+        Self { given, ..self }
+    }
+}
+
+const HMAC: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"hmac\"")];
+const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
+const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
+const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
+const YEAR: &[(&str, &str, &str)] = &[("route", "ttl_max", "\"year\"")];
+const HOSTS: &[(&str, &str, &str)] = &[
+    ("route.language", "sources", "[\"host\"]"),
+    ("route.language", "hosts", "{ \"a.example.org\" = \"de\" }"),
+];
+
+#[rustfmt::skip]
+const CHANGES: &[Change] = &[
+    change("", "namespace", "\"other\""),
+    change("server", "https", "[\"127.0.0.1:1\"]"),
+    change("server", "http", "[\"127.0.0.1:1\"]"),
+    change("server", "http_mode", "\"redirect\""),
+    change("server", "redirect_port", "8443").given(REDIRECT),
+    change("server", "drain", "\"1s\""),
+    change("server", "tls_handshake_timeout", "\"1s\""),
+    change("server", "header_timeout", "\"1s\""),
+    change("server", "idle_timeout", "\"1s\""),
+    change("server", "connections_max", "1"),
+    change("server", "streams_max", "1"),
+    change("server", "headers_max", "10"),
+    change("server", "header_bytes_max", "\"8KiB\""),
+    change("server", "request_body_max", "\"1KiB\""),
+    change("server", "workers", "1"),
+    change("certificate", "cert", "\"other.pem\""),
+    change("certificate", "key", "\"other.pem\""),
+    change("certificate", "hosts", "[\"*.example.org\"]"),
+    change("tls", "min_version", "\"1.3\""),
+    change("admin", "listen", "\"127.0.0.1:1\""),
+    change("admin", "token", "\"0123456789abcdef\""),
+    change("log", "access", "\"off\""),
+    change("log", "level", "\"warn\""),
+    change("cache", "memory", "\"1MiB\""),
+    change("cache", "variants_max", "1"),
+    change("cache", "fills_max", "1"),
+    change("purge", "allow_from", "[]").given(&[
+        ("purge", "protocols", "true"), ("purge", "token", "\"0123456789abcdef\""),
+    ]),
+    change("purge", "token", "\"0123456789abcdef\"").given(PROTOCOLS),
+    change("purge", "protocols", "true"),
+    change("purge", "slash_variants", "false"),
+    change("purge", "any_query", "false"),
+    change("ttl", "short", "\"1s\"").given(&[("route", "ttl", "\"short\"")]),
+    change("ttl", "medium", "\"1s\"").given(&[("route", "ttl", "\"medium\"")]),
+    change("ttl", "long", "\"1s\""),
+    change("ttl", "very_long", "\"300d\"").given(&[("route", "ttl_max", "\"very_long\"")]),
+    change("ttl", "year", "\"300d\"").given(YEAR),
+    change("upstream.cms", "servers", "[\"http://127.0.0.1:1\"]"),
+    change("upstream.cms", "host", "\"upstream\""),
+    change("upstream.cms", "connect_timeout", "\"1s\""),
+    change("upstream.cms", "first_byte_timeout", "\"1s\""),
+    change("upstream.cms", "idle_timeout", "\"1s\""),
+    change("upstream.cms", "keepalive", "\"1s\""),
+    change("upstream.cms", "queue_timeout", "\"1s\""),
+    change("upstream.cms", "pool_idle_max", "1"),
+    change("upstream.cms", "concurrency", "1"),
+    change("upstream.cms", "queue", "1"),
+    change("upstream.cms", "retries", "2"),
+    change("upstream.cms", "ca", "\"ca.pem\""),
+    change("route", "name", "\"other\""),
+    change("route", "hosts", "[\"*.example.org\"]"),
+    change("route", "path", "\"/api/{id}\""),
+    change("route", "methods", "[\"GET\"]"),
+    change("route", "upstream", "\"other\""),
+    change("route", "cache", "false"),
+    change("route", "ttl", "\"1s\""),
+    change("route", "ttl_mode", "\"override\""),
+    change("route", "ttl_max", "\"3h\""),
+    change("route", "ttl_by_status", "{ 404 = \"1s\" }"),
+    change("route", "browser_ttl", "\"1s\""),
+    change("route", "stale_while_revalidate", "\"1s\""),
+    change("route", "stale_if_error", "\"1s\""),
+    change("route", "hit_for_miss", "\"1s\""),
+    change("route", "max_object_size", "\"1KiB\""),
+    change("route", "strict_private", "false"),
+    change("route", "request_directives", "false"),
+    change("route", "vary_ignore", "[\"X-A\"]"),
+    change("route", "forward_headers", "[\"X-A\"]"),
+    change("route", "key_headers", "[\"X-A\"]"),
+    change("route", "tags", "[\"a:{language}\"]"),
+    change("route", "collections", "[\"b:{query.page}:{host}\"]"),
+    change("route", "tags_from_body", "[\"$.id\"]"),
+    change("route", "tags_from_body_prefix", "\"a:\""),
+    change("route", "tags_from_headers", "[\"X-A\"]"),
+    change("route.query", "keep", "[\"page\"]").given(&[("route.query", "drop", "[]")]),
+    change("route.query", "drop", "[\"page\"]"),
+    change("route.query", "sort", "false"),
+    change("route.query", "forward_dropped", "true"),
+    change("route.cookies", "bypass", "[\"a\"]"),
+    change("route.cookies", "keep", "[\"a\"]"),
+    change("route.cookies", "forward", "true"),
+    change("route.bypass", "query", "[\"a=b\"]"),
+    change("route.bypass", "header", "[\"X-A\"]"),
+    change("route.compress", "enabled", "false"),
+    change("route.compress", "types", "[\"*+json\"]"),
+    change("route.compress", "min_size", "\"2KiB\""),
+    change("route.compress", "gzip", "1"),
+    change("route.compress", "brotli", "1"),
+    change("route.language", "supported", "[\"en\", \"nb\"]"),
+    change("route.language", "default", "\"de\""),
+    change("route.language", "sources", "[\"query:locale\", \"cookie:lang\"]"),
+    change("route.language", "aliases", "{ no = \"en\" }"),
+    change("route.language", "fallback", "{ pt-BR = [\"en\"] }"),
+    change("route.language", "hosts", "{ \"a.example.org\" = \"fr\" }").given(HOSTS),
+    change("route.language", "drift_guard", "false"),
+    change("webhook", "name", "\"other\""),
+    change("webhook", "path", "\"/other\""),
+    change("webhook", "dialect", "\"strapi\""),
+    change("webhook", "secrets", "[\"env:DEMO_WEBHOOK_SECRET\", \"env:DEMO_WEBHOOK_SECRET\"]"),
+    change("webhook", "tolerance", "\"1s\""),
+    change("webhook", "body_max", "\"1KiB\""),
+    change("webhook", "token_header", "\"X-A\"").given(TOKEN),
+    change("webhook", "event_path", "\"data.event\""),
+    change("webhook", "event_header", "\"X-A\""),
+    change("webhook", "delivery_header", "\"X-A\"").given(HMAC),
+    change("webhook.hmac", "header", "\"X-A\"").given(HMAC),
+    change("webhook.hmac", "prefix", "\"\"").given(HMAC),
+    change("webhook.hmac", "encoding", "\"base64url\"").given(HMAC),
+    change("webhook.hmac", "algorithm", "\"sha512\"").given(HMAC),
+    change("webhook.hmac", "timestamp_header", "\"X-A\"").given(HMAC),
+    change("webhook.hmac", "timestamp_unit", "\"ms\"").given(HMAC),
+    change("webhook.hmac", "signed", "\"body+timestamp\"").given(HMAC),
+    change("webhook.rule", "events", "[\"*\"]"),
+    change("webhook.rule", "mode", "\"soft\""),
+    change("webhook.rule", "tags", "[\"a:{b}\"]"),
+    change("webhook.rule", "urls", "[\"/{data.slug}\"]"),
+    change("webhook.rule", "prefixes", "[\"https://www.example.org/\"]"),
+    change("webhook.rule", "hosts", "[\"{data.host}\"]"),
+    change("webhook.rule", "everything", "true"),
+    change("webhook.rule", "collections", "[\"{model}\"]"),
+    change("webhook.rule", "when", "{ \"entry.publishedAt\" = \"!null\" }"),
+];
+
+#[test]
+fn every_key_is_tried() {
+    let tried: Vec<String> = CHANGES
+        .iter()
+        .map(|change| format!("{}/{}", change.section, change.key))
+        .collect();
+    let record = config::describe();
+    let known = record.sections.iter().flat_map(|section| {
+        let path = section.path.join(".");
+        let keys = section.keys.iter();
+        keys.map(move |key| format!("{path}/{}", key.name))
+    });
+    let known: BTreeSet<String> = known.collect();
+    assert_eq!(tried.len(), known.len(), "each once");
+    assert_eq!(tried.into_iter().collect::<BTreeSet<_>>(), known);
+}
+
+#[test]
+fn every_key_reaches_a_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let pair = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
+    fs::write(folder.path().join("ca.pem"), pair.cert.pem()).unwrap();
+    let everything = everything();
+    for change in CHANGES {
+        let mut before = everything.clone();
+        if !change.given.contains(&HMAC[0]) {
+            before = without_hmac(&before);
+        }
+        for (section, key, value) in change.given {
+            before = set(&before, section, key, value);
+        }
+        let after = set(&before, change.section, change.key, change.value);
+        let name = format!("[{}] {} = {}", change.section, change.key, change.value);
+        let before = rooms(&before, folder.path()).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let after = rooms(&after, folder.path()).unwrap_or_else(|why| panic!("{name}: {why}"));
+        assert_ne!(before, after, "{name}");
+    }
+}
+
+/// The reference with all that is commented out, as far as it goes together.
+fn everything() -> String {
+    let text = config::reference();
+    let active = text.lines().map(|line| match line.strip_prefix('#') {
+        Some(setting) if !setting.is_empty() && !setting.starts_with(' ') => setting,
+        _ => line,
+    });
+    let active: Vec<&str> = active
+        .filter(|line| !line.starts_with("token_header = "))
+        .collect();
+    let text = set(
+        &active.join("\n"),
+        "server",
+        "https",
+        "[\"127.0.0.1:8443\"]",
+    );
+    format!("{text}\n[upstream.other]\nservers = [\"http://127.0.0.1:9\"]\n")
+}
+
+/// Settings of another dialect than the webhook's are a mistake.
+fn without_hmac(text: &str) -> String {
+    let (before, hmac) = text.split_once("[webhook.hmac]").unwrap();
+    let (_, rule) = hmac.split_once("[[webhook.rule]]").unwrap();
+    format!("{before}[[webhook.rule]]{rule}")
+}
+
+/// Puts `value` in the place of the key's, or first in its section where it is not there.
+fn set(text: &str, section: &str, key: &str, value: &str) -> String {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let start = if section.is_empty() {
+        0
+    } else {
+        let is_header =
+            |line: &String| line.trim_matches(['[', ']']) == section && line.starts_with('[');
+        lines.iter().position(is_header).unwrap() + 1
+    };
+    let end = lines
+        .iter()
+        .skip(start)
+        .position(|line| line.starts_with('['));
+    let end = end.map_or(lines.len(), |end| start + end);
+    let setting = format!("{key} = {value}");
+    let prefix = format!("{key} = ");
+    let found = (start..end).find(|at| lines[*at].starts_with(&prefix));
+    match found {
+        Some(at) => {
+            if lines[at].ends_with('[') {
+                let length = lines[at..].iter().position(|line| line == "]").unwrap();
+                lines.drain(at + 1..=at + length);
+            }
+            lines[at] = setting;
+        }
+        None => lines.insert(start, setting),
+    }
+    lines.join("\n")
+}
+
+/// All that the rooms are given, as text.
+fn rooms(text: &str, folder: &Path) -> Result<String, String> {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned();
+    let environment = [("DEMO_WEBHOOK_SECRET".to_owned(), secret)];
+    let config = config::parse(text, "proxy.toml", folder, environment)
+        .map_err(|mistakes| mistakes.to_string())?;
+    let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let listeners = (config.server(), config.admin_server(), config.admin());
+    let upstreams = config.upstreams().map_err(|error| error.to_string())?;
+    let cache = (config.memory(), config.limits(4), config.routes());
+    let purge = (config.purge_targets(), config.protocol(), config.webhooks());
+    Ok(format!(
+        "{of_the_process:?} {listeners:?} {upstreams:?} {cache:?} {purge:?}"
+    ))
+}
