@@ -17,8 +17,10 @@ if [ ! -f .ready ]; then
     mkdir -p media
     touch .ready
 fi
+# access.log has one line for each request that reached Wagtail.
 DJANGO_SETTINGS_MODULE=news.settings venv/bin/gunicorn 'django.core.wsgi:get_wsgi_application()' \
     --bind 127.0.0.1:8000 --workers 2 --threads 4 --keep-alive 75 --no-control-socket \
+    --access-logfile access.log --access-logformat '%(t)s %(m)s %(U)s?%(q)s %(s)s' \
     --pid gunicorn.pid --error-logfile gunicorn.log --capture-output --daemon
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
     if curl -fsS -o /dev/null http://127.0.0.1:8000/en/ 2>/dev/null; then

@@ -3,17 +3,11 @@ from wagtail.api.v2.views import PagesAPIViewSet
 
 
 class PagesAPI(PagesAPIViewSet):
-    """Says the language of the content, where Django would repeat the browser's Accept-Language."""
+    """Says the language of the page, where Django would repeat the browser's Accept-Language."""
 
     def detail_view(self, request, pk):
         response = super().detail_view(request, pk)
         response["Content-Language"] = self.get_object().locale.language_code
-        return response
-
-    def listing_view(self, request):
-        response = super().listing_view(request)
-        if "locale" in request.GET:
-            response["Content-Language"] = request.GET["locale"]
         return response
 
 

@@ -12,7 +12,7 @@ class ArticleIndexPage(Page):
     subpage_types = ["articles.ArticlePage"]
 
     def get_context(self, request):
-        articles = ArticlePage.objects.child_of(self).live()
+        articles = ArticlePage.objects.child_of(self).live().public()
         return super().get_context(request) | {"articles": articles}
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 BASE_DIR = Path(__file__).resolve().parent.parent
 SECRET_KEY = "local-test-only"
 DEBUG = False
-ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
+# Only names that visitors use and Sites have: purges name the Site, so a page that is stored under
+# another name would stay old.
+ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "news.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -97,17 +99,21 @@ STORAGES = {
 }
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 10_000
 
+# cms-edge overwrites this header in every request, so it can be believed.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
 WAGTAIL_SITE_NAME = "News"
 WAGTAILADMIN_BASE_URL = "http://127.0.0.1:8080"
 
-# What cms-edge needs: where to send PURGE, and the languages a path may begin with.
+# What cms-edge needs: where to send PURGE. Every language has pages of its own here, so a purge of
+# /de/… must not be repeated for /en/…, /fr/… and /pt-br/…: that is what the empty list says.
 WAGTAILFRONTENDCACHE = {
     "cms-edge": {
         "BACKEND": "wagtail.contrib.frontend_cache.backends.HTTPBackend",
         "LOCATION": "http://127.0.0.1:8080",
     },
 }
-WAGTAILFRONTENDCACHE_LANGUAGES = ["en", "de", "fr", "pt-br"]
+WAGTAILFRONTENDCACHE_LANGUAGES = []
 
 LOGGING = {
     "version": 1,
