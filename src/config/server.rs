@@ -110,7 +110,8 @@ fn listeners(s: &Section<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>, HttpMode) {
         false,
         &[("serve", false), ("redirect", true)],
         "What the addresses without TLS do: answer, or send every client to https (301 for GET \
-         and HEAD, 308 otherwise).",
+         and HEAD, 308 otherwise). Webhooks and PURGE requests are answered in both cases: their \
+         senders do not follow redirects.",
     );
     let redirect_port = s.integer(
         "redirect_port",
