@@ -26,19 +26,32 @@ pub fn get<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// Keeps the cookies whose name passes, as they were written, in one line; without any the field
-/// goes. A field of which everything is kept is not touched.
+/// The name and the value, as bytes, of every cookie whose name passes: what [`keep_only`] leaves.
+pub fn kept(
+    headers: &HeaderMap,
+    keep: impl Fn(&str) -> bool,
+) -> impl Iterator<Item = (&str, &[u8])> {
+    raw_pairs(headers).filter_map(move |pair| {
+        let (name, value) = split(pair);
+        let name = std::str::from_utf8(name).ok().filter(|name| keep(name))?;
+        Some((name, value))
+    })
+}
+
+/// Keeps the cookies whose name passes, in one line and without the white space that some servers
+/// take for a part of the name; without any the field goes.
 pub fn keep_only(headers: &mut HeaderMap, keep: impl Fn(&str) -> bool) {
-    let is_kept = |pair: &&[u8]| std::str::from_utf8(split(pair).0).is_ok_and(&keep);
-    if !headers.contains_key(COOKIE) || raw_pairs(headers).all(|pair| is_kept(&pair)) {
+    if !headers.contains_key(COOKIE) {
         return;
     }
     let mut line = BytesMut::new();
-    for pair in raw_pairs(headers).filter(is_kept) {
+    for (name, value) in kept(headers, keep) {
         if !line.is_empty() {
             line.put_slice(b"; ");
         }
-        line.put_slice(pair);
+        line.put_slice(name.as_bytes());
+        line.put_u8(b'=');
+        line.put_slice(value);
     }
     if line.is_empty() {
         headers.remove(COOKIE);
@@ -139,9 +152,15 @@ mod tests {
         assert!(kept(&[b"drop=1", b"drop=2"]).is_empty());
         assert!(kept(&[b"\xff=1"]).is_empty());
         assert!(kept(&[]).is_empty());
-        // Untouched, down to the spelling.
-        assert_eq!(kept(&[b"keep=1;keep=2"]), [b"keep=1;keep=2"]);
-        assert_eq!(kept(&[b"keep=1", b"keep=2"]), [b"keep=1", b"keep=2"]);
+        // In one spelling, which is that of the key.
+        for lines in [
+            &[&b"keep=1;keep=2"[..]][..],
+            &[b"keep=1", b"keep=2"],
+            &[b" keep =1 ;; keep= 2"],
+        ] {
+            assert_eq!(kept(lines), [b"keep=1; keep=2"]);
+        }
+        assert_eq!(kept(&[b"keep"]), [b"keep="]);
     }
 
     #[test]

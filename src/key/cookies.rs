@@ -29,10 +29,12 @@ impl CookieRule {
     /// Leaves only the kept cookies in a request that is forwarded on a cached route.
     pub fn apply(&self, request: &mut HeaderMap) {
         if !self.forward {
-            cookie::keep_only(request, |name| {
-                self.keep.iter().any(|pattern| pattern.matches(name))
-            });
+            cookie::keep_only(request, |name| self.keeps(name));
         }
+    }
+
+    fn keeps(&self, name: &str) -> bool {
+        self.keep.iter().any(|pattern| pattern.matches(name))
     }
 
     /// Appends the kept cookies to a key that is being built.
@@ -40,14 +42,41 @@ impl CookieRule {
         if self.keep.is_empty() {
             return;
         }
-        for (name, value) in cookie::pairs(presented) {
-            if self.keep.iter().any(|pattern| pattern.matches(name)) {
-                text.push(super::PART);
-                text.push_str("cookie ");
-                text.push_str(name);
-                text.push('=');
-                text.push_str(value);
-            }
+        for (name, value) in cookie::kept(presented, |name| self.keeps(name)) {
+            text.push(super::PART);
+            text.push_str("cookie ");
+            text.push_str(name);
+            text.push('=');
+            // One char a byte: what is not UTF-8 reaches the origin, and must be told apart.
+            text.extend(value.iter().copied().map(char::from));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::COOKIE;
+
+    use super::super::query::Pattern;
+    use super::*;
+
+    #[test]
+    fn cookies_that_the_origin_can_tell_apart_are_apart_in_the_key() {
+        let rule = CookieRule {
+            keep: vec![Pattern::new("currency")],
+            ..CookieRule::default()
+        };
+        let keyed = |line: &'static [u8]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(COOKIE, HeaderValue::from_bytes(line).unwrap());
+            let mut text = String::new();
+            rule.write(&headers, &mut text);
+            rule.apply(&mut headers);
+            (text, headers.remove(COOKIE))
+        };
+        assert_ne!(keyed(b"currency=\xff"), keyed(b"currency="));
+        assert_ne!(keyed(b"currency=\xff").0, keyed(b"currency=\xfe").0);
+        assert_eq!(keyed(b" currency =EUR;a=1"), keyed(b"currency=EUR"));
     }
 }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::AsciiSet;
 use thiserror::Error;
 
 /// One route's rule. Names are compared after percent-decoding, so that `%5B` and `[` are one;
@@ -119,7 +120,13 @@ impl QueryRule {
 
 /// The value of the first parameter called `name`, decoded.
 pub fn parameter<'q>(query: Option<&'q str>, name: &str) -> Option<Cow<'q, str>> {
-    query?.split('&').find_map(|pair| {
+    parameters(query, name).next()
+}
+
+/// The values of all parameters called `name`, decoded.
+pub fn parameters<'q>(query: Option<&'q str>, name: &str) -> impl Iterator<Item = Cow<'q, str>> {
+    let pairs = query.unwrap_or_default().split('&');
+    pairs.filter_map(move |pair| {
         let (found, value) = pair.split_once('=').unwrap_or((pair, ""));
         (decoded(found) == name).then(|| decoded(value))
     })
@@ -136,8 +143,13 @@ fn join<'q>(pairs: impl Iterator<Item = &'q str>, text: &mut String) {
     }
 }
 
-/// Brackets are written in either form by clients that mean the same.
+/// Brackets are written in either form by clients that mean the same, and so is what no query may
+/// have but escaped. What is no escape stays as it is: nobody knows what an origin makes of it.
 fn push_normal(pair: &str, text: &mut String) {
+    if pair.contains(is_escaped) {
+        let escaped = percent_encoding::utf8_percent_encode(pair, ESCAPED);
+        return push_normal(&escaped.to_string(), text);
+    }
     if !pair.contains('%') {
         text.push_str(pair);
         return;
@@ -149,15 +161,34 @@ fn push_normal(pair: &str, text: &mut String) {
         match escape.get(..3) {
             Some("%5B" | "%5b") => text.push('['),
             Some("%5D" | "%5d") => text.push(']'),
-            Some(other) => text.push_str(&other.to_ascii_uppercase()),
-            None => {
-                text.push_str(escape);
-                return;
+            Some(other) if other.bytes().skip(1).all(|b| b.is_ascii_hexdigit()) => {
+                text.push_str(&other.to_ascii_uppercase());
+            }
+            _ => {
+                text.push('%');
+                rest = escape.get(1..).unwrap_or_default();
+                continue;
             }
         }
         rest = escape.get(3..).unwrap_or_default();
     }
     text.push_str(rest);
+}
+
+/// Not in the grammar of a query (RFC 3986 §3.4), yet sent by clients; browsers escape some.
+const ESCAPED: &AsciiSet = &AsciiSet::EMPTY
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}')
+    .add(b'|')
+    .add(b'^')
+    .add(b'\\');
+
+const fn is_escaped(c: char) -> bool {
+    matches!(c, '"' | '<' | '>' | '`' | '{' | '}' | '|' | '^' | '\\') || !c.is_ascii()
 }
 
 fn finish(text: &mut String, start: usize) {
@@ -217,6 +248,23 @@ mod tests {
             keyed(&rule, "sort%5B0%5D=title&populate=%2a"),
             keyed(&rule, "populate=%2A&sort[0]=title")
         );
+    }
+
+    #[test]
+    fn what_is_no_escape_is_not_taken_for_another() {
+        let rule = rule(&[], &[]);
+        assert_ne!(keyed(&rule, "q=100%of"), keyed(&rule, "q=100%OF"));
+        assert_ne!(keyed(&rule, "q=%%5B"), keyed(&rule, "q=%%5b["));
+        assert_eq!(keyed(&rule, "q=%%5B"), "?q=%[");
+        assert_eq!(keyed(&rule, "q=%"), "?q=%");
+    }
+
+    #[test]
+    fn what_a_query_has_only_escaped_is_one_in_either_form() {
+        let rule = rule(&[], &[]);
+        let escaped = keyed(&rule, "filter=%7B%22a%22:%22%C3%BC%22%7D");
+        assert_eq!(escaped, keyed(&rule, "filter={%22a%22:%22\u{fc}%22}"));
+        assert_eq!(escaped, keyed(&rule, "filter={\"a\":\"\u{fc}\"}"));
     }
 
     #[test]

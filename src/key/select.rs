@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderMap;
-use http::header::{ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName};
+use http::header::{ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName};
 
 use super::{CacheKey, PART};
 use crate::fields::list;
@@ -82,37 +82,55 @@ impl Secondary {
     }
 }
 
-/// Appends a field's presented values, normalised without changing their meaning: field lines are
-/// combined and white space around list elements is dropped (RFC 9111 §4.1). An absent field is
-/// not an empty one.
+/// Appends a field's presented values. An absent field is not an empty one.
+///
+/// Lists are normalised without changing their meaning (RFC 9111 §4.1): white space around
+/// elements is dropped, and so are empty ones. Of no other field is it known what an origin makes
+/// of a comma more or a space less: `https://a.example,` is another `Origin`, and would bring the
+/// refusal of one client to all that send the right one.
 pub(super) fn write_field(text: &mut String, name: &HeaderName, presented: &HeaderMap) {
     text.push(PART);
     text.push_str(name.as_str());
     if !presented.contains_key(name) {
         return;
     }
-    let fold_case = *name == ACCEPT_LANGUAGE;
     text.push(':');
-    for (at, element) in list::lines(presented, name).enumerate() {
-        if at > 0 {
-            text.push(',');
+    if LISTS.contains(name) {
+        let fold_case = *name == ACCEPT_LANGUAGE;
+        for (at, element) in list::lines(presented, name).enumerate() {
+            if at > 0 {
+                text.push(',');
+            }
+            let counts = |byte: &&u8| !fold_case || **byte != b' ';
+            for byte in element.iter().filter(counts) {
+                let folded = byte.to_ascii_lowercase();
+                push(text, if fold_case { folded } else { *byte });
+            }
         }
-        for byte in element.iter().filter(|byte| !fold_case || **byte != b' ') {
-            let byte = if fold_case {
-                byte.to_ascii_lowercase()
-            } else {
-                *byte
-            };
-            // One char a byte, so that different bytes stay different.
-            text.push(char::from(byte));
+        return;
+    }
+    for (at, line) in presented.get_all(name).iter().enumerate() {
+        if at > 0 {
+            // RFC 9110 §5.2: what several lines are one line of.
+            text.push_str(", ");
+        }
+        for byte in line.as_bytes() {
+            push(text, *byte);
         }
     }
+}
+
+/// Fields that are lists by their definition.
+const LISTS: [HeaderName; 3] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_LANGUAGE];
+
+/// One char a byte, so that different bytes stay different.
+fn push(text: &mut String, byte: u8) {
+    text.push(char::from(byte));
 }
 
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
-    use http::header::ACCEPT;
 
     use super::*;
 

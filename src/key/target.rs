@@ -145,15 +145,21 @@ fn normal_authority(scheme: &str, authority: &str) -> Result<(Box<str>, usize), 
     Ok((format!("{host}:{port}").into(), host_len))
 }
 
-/// Nothing of ASCII: [`percent_encoding`] escapes all that is not ASCII in any case.
-const NON_ASCII: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY;
+/// Of ASCII what no path may have (RFC 3986 §3.3) and parsers of the request line tolerate;
+/// [`percent_encoding`] escapes all that is not ASCII in any case.
+const ESCAPED: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');
 
 /// Also used for paths that purges name, so that they meet what is stored.
 pub fn normal_path(path: &str) -> Result<Box<str>, Refused> {
-    if !path.is_ascii() {
-        // Raw UTF-8 is tolerated by parsers of the request line; escaped, it is what every other
-        // spelling of the path becomes.
-        return normal_path(&percent_encoding::utf8_percent_encode(path, NON_ASCII).to_string());
+    if !path.is_ascii() || path.contains(['"', '<', '>', '`', '{', '}']) {
+        // Escaped it is what every other spelling of the path becomes, and what purges name.
+        return normal_path(&percent_encoding::utf8_percent_encode(path, ESCAPED).to_string());
     }
     if !path.contains('%') {
         return Ok(path.into());
@@ -212,6 +218,8 @@ mod tests {
                 "{authority}"
             );
         }
+        let braces = parse("example.org", "/{a}\"").unwrap();
+        assert_eq!(braces, parse("example.org", "/%7Ba%7d%22").unwrap());
     }
 
     #[test]

@@ -124,7 +124,9 @@ fn standing<E: Candidate>(entry: &E, request: &RequestControl, now: Timestamp) -
 /// Whether a stored response may answer because the origin cannot (RFC 5861 §4, RFC 9111 §4.2.4).
 pub fn may_stand_in<E: Candidate>(entry: &E, request: &RequestControl, now: Timestamp) -> bool {
     let terms = entry.terms();
-    if terms.must_revalidate && terms.stale_if_error.is_zero() {
+    // RFC 9111 §4.2.4: no stale response "if it is prohibited by an explicit in-protocol directive
+    // (e.g., by a no-cache response directive, a must-revalidate response directive, …)".
+    if terms.no_cache || (terms.must_revalidate && terms.stale_if_error.is_zero()) {
         return false;
     }
     let staleness = current_age(entry, now).saturating_sub(terms.lifetime.fresh);
@@ -256,5 +258,12 @@ mod tests {
         strict.terms.must_revalidate = true;
         strict.terms.stale_if_error = Duration::ZERO;
         assert!(!may_stand_in(&strict, &request, Timestamp::from_secs(1061)));
+        let mut validated = stored();
+        validated.terms.no_cache = true;
+        assert!(!may_stand_in(
+            &validated,
+            &request,
+            Timestamp::from_secs(1001)
+        ));
     }
 }

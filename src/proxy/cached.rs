@@ -1,6 +1,7 @@
 //! GET and HEAD on a cached route: look up, decide, and act on the decision.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::RANGE;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -32,6 +33,9 @@ use crate::transform::NotDerived;
 
 /// How often one request looks again after somebody else's flight, before it goes alone.
 const FLIGHTS_MAX: usize = 3;
+
+/// How long after a failed validation stale responses are served without another one.
+pub(super) const VALIDATION_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request on a cached route, and what has been found out about it.
 struct Ask<'r> {
@@ -344,6 +348,10 @@ impl<S: Store> Proxy<S> {
         seen: &Variants,
         live: &Live,
     ) {
+        let now = self.shared.clock.now();
+        if self.shared.failed.is_set(flight_key, now) {
+            return;
+        }
         let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {
             return; // Somebody is at it already …
         };

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_RANGES, AGE, CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, TRAILER};
-use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, TRAILER};
+use http::{HeaderMap, Method, StatusCode, response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Proxy;
 use super::ask::{self, Client};
+use super::cached::VALIDATION_PAUSE;
 use super::gather::{self, Gathered};
+use super::kept::{Kept, Reason, offer_ranges};
 use crate::body::Body;
-use crate::body::tee::{self, Writer};
 use crate::entry::head::Head;
 use crate::entry::purges::Live;
 use crate::entry::{Content, StoredResponse, Tags};
@@ -73,19 +74,7 @@ pub(super) struct Streaming {
 }
 
 /// The client that waits for something to send.
-type Waiting = oneshot::Sender<Filled>;
-
-/// A response that may be stored once its content is there.
-struct Kept {
-    storable: Storable,
-    coding: Coding,
-    /// Whether the client accepts that coding.
-    is_accepted: bool,
-    /// What clients are sent.
-    fields: HeaderMap,
-    /// The client, until it has been given something.
-    client: Option<Waiting>,
-}
+pub(super) type Waiting = oneshot::Sender<Filled>;
 
 /// Why content is not stored that a client may be sent in parts.
 pub(super) const TOO_LARGE: &str = "too-large";
@@ -240,6 +229,11 @@ impl<S: Store> Fill<S> {
         {
             fields.insert(ETAG, own.clone());
         }
+        offer_ranges(
+            &mut fields,
+            entry.status(),
+            entry.content().original_coding(),
+        );
         let fresh = Arc::new(StoredResponse::seal(
             entry.entry_key().clone(),
             entry.vary().clone(),
@@ -292,8 +286,10 @@ impl<S: Store> Fill<S> {
         let (storable, coding) = match self.assess(route, rule, &head, exchange, coding) {
             Ok(assessed) => assessed,
             Err(reason) => {
-                self.supersede(head.status).await;
-                return self.pass_on(route, rule, head, body, reason, client);
+                if !reason.is_about_request {
+                    self.supersede(head.status).await;
+                }
+                return self.pass_on(route, rule, head, body, reason.name, client);
             }
         };
         let fields = head::of_storable(
@@ -371,25 +367,24 @@ impl<S: Store> Fill<S> {
         head: &response::Parts,
         exchange: Exchange,
         coding: ContentEncoding,
-    ) -> Result<(Storable, Coding), &'static str> {
+    ) -> Result<(Storable, Coding), Reason> {
         let fields = head.headers.clone();
-        let storable = storability::assess(self.asked(), head.status, fields, exchange, rule)
-            .map_err(storability::NotStorable::as_str)?;
+        let storable = storability::assess(self.asked(), head.status, fields, exchange, rule)?;
         let most = rule.object_size_max as u64;
         if content_length::of(&head.headers).is_some_and(|length| length > most) {
-            return Err(TOO_LARGE);
+            return Err(TOO_LARGE.into());
         }
         if let (Some(rule), Some(negotiated)) = (&route.key.language, self.language) {
             let mut languages = content_language::tags(&head.headers).peekable();
             if languages.peek().is_some() && !languages.any(|tag| rule.admits(negotiated, tag)) {
                 self.proxy.shared.metrics.language_drift.inc();
-                return Err("language-drift");
+                return Err("language-drift".into());
             }
         }
         match coding {
             ContentEncoding::Identity => Ok((storable, Coding::Identity)),
             ContentEncoding::One(coding) => Ok((storable, coding)),
-            ContentEncoding::Other => Err("coding"),
+            ContentEncoding::Other => Err("coding".into()),
         }
     }
 
@@ -407,9 +402,7 @@ impl<S: Store> Fill<S> {
             // Stored content has none.
             map.remove(TRAILER);
         }
-        if storable.status() == StatusCode::OK && coding == Coding::Identity {
-            fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-        }
+        offer_ranges(&mut fields, storable.status(), coding);
         let may_encode = route.compress.suits(&origin, Some(usize::MAX));
         let transformable =
             !storable.terms().no_transform && (may_encode || coding != Coding::Identity);
@@ -456,6 +449,7 @@ impl<S: Store> Fill<S> {
             // One answer for all who wait, without its content: the origin in trouble is not asked
             // once for each of them. It says nothing about the next answer, so there is no mark.
             self.proxy.shared.metrics.not_stored(reason);
+            self.pause();
             let (status, error) = (head.status, ORIGIN_ERROR);
             self.land(Landing::Failed { status, error });
         } else {
@@ -473,11 +467,12 @@ impl<S: Store> Fill<S> {
         send(client, Filled::Streaming(Box::new(streaming)));
     }
 
-    /// What was stored is replaced by an answer that is not an error of the origin's; by one that
-    /// will be stored only when it is complete.
+    /// What was stored is replaced by an answer that is not an error of the origin's, nor of this
+    /// request alone; by one that will be stored only when it is complete.
     async fn supersede(&self, status: StatusCode) {
         if let Some(live) = &self.stored
             && !status.is_server_error()
+            && !storability::is_about_request(status)
         {
             self.proxy.store.remove(live.entry()).await;
         }
@@ -494,7 +489,15 @@ impl<S: Store> Fill<S> {
         self.land(Landing::NotShared);
     }
 
+    /// Stale answers wait a moment before they ask again.
+    fn pause(&self) {
+        let shared = &self.proxy.shared;
+        let now = shared.clock.now();
+        shared.failed.set(&self.flight_key, now, VALIDATION_PAUSE);
+    }
+
     fn fail(&mut self, client: Option<Waiting>, status: StatusCode, error: &'static str) {
+        self.pause();
         self.land(Landing::Failed { status, error });
         let stored = self.stored.take();
         send(
@@ -527,37 +530,6 @@ impl<S: Store> Fill<S> {
             target: &self.target,
             language: self.language,
         }
-    }
-}
-
-impl Kept {
-    fn streaming(&self, body: Body) -> Streaming {
-        let terms = self.storable.terms();
-        let age = terms.corrected_initial_age.as_secs();
-        let mut fields = self.fields.clone();
-        fields.insert(AGE, age.into());
-        let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
-        Streaming {
-            status: self.storable.status(),
-            fields,
-            origin: self.storable.headers().clone(),
-            body,
-            not_stored: None,
-            ttl: Some(seconds(terms.lifetime.fresh.as_secs()) - seconds(age)),
-        }
-    }
-
-    /// Hands the client a pipe, if it is still there. One that does not accept the coding waits
-    /// for the whole, which can be decoded, unless it is `too_large` for that.
-    fn begin_streaming(&mut self, too_large: bool) -> Option<Writer> {
-        if !(self.is_accepted || too_large) {
-            return None;
-        }
-        let client = self.client.take()?;
-        let (writer, reader) = tee::tee(content_length::of(self.storable.headers()));
-        let streaming = self.streaming(Body::stream(reader));
-        client.send(Filled::Streaming(Box::new(streaming))).ok()?;
-        Some(writer)
     }
 }
 

@@ -1,5 +1,6 @@
-//! Hit-for-miss marks: keys whose last outcome could not be shared, so that requests for them do
-//! not wait for each other.
+//! Keys to which something has just happened. Hit-for-miss: the last outcome could not be shared,
+//! so that requests for it do not wait for each other. Failed: a validation came to nothing, so
+//! that stale answers do not ask a failing origin each time.
 
 use std::time::Duration;
 

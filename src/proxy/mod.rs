@@ -5,6 +5,7 @@ pub mod cached;
 pub mod context;
 pub mod fill;
 pub mod gather;
+pub mod kept;
 pub mod marks;
 pub mod outcome;
 pub mod pass;
@@ -83,6 +84,8 @@ pub struct Shared {
     purges: Arc<Purges>,
     flights: Arc<Flights>,
     marks: Marks,
+    /// Keys whose validation has just failed.
+    failed: Marks,
     fills: Arc<Semaphore>,
     deriver: Deriver,
     invalidate: Invalidate,
@@ -102,6 +105,7 @@ impl<S: Store> Proxy<S> {
                 flights: Flights::new(Arc::clone(&parts.purges)),
                 purges: parts.purges,
                 marks: Marks::default(),
+                failed: Marks::default(),
                 fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
                 deriver: Deriver::new(parts.limits.coders_max),
                 invalidate: parts.invalidate,

@@ -40,7 +40,9 @@ pub(super) fn of_whole(
             fields.insert(CONTENT_RANGE, range::content_range(first, last, length));
             fields.insert(CONTENT_LENGTH, HeaderValue::from(part));
             fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-            fields.remove("content-md5");
+            for name in ["content-md5", "content-digest"] {
+                fields.remove(name);
+            }
             Some(response)
         }
     }

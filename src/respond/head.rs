@@ -148,6 +148,9 @@ pub fn add_own_etag(fields: &mut HeaderMap, content: &[u8]) {
     fields.insert(ETAG, EntityTag::strong(format!("{digest:032x}")).to_value());
 }
 
+/// Digests of a representation, or of the content of one message (RFC 9530).
+const DIGESTS: [&str; 4] = ["content-md5", "digest", "repr-digest", "content-digest"];
+
 /// A representation in another coding than the origin's is another representation: its entity tag
 /// is weak then, and the same for all codings, so that If-None-Match works with each
 /// (RFC 9110 §8.8.3.3).
@@ -167,15 +170,15 @@ pub fn set_coding(fields: &mut HeaderMap, coding: Coding, original: Coding) {
         fields.insert(ETAG, etag.weakened().to_value());
     }
     // Digests and ranges are of the bytes as they were.
-    for name in ["content-md5", "digest", "content-digest", "accept-ranges"] {
-        fields.remove(name);
+    for name in DIGESTS.iter().chain(&["accept-ranges"]) {
+        fields.remove(*name);
     }
-    let mut vary = Vary::parse(fields).unwrap_or_default();
-    if !vary.contains(&ACCEPT_ENCODING) {
-        vary = vary.with([ACCEPT_ENCODING]);
-        if let Some(value) = vary.to_value() {
-            fields.insert(VARY, value);
-        }
+    // `Vary: *` says more than a name could.
+    if let Ok(vary) = Vary::parse(fields)
+        && !vary.contains(&ACCEPT_ENCODING)
+        && let Some(value) = vary.with([ACCEPT_ENCODING]).to_value()
+    {
+        fields.insert(VARY, value);
     }
 }
 

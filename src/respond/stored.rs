@@ -167,7 +167,10 @@ fn partial(request: &HeaderMap, fields: &mut HeaderMap, bytes: &Bytes) -> Option
                 std::mem::take(fields),
                 part,
             );
-            response.headers_mut().remove("content-md5");
+            // Of the whole content, not of this part.
+            for name in ["content-md5", "content-digest"] {
+                response.headers_mut().remove(name);
+            }
             Some(response)
         }
         Ranges::Unsatisfiable => Some(unsatisfiable(length)),

@@ -52,8 +52,9 @@ impl BypassRule {
             return None;
         }
         let marked = self.query.iter().any(|(name, wanted)| {
-            query::parameter(target.query(), name)
-                .is_some_and(|value| wanted.as_deref().is_none_or(|wanted| wanted == value))
+            // Of a name that is there twice some servers take the first value, some the last.
+            query::parameters(target.query(), name)
+                .any(|value| wanted.as_deref().is_none_or(|wanted| wanted == value))
         });
         marked.then_some(Bypass::Query)
     }
@@ -80,6 +81,8 @@ mod tests {
         assert_eq!(marks("preview", &none), Some(Bypass::Query));
         assert_eq!(marks("a=1&status=draft", &none), Some(Bypass::Query));
         assert_eq!(marks("status=published", &none), None);
+        let twice = marks("status=published&status=draft", &none);
+        assert_eq!(twice, Some(Bypass::Query));
         let mut signed_in = HeaderMap::new();
         signed_in.insert(http::header::AUTHORIZATION, "Bearer x".parse().unwrap());
         assert_eq!(marks("", &signed_in), Some(Bypass::Header));

@@ -416,3 +416,73 @@ async fn authorization_that_is_no_mark_is_stored_only_where_the_origin_allows_it
         assert_eq!(other.is_hit(), stored, "{control}");
     }
 }
+
+#[tokio::test]
+async fn what_one_request_may_not_leave_behind_costs_the_others_nothing() {
+    let origin = Origin::start(|_| async { Reply::ok("a").header("cache-control", "max-age=60") });
+    let origin = origin.await;
+    let settings = "[[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"origin\"\n\
+                    [route.bypass]\nheader = []\n";
+    for field in [
+        ("cache-control", "no-cache, no-store"),
+        ("authorization", "Bearer alice"),
+    ] {
+        let stage = Stage::start(&origin, settings).await;
+        stage.get("/a", &[]).await;
+        let own = stage
+            .get("/a", &[("cache-control", "no-cache"), field])
+            .await;
+        assert!(!own.is_hit());
+        assert!(stage.get("/a", &[]).await.is_hit(), "after {field:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_asks_not_to_be_stored_leads_nobody() {
+    let (origin, mut script) = script().await;
+    let stage = Arc::new(Stage::start(&origin, "").await);
+    let get = |fields: &'static [(&str, &str)]| {
+        let stage = Arc::clone(&stage);
+        tokio::spawn(async move { stage.get("/a", fields).await })
+    };
+    let alone = get(&[("cache-control", "no-store")]);
+    let first = script.asked().await;
+    let public = get(&[]);
+    script
+        .asked()
+        .await
+        .answer(Reply::ok("shared").header("cache-control", "max-age=60"));
+    assert_eq!(public.await.unwrap().text(), "shared");
+    first.answer(Reply::ok("own").header("cache-control", "max-age=60"));
+    assert_eq!(alone.await.unwrap().text(), "own");
+    let hit = stage.get("/a", &[]).await;
+    assert!(hit.is_hit() && hit.text() == "shared");
+}
+
+#[tokio::test]
+async fn an_error_that_speaks_of_the_request_is_neither_stored_nor_replaces_anything() {
+    // An origin that gives whatever it sends a lifetime.
+    let origin = Origin::start(|request| async move {
+        let reply = match request.header("x-odd") {
+            Some(status) => Reply::new(status.parse().unwrap()).content("bad"),
+            None => Reply::ok("good"),
+        };
+        reply.header("cache-control", "public, max-age=600")
+    })
+    .await;
+    let stage = Stage::start(&origin, "").await;
+    for status in ["400", "413", "429", "431"] {
+        let path = format!("/{status}");
+        let spoilt = stage.get(&path, &[("x-odd", status)]).await;
+        assert_eq!(spoilt.status.as_str(), status);
+        assert_eq!(stage.get(&path, &[]).await.text(), "good");
+        let again = [("x-odd", status), ("cache-control", "no-cache")];
+        assert_eq!(stage.get(&path, &again).await.status.as_str(), status);
+        assert!(stage.get(&path, &[]).await.is_hit(), "{status}");
+    }
+    for status in ["401", "403"] {
+        let path = format!("/{status}");
+        stage.get(&path, &[("x-odd", status)]).await;
+        assert_eq!(stage.get(&path, &[]).await.text(), "good", "{status}");
+    }
+}

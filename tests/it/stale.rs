@@ -105,7 +105,40 @@ async fn a_failed_validation_behind_the_clients_back_leaves_what_is_there() {
         origin.saw(asked).await;
         let fills = || async { stage.metric("cms_edge_fills").await == 0 };
         until("the end of the validation", fills).await;
+        stage.clock.advance(Duration::from_secs(1));
     }
+}
+
+#[tokio::test]
+async fn an_origin_that_fails_is_not_asked_again_for_every_stale_answer() {
+    let origin = then_failing(&[("cache-control", "max-age=60")], || Reply::new(503)).await;
+    let stage = Stage::start(&origin, &route("stale_while_revalidate = \"30s\"")).await;
+    stage.get("/a", &[]).await;
+    stage.clock.advance(MINUTE);
+    for _ in 0..20 {
+        assert_eq!(stage.get("/a", &[]).await.text(), "good");
+        origin.saw(2).await;
+        let fills = || async { stage.metric("cms_edge_fills").await == 0 };
+        until("the end of the validation", fills).await;
+    }
+    assert_eq!(origin.hits(), 2, "one attempt within a second");
+    stage.clock.advance(Duration::from_secs(1));
+    stage.get("/a", &[]).await;
+    origin.saw(3).await;
+}
+
+#[tokio::test]
+async fn what_the_origin_wants_validated_each_time_stands_in_for_no_error() {
+    let good: &[Field] = &[
+        ("cache-control", "no-cache, max-age=600"),
+        ("etag", "\"a\""),
+    ];
+    let origin = then_failing(good, || Reply::new(503).content("the origin's own error")).await;
+    let stage = Stage::start(&origin, "").await;
+    stage.get("/a", &[]).await;
+    let answer = stage.get("/a", &[]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.text(), "the origin's own error");
 }
 
 /// What stands in after the first failure, a minute after its lifetime has ended.

@@ -239,3 +239,40 @@ async fn a_replacement_that_breaks_off_does_not_cost_what_is_stored() {
     assert!(kept.is_hit(), "{}", kept.cache_status());
     assert_eq!(kept.text(), "content");
 }
+
+#[tokio::test]
+async fn tags_that_come_with_a_304_are_purged_by_as_well() {
+    for purged in ["before", "with-the-304"] {
+        let origin = validating(
+            &[
+                ("cache-control", "max-age=60"),
+                ("etag", "\"a\""),
+                ("surrogate-key", "before"),
+            ],
+            &[
+                ("cache-control", "max-age=60"),
+                ("surrogate-key", "with-the-304"),
+            ],
+        )
+        .await;
+        let stage = Stage::start(&origin, &strict()).await;
+        stage.get("/a", &[]).await;
+        stage.clock.advance(Duration::from_secs(60));
+        stage.get("/a", &[]).await;
+        assert!(stage.get("/a", &[]).await.is_hit());
+        stage.purge(&format!("{{\"tags\":[\"{purged}\"]}}")).await;
+        assert!(!stage.get("/a", &[]).await.is_hit(), "{purged}");
+    }
+}
+
+#[tokio::test]
+async fn a_304_leaves_the_response_as_fit_for_ranges_as_it_was() {
+    let fields: &[Field] = &[("cache-control", "max-age=60"), ("etag", "\"a\"")];
+    let origin = validating(fields, fields).await;
+    let stage = Stage::start(&origin, &strict()).await;
+    stage.get("/a", &[]).await;
+    assert_eq!(stage.get("/a", &[]).await.field("accept-ranges"), "bytes");
+    stage.clock.advance(Duration::from_secs(60));
+    stage.get("/a", &[]).await;
+    assert_eq!(stage.get("/a", &[]).await.field("accept-ranges"), "bytes");
+}

@@ -221,3 +221,41 @@ async fn an_origin_that_begins_to_vary_is_followed() {
     assert_eq!(stage.get("/a", &[("x-theme", "light")]).await.text(), "2");
     assert_eq!(stage.get("/a", &[("x-theme", "dark")]).await.text(), "1");
 }
+
+/// An origin that answers as it is asked, and knows these values only as they are.
+async fn exact(field: &'static str, vary: &'static str) -> Origin {
+    Origin::start(move |request| async move {
+        let known = request.header(field).unwrap_or("none").to_owned();
+        reply(known, &[("cache-control", "max-age=60"), ("vary", vary)])
+    })
+    .await
+}
+
+#[tokio::test]
+async fn what_an_origin_may_take_for_another_value_is_another_variant() {
+    // Only of lists it is known that empty elements and white space mean nothing.
+    let origin = exact("origin", "Origin").await;
+    let stage = Stage::start(&origin, "").await;
+    for odd in ["https://a.example,", ",https://a.example"] {
+        stage.get("/a", &[("origin", odd)]).await;
+        let other = stage.get("/a", &[("origin", "https://a.example")]).await;
+        assert_eq!(other.text(), "https://a.example", "{odd}");
+    }
+    let origin = exact("user-agent", "User-Agent").await;
+    let stage = Stage::start(&origin, "").await;
+    stage
+        .get("/a", &[("user-agent", "(KHTML,like Gecko)")])
+        .await;
+    let other = [("user-agent", "(KHTML, like Gecko)")];
+    assert_eq!(stage.get("/a", &other).await.text(), "(KHTML, like Gecko)");
+}
+
+#[tokio::test]
+async fn a_kept_cookie_reaches_the_origin_as_it_is_in_the_key() {
+    let origin = exact("cookie", "accept").await;
+    let keys = "[route.cookies]\nkeep = [\"currency\"]";
+    let stage = Stage::start(&origin, &route(keys)).await;
+    // Some servers take the space for a part of the name.
+    let odd = stage.get("/a", &[("cookie", "currency =EUR")]).await;
+    assert_eq!(odd.text(), "currency=EUR");
+}

@@ -144,11 +144,12 @@ fn permitted(
         return Err(NotStorable::Method);
     }
     // §3: "the response status code is final", and understood: 206 and 304 need caches that
-    // combine, and a 5xx is stored only where the rule names it.
+    // combine, 226 one that applies deltas (RFC 3229), and an error of the origin's, or one that is
+    // about who asks and how, is stored only where the rule names it.
     let is_stored_status = match status.as_u16() {
-        206 | 304 | 416 => false,
-        500..=599 => !rule.ttl_for(status).is_zero(),
-        200..=499 => true,
+        206 | 226 | 304 | 416 => false,
+        401 | 403 | 500..=599 => !rule.ttl_for(status).is_zero(),
+        200..=499 => !is_about_request(status) || !rule.ttl_for(status).is_zero(),
         _ => false,
     };
     if !is_stored_status {
@@ -183,6 +184,23 @@ fn permitted(
         return Err(NotStorable::SetCookie);
     }
     Vary::parse(response).map_err(|VaryStar| NotStorable::VaryStar)
+}
+
+/// Whether a status speaks of one request (its framing, its fields, its pace) and says nothing
+/// about the resource. A stranger can provoke it with what is in no key: whatever lifetime the
+/// origin gives it, it is no answer to the others.
+pub const fn is_about_request(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        400 | 406..=408 | 411..=415 | 417 | 421 | 422 | 425 | 426 | 428 | 429 | 431
+    )
+}
+
+impl NotStorable {
+    /// Whether the same response to another request could have been stored.
+    pub const fn is_about_request(self) -> bool {
+        matches!(self, Self::Authorization | Self::RequestNoStore)
+    }
 }
 
 /// Under `strict_private` what `Cache-Control` forbids stays forbidden beside a targeted field.

@@ -139,7 +139,7 @@ fn statuses_follow_the_rule_where_the_origin_is_silent() {
     assert_eq!(fresh(200), Ok(60));
     assert_eq!(fresh(404), Ok(5));
     assert_eq!(fresh(302), Err(NotStorable::NoLifetime));
-    assert_eq!(fresh(403), Err(NotStorable::NoLifetime));
+    assert_eq!(fresh(405), Err(NotStorable::NoLifetime));
     assert_eq!(fresh(206), Err(NotStorable::Status));
     assert_eq!(fresh(503), Err(NotStorable::Status));
     let explicit = [("cache-control", "max-age=9")];
@@ -147,6 +147,26 @@ fn statuses_follow_the_rule_where_the_origin_is_silent() {
         outcome(&[], 302, &explicit, &rule).map(|terms| terms.lifetime.fresh.as_secs()),
         Ok(9)
     );
+}
+
+#[test]
+fn errors_that_one_request_provoked_are_stored_only_where_the_rule_names_them() {
+    let explicit = [("cache-control", "public, max-age=600")];
+    let named = CacheRule {
+        ttl_by_status: vec![StatusTtl {
+            status: 4,
+            ttl: Duration::from_secs(5),
+        }],
+        ..rule()
+    };
+    for status in [400, 401, 403, 408, 413, 414, 415, 421, 422, 428, 429, 431] {
+        let stored = |rule: &CacheRule| outcome(&[], status, &explicit, rule).map(|_| ());
+        assert_eq!(stored(&rule()), Err(NotStorable::Status), "{status}");
+        assert_eq!(stored(&named), Ok(()), "{status}");
+    }
+    for status in [404, 405, 410, 451] {
+        assert!(outcome(&[], status, &explicit, &rule()).is_ok(), "{status}");
+    }
 }
 
 #[test]
