@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::Proxy;
 use super::ask::{self, Client};
 use super::cached::VALIDATION_PAUSE;
-use super::gather::{self, Gathered};
+use super::gather::{self, Gathered, Rest};
 use super::kept::{Kept, Reason, offer_ranges};
 use crate::body::Body;
 use crate::entry::head::Head;
@@ -30,7 +30,7 @@ use crate::respond::head::{self, Presented};
 use crate::respond::synthetic::ORIGIN_ERROR;
 use crate::route::Route;
 use crate::route::tags::Request as TagRequest;
-use crate::store::{Put, Store};
+use crate::store::{Put, Store, StoreError};
 
 /// A fetch for the store.
 pub(super) struct Fill<S> {
@@ -79,6 +79,9 @@ pub(super) type Waiting = oneshot::Sender<Filled>;
 /// Why content is not stored that a client may be sent in parts.
 pub(super) const TOO_LARGE: &str = "too-large";
 
+/// Why content is not stored that the route would have stored.
+const NO_ROOM: &str = "no-room";
+
 /// Exchanges of one fill: a validation, and what it takes when purges overtake it.
 const EXCHANGES_MAX: usize = 3;
 
@@ -108,48 +111,55 @@ impl<S: Store> Fill<S> {
         let metrics = Arc::clone(&self.proxy.shared.metrics);
         let running = Running { metrics, permit };
         tokio::spawn(async move {
-            self.run(client).await;
-            drop(running);
+            let rest = self.run(client).await;
+            // What goes to its client alone, at its pace, fills nothing any more.
+            drop((self, running));
+            if let Some(rest) = rest {
+                rest.pump().await;
+            }
         });
     }
 
-    async fn run(&mut self, mut client: Option<Waiting>) {
+    async fn run(&mut self, mut client: Option<Waiting>) -> Option<Rest> {
         let proxy = Arc::clone(&self.proxy);
-        let Some(route) = proxy.shared.routes.iter().nth(self.route) else {
-            return;
-        };
-        let Some(rule) = &route.cache else { return };
+        let route = proxy.shared.routes.iter().nth(self.route)?;
+        let rule = route.cache.as_ref()?;
         for attempt in 1..=EXCHANGES_MAX {
             let answer = match self.exchange(route).await {
                 Ok(answer) => answer,
                 Err(error) => {
                     let (status, error) = (error.kind.status(), error.kind.proxy_status());
-                    return self.fail(client, status, error);
+                    self.fail(client, status, error);
+                    return None;
                 }
             };
             if self.is_stood_in_for(&answer) {
-                return self.fail(client, answer.head.status, ORIGIN_ERROR);
+                self.fail(client, answer.head.status, ORIGIN_ERROR);
+                return None;
             }
             if answer.head.status == StatusCode::NOT_MODIFIED && answer.validated.is_some() {
                 if let Some(live) = self.freshen(route, rule, answer).await {
                     self.land(Landing::Stored);
                     let validated = true;
                     send(client.take(), Filled::Stored { live, validated });
-                    return;
+                    return None;
                 }
                 // It was purged meanwhile, or the 304 speaks of something else: fetch it whole.
                 self.stored = None;
                 if attempt < EXCHANGES_MAX {
                     continue;
                 }
-                return self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
+                self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
+                return None;
             }
             // Neither a condition nor a range was sent: nobody can make sense of these.
             if matches!(answer.head.status.as_u16(), 206 | 304) {
-                return self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
+                self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
+                return None;
             }
             return self.take(route, rule, answer, client).await;
         }
+        None
     }
 
     /// The one place where the fence is read, what may be validated is checked under it, and the
@@ -242,37 +252,36 @@ impl<S: Store> Fill<S> {
             Tags::new(declared.tags).and(entry.tags()),
             entry.content().clone(),
         ));
-        self.put(fresh).await
+        self.put(fresh).await.map(|(live, _)| live)
     }
 
-    /// Offers a sealed response to the store. Nothing if a hard purge already covers it.
-    async fn put(&self, entry: Arc<StoredResponse>) -> Option<Live> {
+    /// Offers a sealed response to the store, which may have no place for it. Nothing if a hard
+    /// purge already covers it.
+    async fn put(&self, entry: Arc<StoredResponse>) -> Option<(Live, Result<Put, StoreError>)> {
         let shared = &self.proxy.shared;
         let Some(live) = shared.purges.admit(Arc::clone(&entry)) else {
             shared.metrics.purged_in_flight.inc();
             return None;
         };
-        match self
-            .proxy
-            .store
-            .put(entry, shared.purges.generation())
-            .await
-        {
+        let store = &self.proxy.store;
+        let outcome = store.put(entry, shared.purges.generation()).await;
+        match outcome {
             Ok(Put::Stored) => shared.marks.clear(&self.flight_key),
             Ok(Put::Outdated) => shared.metrics.not_stored("outdated"),
             Err(_) => shared.metrics.store_error("put"),
         }
-        Some(live)
+        Some((live, outcome))
     }
 
-    /// A whole response: store it if it may be stored, and let the client have it either way.
+    /// A whole response: store it if it may be stored, and let the client have it either way. What
+    /// turns out not to be for the store is left to be passed on.
     async fn take(
         &mut self,
         route: &Route,
         rule: &CacheRule,
         answer: Answer,
         client: Option<Waiting>,
-    ) {
+    ) -> Option<Rest> {
         let Answer {
             exchange,
             mut head,
@@ -289,7 +298,8 @@ impl<S: Store> Fill<S> {
                 if !reason.is_about_request {
                     self.supersede(head.status).await;
                 }
-                return self.pass_on(route, rule, head, body, reason.name, client);
+                self.pass_on(route, rule, head, body, reason.name, client);
+                return None;
             }
         };
         let fields = head::of_storable(
@@ -321,7 +331,7 @@ impl<S: Store> Fill<S> {
             Gathered::TooLarge(rest) => {
                 self.supersede(kept.storable.status()).await;
                 self.not_shared(rule, TOO_LARGE);
-                rest.pump().await;
+                return Some(rest);
             }
             Gathered::BrokenOff => {
                 self.proxy.shared.metrics.not_stored("broken-off");
@@ -332,6 +342,7 @@ impl<S: Store> Fill<S> {
                 );
             }
         }
+        None
     }
 
     /// The content is there: seal it, store it, and tell those who wait.
@@ -342,10 +353,19 @@ impl<S: Store> Fill<S> {
         }
         let reason = match self.seal(route, &kept, content.clone()).await {
             Ok(entry) => match self.put(entry).await {
-                Some(live) => {
+                Some((live, Ok(_))) => {
                     self.land(Landing::Stored);
                     let validated = false;
                     return send(kept.client, Filled::Stored { live, validated });
+                }
+                // Whoever waits would look in vain, and so would the next.
+                Some((_, Err(StoreError::TooLarge))) => {
+                    self.not_shared(rule, NO_ROOM);
+                    NO_ROOM
+                }
+                Some((_, Err(_))) => {
+                    self.land(Landing::NotShared);
+                    "store-error"
                 }
                 None => "purged-in-flight",
             },

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
+use http_body::Body;
 use http_body_util::BodyExt;
 
 use crate::body::BodyError;
@@ -15,28 +16,28 @@ use crate::fetch::OriginBody;
 /// arrive at once, and are then answered like a hit, with entity tag, length and coding.
 const WHOLE_WITHIN: Duration = Duration::from_millis(2);
 
+/// How long content may take to arrive whole. Others wait for it meanwhile: what comes drop by drop,
+/// or never ends, is its client's alone.
+const WHOLE_MAX: Duration = Duration::from_secs(60);
+
 /// Hands the client a pipe, if there is a client.
 type Start<'s> = dyn FnMut(bool) -> Option<Writer> + Send + 's;
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "moved once a fill, and taken apart at once"
-)]
-pub(super) enum Gathered {
+pub(super) enum Gathered<B = OriginBody> {
     Whole {
         content: Bytes,
         /// Where the client reads, if it began to, and the trailers it is owed.
         writer: Option<(Writer, Option<HeaderMap>)>,
     },
-    /// More than may be stored: the rest goes to the client alone.
-    TooLarge(Rest),
+    /// More than may be stored, or slower: the rest goes to the client alone.
+    TooLarge(Rest<B>),
     /// A client that had begun to read has seen it break off.
     BrokenOff,
 }
 
 /// Content that streams through.
-pub(super) struct Rest {
-    body: OriginBody,
+pub(super) struct Rest<B = OriginBody> {
+    body: B,
     writer: Option<Writer>,
     next: Bytes,
 }
@@ -44,20 +45,24 @@ pub(super) struct Rest {
 /// Reads `body` to its end. `start` hands the client a pipe, if there is a client that it suits; it
 /// is called when the content does not arrive at once, and, with true, when it is too large to
 /// keep and nobody reads yet.
-pub(super) async fn gather(
-    mut body: OriginBody,
+pub(super) async fn gather<B: OriginContent>(
+    mut body: B,
     bytes_max: usize,
     start: &mut Start<'_>,
-) -> Gathered {
+) -> Gathered<B> {
     let mut pieces: Vec<Bytes> = Vec::new();
     let mut bytes = 0_usize;
     let mut writer: Option<Writer> = None;
     let mut started = false;
     let mut trailers = None;
     let mut pause = pin!(tokio::time::sleep(WHOLE_WITHIN));
+    let mut end = pin!(tokio::time::sleep(WHOLE_MAX));
     loop {
         let frame = tokio::select! {
             biased;
+            () = &mut end => {
+                return too_large(body, writer, Bytes::new(), start, &pieces);
+            }
             frame = body.frame() => frame,
             () = &mut pause, if !started => {
                 started = true;
@@ -73,14 +78,7 @@ pub(super) async fn gather(
                 Ok(piece) => {
                     bytes = bytes.saturating_add(piece.len());
                     if bytes > bytes_max {
-                        if writer.is_none() {
-                            writer = begin(start, true, &pieces);
-                        }
-                        return Gathered::TooLarge(Rest {
-                            body,
-                            writer,
-                            next: piece,
-                        });
+                        return too_large(body, writer, piece, start, &pieces);
                     }
                     if let Some(pipe) = &writer
                         && pipe.write(piece.clone()).is_err()
@@ -103,6 +101,22 @@ pub(super) async fn gather(
     }
 }
 
+/// What is read from an origin.
+pub(super) trait OriginContent: Body<Data = Bytes, Error = BodyError> + Unpin {}
+
+impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> OriginContent for B {}
+
+fn too_large<B>(
+    body: B,
+    writer: Option<Writer>,
+    next: Bytes,
+    start: &mut Start<'_>,
+    pieces: &[Bytes],
+) -> Gathered<B> {
+    let writer = writer.or_else(|| begin(start, true, pieces));
+    Gathered::TooLarge(Rest { body, writer, next })
+}
+
 fn begin(start: &mut Start<'_>, too_large: bool, pieces: &[Bytes]) -> Option<Writer> {
     let writer = start(too_large)?;
     for piece in pieces {
@@ -111,14 +125,14 @@ fn begin(start: &mut Start<'_>, too_large: bool, pieces: &[Bytes]) -> Option<Wri
     Some(writer)
 }
 
-fn broken_off(writer: Option<Writer>, error: BodyError) -> Gathered {
+fn broken_off<B>(writer: Option<Writer>, error: BodyError) -> Gathered<B> {
     if let Some(writer) = writer {
         writer.fail(error);
     }
     Gathered::BrokenOff
 }
 
-impl Rest {
+impl<B: OriginContent> Rest<B> {
     /// Passes the rest on at the client's pace; ends when either side does.
     pub(super) async fn pump(mut self) {
         let Some(writer) = self.writer else { return };
@@ -138,5 +152,59 @@ impl Rest {
             }
         }
         writer.finish(trailers);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::body::tee::{self, Reader};
+
+    #[tokio::test(start_paused = true)]
+    async fn content_that_comes_drop_by_drop_is_passed_on() {
+        let (drops, origin) = tee::tee(None);
+        let mut client: Option<Reader> = None;
+        let mut start = |_| {
+            let (writer, reader) = tee::tee(None);
+            client = Some(reader);
+            Some(writer)
+        };
+        let dropping = async {
+            // Never as long apart as an origin's idle timeout.
+            for _ in 0..20 {
+                drops.write(Bytes::from_static(b".")).unwrap();
+                tokio::time::sleep(WHOLE_MAX / 10).await;
+            }
+            drops.finish(None);
+        };
+        let (gathered, ()) = tokio::join!(gather(origin, 1024, &mut start), async {
+            tokio::select! {
+                () = dropping => {}
+                () = tokio::time::sleep(WHOLE_MAX * 11 / 10) => {}
+            }
+        });
+        assert!(matches!(gathered, Gathered::TooLarge(_)));
+        assert!(client.is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn content_without_an_end_goes_on_to_its_client() {
+        let (drops, origin) = tee::tee(None);
+        let mut client: Option<Reader> = None;
+        let mut start = |_| {
+            let (writer, reader) = tee::tee(None);
+            client = Some(reader);
+            Some(writer)
+        };
+        drops.write(Bytes::from_static(b"one ")).unwrap();
+        let gathered = gather(origin, 1024, &mut start).await;
+        let Gathered::TooLarge(rest) = gathered else {
+            panic!("it has ended");
+        };
+        drops.write(Bytes::from_static(b"two")).unwrap();
+        drops.finish(None);
+        rest.pump().await;
+        let content = client.take().unwrap().collect().await.unwrap();
+        assert_eq!(content.to_bytes(), "one two");
     }
 }

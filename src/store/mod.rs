@@ -115,6 +115,19 @@ impl Variants {
         self.weight
     }
 
+    /// As many of the newest as weigh no more than this, in bytes.
+    fn within(self, bytes_max: usize) -> Self {
+        if self.weight <= bytes_max {
+            return self;
+        }
+        let mut bytes = 0_usize;
+        let fits = |entry: &&Arc<StoredResponse>| {
+            bytes = bytes.saturating_add(entry.weight());
+            bytes <= bytes_max
+        };
+        Self::of(self.entries.iter().take_while(fits).cloned())
+    }
+
     /// With `entry` before those it may replace, in place of the one it does; at most `variants_max`
     /// of them. Nothing if compare-and-set forbids it.
     fn with(

@@ -11,8 +11,11 @@ use tokio::io::AsyncWrite;
 
 use crate::fields::accept_encoding::Coding;
 
-/// Writes into memory, so that none of its writes ever waits.
-type Sink = Vec<u8>;
+/// Writes into memory, so that none of its writes ever waits, and not more than has room.
+struct Sink {
+    bytes: Vec<u8>,
+    room: usize,
+}
 
 /// Turns identity into a coding, or a coding into identity.
 pub struct Coder(Pin<Box<dyn Writes>>);
@@ -25,7 +28,7 @@ macro_rules! writes {
     ($($coder:ident),*) => {$(
         impl Writes for $coder<Sink> {
             fn take(self: Pin<&mut Self>) -> Bytes {
-                Bytes::from(std::mem::take(self.get_mut().get_mut()))
+                Bytes::from(std::mem::take(&mut self.get_mut().get_mut().bytes))
             }
         }
     )*};
@@ -38,16 +41,18 @@ impl Coder {
         let level = Level::Precise(i32::try_from(level).unwrap_or(4));
         Some(Self(match coding {
             Coding::Identity => return None,
-            Coding::Gzip => Box::pin(GzipEncoder::with_quality(Sink::new(), level)),
-            Coding::Brotli => Box::pin(BrotliEncoder::with_quality(Sink::new(), level)),
+            Coding::Gzip => Box::pin(GzipEncoder::with_quality(Sink::of(usize::MAX), level)),
+            Coding::Brotli => Box::pin(BrotliEncoder::with_quality(Sink::of(usize::MAX), level)),
         }))
     }
 
-    pub fn decoder(coding: Coding) -> Option<Self> {
+    /// A decoder that fails with [`io::ErrorKind::FileTooLarge`] before it has brought out more
+    /// than `most` bytes. Nothing for identity.
+    pub fn decoder(coding: Coding, most: usize) -> Option<Self> {
         Some(Self(match coding {
             Coding::Identity => return None,
-            Coding::Gzip => Box::pin(GzipDecoder::new(Sink::new())),
-            Coding::Brotli => Box::pin(BrotliDecoder::new(Sink::new())),
+            Coding::Gzip => Box::pin(GzipDecoder::new(Sink::of(most))),
+            Coding::Brotli => Box::pin(BrotliDecoder::new(Sink::of(most))),
         }))
     }
 
@@ -86,6 +91,38 @@ impl Coder {
     }
 }
 
+impl Sink {
+    const fn of(room: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            room,
+        }
+    }
+}
+
+impl AsyncWrite for Sink {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _cx: &mut Context<'_>,
+        piece: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Some(room) = self.room.checked_sub(piece.len()) else {
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        };
+        self.room = room;
+        self.bytes.extend_from_slice(piece);
+        Poll::Ready(Ok(piece.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
 /// A write into memory is always ready.
 fn now<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>) -> io::Result<T> {
     let mut cx = Context::from_waker(Waker::noop());
@@ -121,7 +158,7 @@ mod tests {
             }
             encoded.extend(encoder.finish().unwrap());
             assert!(encoded.len() < text().len() / 4, "{coding:?}");
-            let mut decoder = Coder::decoder(coding).unwrap();
+            let mut decoder = Coder::decoder(coding, usize::MAX).unwrap();
             let mut decoded = Vec::new();
             for piece in encoded.chunks(100) {
                 decoded.extend(decoder.write(piece).unwrap());
@@ -137,7 +174,7 @@ mod tests {
             let mut encoder = Coder::encoder(coding, 4).unwrap();
             let mut encoded = encoder.write(b"the first line").unwrap().to_vec();
             encoded.extend(encoder.flush().unwrap());
-            let mut decoder = Coder::decoder(coding).unwrap();
+            let mut decoder = Coder::decoder(coding, usize::MAX).unwrap();
             let mut decoded = decoder.write(&encoded).unwrap().to_vec();
             decoded.extend(decoder.flush().unwrap());
             assert_eq!(decoded, b"the first line", "{coding:?}");
@@ -150,10 +187,10 @@ mod tests {
             let mut encoder = Coder::encoder(coding, 4).unwrap();
             let mut whole = encoder.write(&text()).unwrap().to_vec();
             whole.extend(encoder.finish().unwrap());
-            let mut decoder = Coder::decoder(coding).unwrap();
+            let mut decoder = Coder::decoder(coding, usize::MAX).unwrap();
             let half = decoder.write(&whole[..whole.len() / 2]);
             assert!(half.is_err() || decoder.finish().is_err(), "{coding:?}");
-            let mut decoder = Coder::decoder(coding).unwrap();
+            let mut decoder = Coder::decoder(coding, usize::MAX).unwrap();
             let junk = decoder.write(b"\xff\xff not in any coding \xff\xff");
             assert!(junk.is_err() || decoder.finish().is_err(), "{coding:?}");
         }

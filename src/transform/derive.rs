@@ -1,11 +1,12 @@
 //! Whole representations in another coding, derived off the async threads and kept with the
 //! stored response.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::coder::Coder;
 use crate::entry::{Content, StoredResponse};
@@ -47,8 +48,6 @@ const DECODED_BYTES_MAX: usize = 64 << 20;
 /// entries reaches 100.
 const DECODED_RATIO_MAX: usize = 200;
 const DECODED_BYTES_FREE: usize = 1 << 20;
-/// Bytes given to a decoder at a time, so that a bomb is noticed before it has gone off.
-const PIECE_BYTES: usize = 4096;
 
 impl Deriver {
     pub fn new(at_once: usize) -> Self {
@@ -77,12 +76,26 @@ impl Deriver {
         if claim.is_none() && !must {
             return Err(NotDerived::Underway);
         }
-        let (source, source_coding) = content.source();
-        let bytes = self
-            .run(source.clone(), source_coding, coding, level)
-            .await?;
-        content.derived(coding, bytes);
+        let outcome = self.ensure(content, coding, level).await;
         drop(claim);
+        outcome
+    }
+
+    /// Derives `coding` when it is this request's turn, unless somebody else has meanwhile.
+    async fn ensure(
+        &self,
+        content: &Content,
+        coding: Coding,
+        level: u32,
+    ) -> Result<(), NotDerived> {
+        let turn = self.turn().await?;
+        if content.get(coding).is_none() {
+            let (source, source_coding) = content.source();
+            let (bytes, turn) = run(turn, source.clone(), source_coding, coding, level).await?;
+            content.derived(coding, bytes);
+            // Only now is it the next one's.
+            drop(turn);
+        }
         Ok(())
     }
 
@@ -95,25 +108,29 @@ impl Deriver {
             return Ok(identity.clone());
         }
         let (original, coding) = (content.original().clone(), content.original_coding());
-        self.run(original, coding, Coding::Identity, 0).await
+        let turn = self.turn().await?;
+        let (decoded, _turn) = run(turn, original, coding, Coding::Identity, 0).await?;
+        Ok(decoded)
     }
 
-    async fn run(
-        &self,
-        from: Bytes,
-        from_coding: Coding,
-        to: Coding,
-        level: u32,
-    ) -> Result<Bytes, NotDerived> {
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, NotDerived> {
         let permit = Arc::clone(&self.running).acquire_owned().await;
-        let permit = permit.map_err(|_| NotDerived::Stopped)?;
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            let identity = decode(from, from_coding)?;
-            encode(identity, to, level)
-        });
-        task.await.map_err(|_| NotDerived::Stopped)?
+        permit.map_err(|_| NotDerived::Stopped)
     }
+}
+
+async fn run(
+    turn: OwnedSemaphorePermit,
+    from: Bytes,
+    from_coding: Coding,
+    to: Coding,
+    level: u32,
+) -> Result<(Bytes, OwnedSemaphorePermit), NotDerived> {
+    let task = tokio::task::spawn_blocking(move || {
+        let identity = decode(from, from_coding)?;
+        Ok((encode(identity, to, level)?, turn))
+    });
+    task.await.map_err(|_| NotDerived::Stopped)?
 }
 
 fn encode(identity: Bytes, coding: Coding, level: u32) -> Result<Bytes, NotDerived> {
@@ -126,24 +143,19 @@ fn encode(identity: Bytes, coding: Coding, level: u32) -> Result<Bytes, NotDeriv
 }
 
 fn decode(encoded: Bytes, coding: Coding) -> Result<Bytes, NotDerived> {
-    let Some(mut coder) = Coder::decoder(coding) else {
-        return Ok(encoded);
-    };
     let most = encoded
         .len()
         .saturating_mul(DECODED_RATIO_MAX)
         .clamp(DECODED_BYTES_FREE, DECODED_BYTES_MAX);
-    let mut decoded = BytesMut::new();
-    for piece in encoded.chunks(PIECE_BYTES) {
-        decoded.extend_from_slice(&coder.write(piece).map_err(|_| NotDerived::Corrupt)?);
-        if decoded.len() > most {
-            return Err(NotDerived::Bomb);
-        }
-    }
-    decoded.extend_from_slice(&coder.finish().map_err(|_| NotDerived::Corrupt)?);
-    if decoded.len() > most {
-        return Err(NotDerived::Bomb);
-    }
+    let Some(mut coder) = Coder::decoder(coding, most) else {
+        return Ok(encoded);
+    };
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::FileTooLarge => NotDerived::Bomb,
+        _ => NotDerived::Corrupt,
+    };
+    let mut decoded = BytesMut::from(&*coder.write(&encoded).map_err(failed)?);
+    decoded.extend_from_slice(&coder.finish().map_err(failed)?);
     Ok(decoded.freeze())
 }
 
@@ -158,6 +170,30 @@ mod tests {
             let bomb = encode(zeros.clone(), coding, 9).unwrap();
             assert_eq!(decode(bomb, coding), Err(NotDerived::Bomb), "{coding:?}");
         }
+    }
+
+    #[test]
+    fn a_bomb_goes_off_in_no_piece() {
+        let bomb = encode(Bytes::from(vec![0; 32 << 20]), Coding::Brotli, 9).unwrap();
+        let mut coder = Coder::decoder(Coding::Brotli, 1 << 20).unwrap();
+        let error = coder.write(&bomb).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[tokio::test]
+    async fn who_waited_while_somebody_else_derived_does_not_derive_again() {
+        let deriver = Deriver::new(1);
+        let busy = Arc::clone(&deriver.running).acquire_owned().await.unwrap();
+        // Whoever decodes this fails.
+        let content = Content::new(Bytes::from_static(b"no gzip"), Coding::Gzip, true);
+        let waiting = deriver.ensure(&content, Coding::Identity, 0);
+        let meanwhile = async {
+            tokio::task::yield_now().await;
+            content.derived(Coding::Identity, Bytes::from_static(b"derived"));
+            drop(busy);
+        };
+        let (waited, ()) = tokio::join!(waiting, meanwhile);
+        assert_eq!(waited, Ok(()));
     }
 
     #[test]

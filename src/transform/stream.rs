@@ -165,7 +165,7 @@ mod tests {
     use crate::body::tee;
 
     fn decoded(coding: Coding, encoded: &[u8]) -> Vec<u8> {
-        let mut decoder = Coder::decoder(coding).unwrap();
+        let mut decoder = Coder::decoder(coding, usize::MAX).unwrap();
         let mut text = decoder.write(encoded).unwrap().to_vec();
         text.extend(decoder.flush().unwrap());
         text

@@ -371,3 +371,35 @@ async fn variants_are_collapsed_each_for_itself() {
     // Until Vary is known all are one flight, so that a few may have had to go on their own.
     assert!(origin.hits() < 12, "{} requests", origin.hits());
 }
+
+#[tokio::test]
+async fn what_finds_no_room_in_memory_is_not_waited_for_one_after_another() {
+    let gate = Gate::shut();
+    let large = "x".repeat(2 << 20);
+    let at_once = Arc::new(Barrier::new(9));
+    let count = Arc::new(AtomicUsize::new(0));
+    let (waiting, first) = (Arc::clone(&at_once), gate.clone());
+    let origin = Origin::start(move |_| {
+        let (large, first) = (large.clone(), first.clone());
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        let waiting = Arc::clone(&waiting);
+        async move {
+            match number {
+                0 => first.pass().await,
+                // Were they sent one after another, none would end.
+                _ => drop(waiting.wait().await),
+            }
+            reply(large, &[("cache-control", "max-age=60")])
+        }
+    })
+    .await;
+    let settings = format!("[cache]\nmemory = \"1MiB\"\n{}", route(""));
+    let stage = Arc::new(Stage::start(&origin, &settings).await);
+    let clients = clients(&stage, 10, NOBODY);
+    received(&stage, 10).await;
+    gate.open();
+    let answers = timeout(PATIENCE, clients.join_all()).await;
+    let answers = answers.expect("requests that are not collapsed");
+    assert!(answers.iter().all(|answer| answer.body.len() == 2 << 20));
+    assert_eq!(origin.hits(), 10);
+}

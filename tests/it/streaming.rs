@@ -334,3 +334,34 @@ async fn a_304_to_a_client_that_the_origin_answers_itself_passes() {
     assert_eq!(answer.status, StatusCode::NOT_MODIFIED);
     assert_eq!(origin.requests()[0].header("if-none-match"), Some("\"a\""));
 }
+
+#[tokio::test]
+async fn a_client_that_reads_slowly_holds_no_place_among_the_fills() {
+    let (origin, mut taps) = piecewise(&[("cache-control", "max-age=60")]).await;
+    let settings = format!(
+        "[cache]\nfills_max = 1\n{}",
+        route("max_object_size = \"1KiB\"")
+    );
+    let stage = Stage::start(&origin, &settings).await;
+    let slow = async { stage.begin(Method::GET, "/large", &[], "").await };
+    let send = async {
+        let tap = next_tap(&mut taps).await;
+        tap.send(vec![b'x'; 4096].into()).await.unwrap();
+        tap
+    };
+    let (slow, tap) = tokio::join!(slow, send);
+    until("the fill to be none any more", || async {
+        stage.metric("cms_edge_fills").await == 0
+    })
+    .await;
+    let small = async { stage.get("/small", &[]).await };
+    let send = async {
+        let tap = next_tap(&mut taps).await;
+        tap.send("small".into()).await.unwrap();
+    };
+    let (small, ()) = tokio::join!(small, send);
+    assert_eq!(small.text(), "small");
+    assert!(stage.get("/small", &[]).await.is_hit());
+    drop(tap);
+    assert_eq!(whole(slow).await.body.len(), 4096);
+}

@@ -259,3 +259,16 @@ async fn a_kept_cookie_reaches_the_origin_as_it_is_in_the_key() {
     let odd = stage.get("/a", &[("cookie", "currency =EUR")]).await;
     assert_eq!(odd.text(), "currency=EUR");
 }
+
+#[tokio::test]
+async fn a_coding_of_ours_does_not_narrow_what_varies_on_everything() {
+    let origin = Origin::start(|_| async {
+        let fields = [("vary", "*"), ("content-type", "text/html")];
+        reply("text ".repeat(1000), &fields)
+    })
+    .await;
+    let stage = Stage::start(&origin, "").await;
+    let answer = stage.get("/a", &[("accept-encoding", "br")]).await;
+    assert_eq!(answer.field("content-encoding"), "br");
+    assert_eq!(answer.field("vary"), "*");
+}

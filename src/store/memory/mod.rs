@@ -27,12 +27,15 @@ pub struct Memory {
     /// that key. Readers take none of these.
     writers: Box<[Mutex<()>]>,
     settings: Settings,
-    /// What one shard holds: a heavier response would be dropped at once.
-    entry_bytes_max: usize,
+    /// Bytes that the variants of one key may weigh together: a shard drops at once what is heavier
+    /// than the part of it that is for what is asked for again.
+    key_bytes_max: usize,
 }
 
 /// Bytes that a shard has at least, so that any response that a route may store finds room.
 const SHARD_BYTES_MIN: usize = 32 << 20;
+/// What one key may take of its shard, which drops at once what is more than 97 % of it.
+const SHARD_PERCENT_MAX: usize = 95;
 /// More shards than this keep no more threads out of each other's way.
 const SHARDS_MAX: usize = 32;
 
@@ -69,7 +72,7 @@ impl Memory {
         Self {
             cache,
             writers: (0..WRITERS).map(|_| Mutex::new(())).collect(),
-            entry_bytes_max: settings.bytes_max / shards,
+            key_bytes_max: settings.bytes_max / shards / 100 * SHARD_PERCENT_MAX,
             settings,
         }
     }
@@ -122,12 +125,13 @@ impl Store for Memory {
         entry: Arc<StoredResponse>,
         current: Generation,
     ) -> Result<Put, StoreError> {
-        if entry.weight() > self.entry_bytes_max {
+        if entry.weight() > self.key_bytes_max {
             return Err(StoreError::TooLarge);
         }
         let key = entry.key().clone();
         let stored = self.update(&key, |variants| {
-            variants.with(entry, current, self.settings.variants_max)
+            let variants = variants.with(entry, current, self.settings.variants_max)?;
+            Some(variants.within(self.key_bytes_max))
         });
         Ok(if stored { Put::Stored } else { Put::Outdated })
     }
@@ -140,7 +144,8 @@ impl Store for Memory {
 
     async fn grown(&self, entry: &Arc<StoredResponse>) {
         self.update(entry.key(), |variants| {
-            variants.holds(entry).then(|| variants.weighed())
+            let weighed = || variants.weighed().within(self.key_bytes_max);
+            variants.holds(entry).then(weighed)
         });
     }
 }

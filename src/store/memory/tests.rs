@@ -134,6 +134,40 @@ async fn one_key_has_at_most_so_many_variants() {
 }
 
 #[tokio::test]
+async fn variants_that_together_find_no_room_give_way_to_the_newest() {
+    let memory = memory(1 << 20);
+    for accept in ["a", "b", "c"] {
+        assert_eq!(
+            put(&memory, &entry("/a", accept, 400 << 10, 0)).await,
+            Put::Stored
+        );
+    }
+    let any = entry("/a", "a", 10, 0);
+    let stored = |accept: &str| {
+        let presented = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
+        memory.get(any.key()).select(&presented).cloned()
+    };
+    assert!(stored("a").is_none() && stored("b").is_some() && stored("c").is_some());
+    // And those that have grown since.
+    let newest = stored("c").unwrap();
+    let derived = Bytes::from(vec![b'y'; 300 << 10]);
+    newest.content().derived(Coding::Brotli, derived);
+    memory.grown(&newest).await;
+    assert!(stored("b").is_none() && stored("c").is_some());
+}
+
+#[tokio::test]
+async fn what_is_said_to_be_stored_is_there() {
+    let memory = memory(1 << 20);
+    for bytes in (900..1024).map(|kib| kib << 10) {
+        let entry = entry("/a", "a", bytes, 0);
+        if memory.put(Arc::clone(&entry), GENERATION).await.is_ok() {
+            assert!(!memory.get(entry.key()).is_empty(), "{bytes} bytes");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_derived_representation_is_weighed_and_taken_off_again() {
     let memory = memory(1 << 20);
     let entry = entry("/a", "a", 1000, 0);
