@@ -22,7 +22,7 @@ pub fn tell(places: Places) -> String {
         "\
 A CMS in four languages runs on http://{cms}, and cms-edge in front of it on https://{https}
 (and http://{http}; admin and metrics on http://{admin}). Its certificate was made just now, so
-curl is told not to check it (-k). Paste these, in order:
+these lines tell curl not to check it (-k). Paste them, in order:
 
 # 1. A German Chrome asks: a miss, fetched from the CMS and stored.
 curl -sk -D- -o /dev/null -H 'Accept-Language: de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7' https://{https}/api/articles/1 | {show}

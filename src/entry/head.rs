@@ -75,7 +75,8 @@ impl Head {
             }
         }
         Self {
-            block: block.freeze(),
+            // Of exactly this size: the buffer has grown with room to spare.
+            block: Bytes::copy_from_slice(&block),
             origin_at,
             client_fields,
         }

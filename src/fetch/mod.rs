@@ -14,6 +14,7 @@ mod limit;
 mod loan;
 mod retry;
 mod tls;
+mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +37,7 @@ use self::head::{Head, Server};
 use self::limit::Limiter;
 use self::loan::Lender;
 use self::retry::{Budget, Content, Failed, Next};
+use self::trouble::Trouble;
 use crate::body::Body;
 use crate::telemetry::origin::{OriginMetrics, UpstreamMetrics};
 
@@ -109,6 +111,7 @@ pub struct Upstream {
     limiter: Limiter,
     connections: Connections,
     metrics: UpstreamMetrics,
+    trouble: Trouble,
 }
 
 impl Upstream {
@@ -143,6 +146,7 @@ impl Upstream {
             idle_timeout: settings.idle_timeout,
             retries: settings.retries,
             metrics,
+            trouble: Trouble::default(),
         })
     }
 
@@ -160,8 +164,14 @@ impl Upstream {
     pub async fn send(&self, request: Request<Body>) -> Result<Response<OriginBody>, Error> {
         let outcome = self.exchange(request).await;
         match &outcome {
-            Ok(response) => self.metrics.answered(response.status().as_u16()),
-            Err(error) => self.metrics.failed(error.kind.label()),
+            Ok(response) => {
+                self.metrics.answered(response.status().as_u16());
+                self.trouble.answered(&self.name);
+            }
+            Err(error) => {
+                self.metrics.failed(error.kind.label());
+                self.trouble.failed(&self.name, error);
+            }
         }
         outcome
     }

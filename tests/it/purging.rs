@@ -298,6 +298,12 @@ async fn a_purge_in_words_of_another_dialect_purges_nothing_rather_than_too_litt
         let answer = purge(&stage, "/a", &[(name, value)]).await;
         assert_eq!(answer.status.as_u16(), status, "{name}");
     }
+    let before = origin.hits();
+    for method in ["BAN", "PURGEKEYS", "PURGETAGS", "REFRESH"] {
+        let answer = stage.send(method.parse().unwrap(), "/a", &[], "").await;
+        assert_eq!(answer.status.as_u16(), 501, "{method}");
+    }
+    assert_eq!(origin.hits(), before, "none reached the origin");
     assert_eq!(hits(&stage, &["/a"]).await, ["/a"]);
 }
 

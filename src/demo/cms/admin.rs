@@ -75,10 +75,11 @@ pub(super) async fn publish(cms: &Cms, request: Request<Incoming>) -> Answer {
     });
     let now = (cms.now)();
     match cms.webhook.deliver(now, payload(&article, now)).await {
-        Ok(receipt) => answer::json(
-            StatusCode::OK,
-            &json!({ "article": shown, "purge": receipt }),
-        ),
+        Ok(receipt) => {
+            let (id, state) = (receipt["id"].clone(), receipt["state"].clone());
+            let value = json!({ "id": id, "state": state, "article": shown, "purge": receipt });
+            answer::json(StatusCode::OK, &value)
+        }
         Err(error) => answer::json(
             StatusCode::BAD_GATEWAY,
             &json!({ "article": shown, "error": error.to_string(), "purge": null }),

@@ -15,6 +15,8 @@ use super::{
 pub(super) const IDS: RangeInclusive<u16> = 1..=1000;
 /// Articles on one page of a list.
 const PAGE_LENGTH: usize = 40;
+/// Of the body, in a list.
+const EXCERPT_CHARS: usize = 160;
 
 /// One article in one language.
 #[derive(Clone)]
@@ -123,13 +125,23 @@ impl Article {
 
     fn to_list_item(&self) -> String {
         format!(
-            r#"{{"id":{},"language":"{}","title":{},"version":{},"summary":{}}}"#,
+            r#"{{"id":{},"language":"{}","title":{},"version":{},"summary":{},"body":{}}}"#,
             self.id,
             self.language.tag(),
             quoted(&self.title),
             self.version,
             quoted(self.summary),
+            quoted(&self.excerpt()),
         )
+    }
+
+    /// The beginning of the body, as lists show it.
+    fn excerpt(&self) -> String {
+        let mut excerpt: String = self.body.chars().take(EXCERPT_CHARS).collect();
+        if excerpt.len() < self.body.len() {
+            excerpt.push('…');
+        }
+        excerpt
     }
 }
 

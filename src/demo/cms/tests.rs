@@ -127,6 +127,8 @@ async fn a_publication_changes_the_article_and_hands_on_the_receipt() {
     let answer = publish(&cms, r#"{"id":1,"language":"de","title":"Ganz <neu>"}"#).await;
     assert_eq!(answer.status(), 200, "{}", answer.body);
     let expected = json!({
+        "id": "p1",
+        "state": "complete",
         "article": { "id": 1, "language": "de", "title": "Ganz <neu>", "version": 2 },
         "purge": { "id": "p1", "state": "complete", "scopes": ["tag:a:1:de"] },
     });

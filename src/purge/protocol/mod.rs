@@ -50,9 +50,12 @@ pub struct Protocol<L> {
 const TOKEN: HeaderName = HeaderName::from_static("x-purge-token");
 const SOURCE: &str = "protocol";
 
+/// The methods by which plugins of CMSs purge. `PURGE` is spoken here; the others are known.
+const METHODS: [&str; 5] = ["PURGE", "BAN", "PURGEKEYS", "PURGETAGS", "REFRESH"];
+
 /// Whether `method` belongs to a purge protocol. Such a request must not reach the origin.
 pub fn is_purge(method: &Method) -> bool {
-    method.as_str() == "PURGE"
+    METHODS.contains(&method.as_str())
 }
 
 impl<L: Log> Protocol<L> {
@@ -125,7 +128,7 @@ impl<L: Log> Protocol<L> {
 
     fn not_understood(&self, error: &NotUnderstood) -> Response<Body> {
         let status = match error {
-            NotUnderstood::Dialect(_) => StatusCode::NOT_IMPLEMENTED,
+            NotUnderstood::Dialect(_) | NotUnderstood::Method(_) => StatusCode::NOT_IMPLEMENTED,
             _ => StatusCode::BAD_REQUEST,
         };
         self.bad(status, error.to_string())

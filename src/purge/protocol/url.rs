@@ -41,11 +41,18 @@ pub(super) enum NotUnderstood {
     Target(#[from] TargetError),
     #[error("`{MODE}` is `hard` or `soft`")]
     Mode,
+    #[error(
+        "the method `{0}` belongs to a purge dialect that is not spoken here; nothing was purged"
+    )]
+    Method(Box<str>),
     #[error("`{0}` belongs to a purge dialect that is not spoken here; nothing was purged")]
     Dialect(HeaderName),
 }
 
 pub(super) fn read(head: &Parts, targets: &Targets) -> Result<(Vec<Scope>, Mode), NotUnderstood> {
+    if head.method.as_str() != "PURGE" {
+        return Err(NotUnderstood::Method(head.method.as_str().into()));
+    }
     for name in &OTHER_DIALECTS {
         if head.headers.contains_key(name) {
             return Err(NotUnderstood::Dialect(name.clone()));
