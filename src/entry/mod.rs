@@ -132,6 +132,11 @@ impl StoredResponse {
         &self.terms
     }
 
+    /// §4.2.3 `response_time`.
+    pub const fn response_time(&self) -> Timestamp {
+        self.response_time
+    }
+
     pub const fn fence(&self) -> Fence {
         self.fence
     }

@@ -7,12 +7,13 @@ use http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::entry::StoredResponse;
 use crate::entry::purges::Purges;
 use crate::exchange::Fence;
 use crate::key::EntryKey;
 
 /// How a flight ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Landing {
     /// The response was stored: look it up again.
     Stored,
@@ -24,7 +25,11 @@ pub enum Landing {
         /// RFC 9209 error type.
         error: &'static str,
     },
-    /// The leader was dropped, or what it brought was purged on the way: one follower leads.
+    /// What it brought was purged on the way, and is not in the store. Whoever followed had asked
+    /// before that purge was confirmed, and may have it (see [`Flights::join`]): were they to lead
+    /// again one after another, a series of purges would send all of them to the origin.
+    Overtaken(Arc<StoredResponse>),
+    /// The leader was dropped: one follower leads.
     Abandoned,
 }
 
@@ -130,7 +135,7 @@ impl Follow {
     /// lands when it is dropped.
     pub async fn landing(mut self) -> Landing {
         match self.0.wait_for(Option::is_some).await {
-            Ok(landing) => landing.unwrap_or(Landing::Abandoned),
+            Ok(landing) => landing.clone().unwrap_or(Landing::Abandoned),
             Err(_) => Landing::Abandoned,
         }
     }
@@ -175,7 +180,7 @@ mod tests {
         let leader = lead(flights.join(&key));
         let follower = follow(flights.join(&key));
         leader.land(Landing::Stored);
-        assert_eq!(follower.landing().await, Landing::Stored);
+        assert!(matches!(follower.landing().await, Landing::Stored));
         assert_eq!(flights.count(), 0);
     }
 
@@ -185,7 +190,7 @@ mod tests {
         let leader = lead(flights.join(&key));
         let follower = follow(flights.join(&key));
         drop(leader);
-        assert_eq!(follower.landing().await, Landing::Abandoned);
+        assert!(matches!(follower.landing().await, Landing::Abandoned));
     }
 
     #[tokio::test]
@@ -197,7 +202,7 @@ mod tests {
         old.land(Landing::Stored);
         let follower = follow(flights.join(&key));
         new.land(Landing::NotShared);
-        assert_eq!(follower.landing().await, Landing::NotShared);
+        assert!(matches!(follower.landing().await, Landing::NotShared));
         assert_eq!(flights.count(), 0);
     }
 }

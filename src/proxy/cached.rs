@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::RANGE;
+use http::header::{AGE, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::ask::Client;
@@ -14,9 +14,10 @@ use super::pass::{self, Head};
 use super::{Proxy, ranges, refuse};
 use crate::body::Body;
 use crate::clock::Timestamp;
+use crate::entry::StoredResponse;
 use crate::entry::purges::Live;
 use crate::fetch::flight::{Flight, Landing, Lead};
-use crate::fields::accept_encoding::Coding;
+use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
@@ -153,7 +154,10 @@ impl<S: Store> Proxy<S> {
             Flight::Follow(follow) => follow.landing().await,
         };
         match landing {
-            Landing::Stored | Landing::Abandoned => Turn::LookAgain(why),
+            Landing::Overtaken(entry) if ask.may_share(&entry) => {
+                Turn::Answered(ask.share(&entry, why))
+            }
+            Landing::Stored | Landing::Abandoned | Landing::Overtaken(_) => Turn::LookAgain(why),
             Landing::NotShared => {
                 Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await)
             }
@@ -396,6 +400,32 @@ impl<'r> Ask<'r> {
             target: self.target,
             language: self.keyed.language,
         }
+    }
+
+    /// Whether what a flight brought that was then purged answers this request, which followed it.
+    fn may_share(&self, entry: &StoredResponse) -> bool {
+        let presented = &self.parts.headers;
+        let coding = entry.content().original_coding();
+        entry.response_time() >= self.arrived
+            && !entry.terms().no_cache
+            && AcceptEncoding::parse(presented).accepts(coding)
+            && self.keyed.key.select(entry.vary(), presented) == *entry.entry_key()
+    }
+
+    /// As its leader's client gets it.
+    fn share(&self, entry: &StoredResponse, why: Fwd) -> (Response<Body>, Outcome) {
+        let mut fields = entry.head().client();
+        let age = entry.terms().corrected_initial_age.as_secs();
+        fields.insert(AGE, age.into());
+        let head = Head {
+            status: entry.status(),
+            fields,
+            origin: &entry.head().origin(),
+        };
+        let content = Body::full(entry.content().original().clone());
+        let mut outcome = Outcome::forwarded(Answer::Collapsed, why).because(fill::PURGED);
+        outcome.collapsed = true;
+        (from_origin(head, content, self), outcome)
     }
 
     /// After it followed a flight: a response that came after the request did satisfies `no-cache`

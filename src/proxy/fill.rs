@@ -79,6 +79,9 @@ pub(super) type Waiting = oneshot::Sender<Filled>;
 /// Why content is not stored that a client may be sent in parts.
 pub(super) const TOO_LARGE: &str = "too-large";
 
+/// Why it is not stored although it could have been.
+pub(super) const PURGED: &str = "purged-in-flight";
+
 /// Why content is not stored that the route would have stored.
 const NO_ROOM: &str = "no-room";
 
@@ -352,7 +355,7 @@ impl<S: Store> Fill<S> {
             head::add_own_etag(&mut kept.fields, &content);
         }
         let reason = match self.seal(route, &kept, content.clone()).await {
-            Ok(entry) => match self.put(entry).await {
+            Ok(entry) => match self.put(Arc::clone(&entry)).await {
                 Some((live, Ok(_))) => {
                     self.land(Landing::Stored);
                     let validated = false;
@@ -367,7 +370,10 @@ impl<S: Store> Fill<S> {
                     self.land(Landing::NotShared);
                     "store-error"
                 }
-                None => "purged-in-flight",
+                None => {
+                    self.land(Landing::Overtaken(entry));
+                    PURGED
+                }
             },
             Err(reason) => {
                 self.not_shared(rule, reason);

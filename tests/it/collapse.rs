@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::support::origin::{Origin, PATIENCE, Reply};
+use crate::support::script::script;
 use crate::support::short::{Field, Gate, reply, route, until, with};
 use crate::support::stage::{Answer, Stage};
 
@@ -404,4 +405,43 @@ async fn what_finds_no_room_in_memory_is_not_waited_for_one_after_another() {
     let answers = answers.expect("requests that are not collapsed");
     assert!(answers.iter().all(|answer| answer.body.len() == 2 << 20));
     assert_eq!(origin.hits(), 10);
+}
+
+#[tokio::test]
+async fn purges_that_overtake_a_flight_send_none_of_its_followers_to_the_origin() {
+    let (origin, mut script) = script().await;
+    let stage = Arc::new(Stage::start(&origin, "").await);
+    let before = clients(&stage, 20, NOBODY);
+    received(&stage, 20).await;
+    let flight = script.asked().await;
+    stage.purge(r#"{"everything":true}"#).await;
+    flight.answer(reply("old", &[("cache-control", "max-age=60")]));
+    for answer in before.join_all().await {
+        // They had asked before the purge was confirmed.
+        assert_eq!(answer.text(), "old");
+        let status = answer.cache_status();
+        assert!(status.contains("purged-in-flight"), "{status}");
+    }
+    assert_eq!(origin.hits(), 1);
+    script.is_quiet();
+}
+
+#[tokio::test]
+async fn a_purged_answer_is_shared_only_with_those_whom_its_vary_selects() {
+    let (origin, mut script) = script().await;
+    let stage = Arc::new(Stage::start(&origin, "").await);
+    let get = |theme: &'static str| {
+        let stage = Arc::clone(&stage);
+        tokio::spawn(async move { stage.get("/a", &[("x-theme", theme)]).await })
+    };
+    let dark = get("dark");
+    let flight = script.asked().await;
+    let light = get("light");
+    received(&stage, 2).await;
+    stage.purge(r#"{"everything":true}"#).await;
+    let fields: &[Field] = &[("cache-control", "max-age=60"), ("vary", "x-theme")];
+    flight.answer(reply("dark", fields));
+    assert_eq!(dark.await.unwrap().text(), "dark");
+    script.asked().await.answer(reply("light", fields));
+    assert_eq!(light.await.unwrap().text(), "light");
 }
