@@ -387,7 +387,9 @@ async fn what_finds_no_room_in_memory_is_not_waited_for_one_after_another() {
             match number {
                 0 => first.pass().await,
                 // Were they sent one after another, none would end.
-                _ => drop(waiting.wait().await),
+                _ => {
+                    waiting.wait().await;
+                }
             }
             reply(large, &[("cache-control", "max-age=60")])
         }
