@@ -50,7 +50,7 @@ impl Refusal {
 }
 
 /// Checks a request and brings its authority into one place: Host on HTTP/1 (RFC 9112 §3.2.2),
-/// the target URI on HTTP/2 (RFC 9113 §8.3.1).
+/// the target URI on HTTP/2 (RFC 9113 §8.3.1). The cookies of HTTP/2 come into one field.
 pub(super) fn admit<B>(request: &mut Request<B>, headers_max: usize) -> Result<(), Refusal> {
     if *request.method() == Method::CONNECT {
         return Err(Refusal::Connect);
@@ -59,7 +59,10 @@ pub(super) fn admit<B>(request: &mut Request<B>, headers_max: usize) -> Result<(
         return Err(Refusal::Fields);
     }
     match request.version() {
-        Version::HTTP_2 => check_authority(request),
+        Version::HTTP_2 => {
+            join_cookies(request.headers_mut());
+            check_authority(request)
+        }
         _ => check_host(request).and_then(|()| check_coding(request.headers())),
     }
 }
@@ -80,6 +83,22 @@ pub(super) fn close_after(response: &mut Response<Body>) {
 fn field_count(headers: &HeaderMap) -> usize {
     let cookies = headers.get_all(COOKIE).iter().count();
     headers.len() - cookies.saturating_sub(1)
+}
+
+/// RFC 9113 §8.2.3: the pieces of a cookie field "MUST be concatenated into a single octet string
+/// using the two-octet delimiter of 0x3B, 0x20" before they go anywhere else. Browsers split it;
+/// servers behind HTTP/1 join the pieces with a comma, and nobody is signed in any more.
+fn join_cookies(headers: &mut HeaderMap) {
+    let pieces: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if pieces.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&pieces.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 fn check_host<B>(request: &mut Request<B>) -> Result<(), Refusal> {
@@ -235,6 +254,15 @@ mod tests {
         ] {
             assert_eq!(with(coding), Err(Refusal::TransferCoding), "{coding}");
         }
+    }
+
+    #[test]
+    fn a_split_cookie_is_joined() {
+        let cookies = [("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")];
+        let mut request = request(Version::HTTP_2, "https://a/", &cookies);
+        assert_eq!(admit(&mut request, 3), Ok(()));
+        let lines: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
+        assert_eq!(lines, ["a=1; b=2; c=3; d=4"]);
     }
 
     #[test]
