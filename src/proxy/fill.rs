@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, DATE, ETAG, TRAILER};
+use http::header::{CONTENT_ENCODING, DATE};
 use http::{HeaderMap, Method, StatusCode, response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -12,25 +12,22 @@ use super::Proxy;
 use super::ask::{self, Client};
 use super::cached::VALIDATION_PAUSE;
 use super::gather::{self, Gathered, Rest};
-use super::kept::{Kept, Reason, offer_ranges};
+use super::kept::Kept;
 use crate::body::Body;
-use crate::entry::head::Head;
 use crate::entry::purges::Live;
-use crate::entry::{Content, StoredResponse, Tags};
 use crate::exchange::{Exchange, Forwarded};
 use crate::fetch::flight::{Landing, Lead};
 use crate::fetch::{self, OriginBody};
-use crate::fields::accept_encoding::{AcceptEncoding, Coding};
+use crate::fields::accept_encoding::AcceptEncoding;
 use crate::fields::content_encoding::ContentEncoding;
-use crate::fields::{connection, content_language, content_length, date, tags};
+use crate::fields::{connection, date};
 use crate::key::{CacheKey, EntryKey, Negotiated, TargetUri};
-use crate::policy::storability::{self, Asked, Storable};
+use crate::policy::storability::{self, Asked};
 use crate::policy::{CacheRule, reuse, validation};
 use crate::respond::head::{self, Presented};
 use crate::respond::synthetic::ORIGIN_ERROR;
 use crate::route::Route;
-use crate::route::tags::Request as TagRequest;
-use crate::store::{Put, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// A fetch for the store.
 pub(super) struct Fill<S> {
@@ -89,11 +86,11 @@ const NO_ROOM: &str = "no-room";
 const EXCHANGES_MAX: usize = 3;
 
 /// One answer of the origin, and the exchange it came by.
-struct Answer {
-    exchange: Exchange,
-    head: response::Parts,
-    body: OriginBody,
-    validated: Option<Live>,
+pub(super) struct Answer {
+    pub exchange: Exchange,
+    pub head: response::Parts,
+    pub body: OriginBody,
+    pub validated: Option<Live>,
 }
 
 impl<S: Store> Fill<S> {
@@ -214,68 +211,6 @@ impl<S: Store> Fill<S> {
             })
     }
 
-    /// §4.3.4: the stored response with the fields of the 304 and the fence of the validating
-    /// exchange. Nothing if a hard purge came meanwhile.
-    async fn freshen(&self, route: &Route, rule: &CacheRule, answer: Answer) -> Option<Live> {
-        let entry = Arc::clone(answer.validated?.entry());
-        let origin = entry.head().origin();
-        if !validation::selects(&origin, &answer.head.headers) {
-            return None;
-        }
-        let merged = validation::freshened(&origin, &answer.head.headers);
-        let storable =
-            storability::assess(self.asked(), entry.status(), merged, answer.exchange, rule);
-        let storable = storable.ok()?;
-        // A 304 may name tags that the 200 did not; those in the body, and by template, stay.
-        let declared = tags::declared(storable.headers(), &route.tags.fields);
-        if declared.overflow {
-            return None;
-        }
-        let mut fields = head::of_storable(
-            storable.headers(),
-            answer.head.version,
-            storable.terms(),
-            self.presented(route),
-        );
-        if !fields.contains_key(ETAG)
-            && let Some(own) = entry.head().client().get(ETAG)
-        {
-            fields.insert(ETAG, own.clone());
-        }
-        offer_ranges(
-            &mut fields,
-            entry.status(),
-            entry.content().original_coding(),
-        );
-        let fresh = Arc::new(StoredResponse::seal(
-            entry.entry_key().clone(),
-            entry.vary().clone(),
-            &storable,
-            Head::new(&fields, storable.headers()),
-            Tags::new(declared.tags).and(entry.tags()),
-            entry.content().clone(),
-        ));
-        self.put(fresh).await.map(|(live, _)| live)
-    }
-
-    /// Offers a sealed response to the store, which may have no place for it. Nothing if a hard
-    /// purge already covers it.
-    async fn put(&self, entry: Arc<StoredResponse>) -> Option<(Live, Result<Put, StoreError>)> {
-        let shared = &self.proxy.shared;
-        let Some(live) = shared.purges.admit(Arc::clone(&entry)) else {
-            shared.metrics.purged_in_flight.inc();
-            return None;
-        };
-        let store = &self.proxy.store;
-        let outcome = store.put(entry, shared.purges.generation()).await;
-        match outcome {
-            Ok(Put::Stored) => shared.marks.clear(&self.flight_key),
-            Ok(Put::Outdated) => shared.metrics.not_stored("outdated"),
-            Err(_) => shared.metrics.store_error("put"),
-        }
-        Some((live, outcome))
-    }
-
     /// A whole response: store it if it may be stored, and let the client have it either way. What
     /// turns out not to be for the store is left to be passed on.
     async fn take(
@@ -386,81 +321,6 @@ impl<S: Store> Fill<S> {
         send(kept.client, Filled::Streaming(Box::new(streaming)));
     }
 
-    fn assess(
-        &self,
-        route: &Route,
-        rule: &CacheRule,
-        head: &response::Parts,
-        exchange: Exchange,
-        coding: ContentEncoding,
-    ) -> Result<(Storable, Coding), Reason> {
-        let fields = head.headers.clone();
-        let storable = storability::assess(self.asked(), head.status, fields, exchange, rule)?;
-        let most = rule.object_size_max as u64;
-        if content_length::of(&head.headers).is_some_and(|length| length > most) {
-            return Err(TOO_LARGE.into());
-        }
-        if let (Some(rule), Some(negotiated)) = (&route.key.language, self.language) {
-            let mut languages = content_language::tags(&head.headers).peekable();
-            if languages.peek().is_some() && !languages.any(|tag| rule.admits(negotiated, tag)) {
-                self.proxy.shared.metrics.language_drift.inc();
-                return Err("language-drift".into());
-            }
-        }
-        match coding {
-            ContentEncoding::Identity => Ok((storable, Coding::Identity)),
-            ContentEncoding::One(coding) => Ok((storable, coding)),
-            ContentEncoding::Other => Err("coding".into()),
-        }
-    }
-
-    async fn seal(
-        &self,
-        route: &Route,
-        kept: &Kept,
-        content: Bytes,
-    ) -> Result<Arc<StoredResponse>, &'static str> {
-        let (storable, coding) = (&kept.storable, kept.coding);
-        let mut fields = kept.fields.clone();
-        let mut origin = storable.headers().clone();
-        for map in [&mut fields, &mut origin] {
-            map.remove(CONTENT_LENGTH);
-            // Stored content has none.
-            map.remove(TRAILER);
-        }
-        offer_ranges(&mut fields, storable.status(), coding);
-        let may_encode = route.compress.suits(&origin, Some(usize::MAX));
-        let transformable =
-            !storable.terms().no_transform && (may_encode || coding != Coding::Identity);
-        let content = Content::new(content, coding, transformable);
-        let identity = if route.tags.reads_body() && coding != Coding::Identity {
-            let decoded = self.proxy.shared.deriver.decoded(&content).await;
-            decoded.map_err(|_| "untagged")?
-        } else {
-            content.original().clone()
-        };
-        let captures = route.path.captures(self.target.path());
-        let language = self.language.zip(route.key.language.as_ref());
-        let request = TagRequest {
-            target: &self.target,
-            captures: &captures,
-            language: language.map(|(negotiated, rule)| rule.tag(negotiated)),
-        };
-        let tags = route.tags.tags(request, &origin, &identity);
-        let tags = tags.map_err(|_| "untagged")?;
-        let own = format!("route:{}", route.name);
-        let tags = Tags::new(std::iter::once(&*own).chain(tags.iter().map(String::as_str)));
-        let vary = route.vary.counting(storable.vary());
-        Ok(Arc::new(StoredResponse::seal(
-            self.key.select(&vary, &self.presented),
-            vary,
-            storable,
-            Head::new(&fields, &origin),
-            tags,
-            content,
-        )))
-    }
-
     /// Passes on what may not be stored, and lets those who wait go on their own.
     fn pass_on(
         &mut self,
@@ -542,7 +402,7 @@ impl<S: Store> Fill<S> {
         }
     }
 
-    fn asked(&self) -> Asked<'_> {
+    pub(super) fn asked(&self) -> Asked<'_> {
         Asked {
             method: &Method::GET,
             headers: &self.presented,
@@ -550,7 +410,7 @@ impl<S: Store> Fill<S> {
         }
     }
 
-    fn presented<'f>(&'f self, route: &'f Route) -> Presented<'f> {
+    pub(super) fn presented<'f>(&'f self, route: &'f Route) -> Presented<'f> {
         Presented {
             route,
             target: &self.target,

@@ -10,6 +10,7 @@ pub mod marks;
 pub mod outcome;
 pub mod pass;
 pub mod ranges;
+pub mod seal;
 
 use std::pin::Pin;
 use std::sync::Arc;
