@@ -96,15 +96,16 @@ pub(super) fn write_field(text: &mut String, name: &HeaderName, presented: &Head
     }
     text.push(':');
     if LISTS.contains(name) {
-        let fold_case = *name == ACCEPT_LANGUAGE;
+        let drop_spaces = *name == ACCEPT_LANGUAGE;
         for (at, element) in list::lines(presented, name).enumerate() {
             if at > 0 {
                 text.push(',');
             }
-            let counts = |byte: &&u8| !fold_case || **byte != b' ';
+            // The case of a language stays: it means nothing (RFC 4647 §2), but not every origin
+            // knows, and it is sent the client's own spelling.
+            let counts = |byte: &&u8| !drop_spaces || **byte != b' ';
             for byte in element.iter().filter(counts) {
-                let folded = byte.to_ascii_lowercase();
-                push(text, if fold_case { folded } else { *byte });
+                push(text, *byte);
             }
         }
         return;
@@ -142,10 +143,11 @@ mod tests {
     }
 
     #[test]
-    fn white_space_case_and_line_breaks_of_accept_language_do_not_count() {
+    fn white_space_and_line_breaks_of_accept_language_do_not_count() {
         let vary = Vary::from_names([ACCEPT_LANGUAGE]);
         let one = Secondary::of(&vary, &presented(&["de, en;q=0.5"]));
-        assert_eq!(one, Secondary::of(&vary, &presented(&["DE,en; q=0.5"])));
+        assert_eq!(one, Secondary::of(&vary, &presented(&["de,en; q=0.5"])));
+        assert_ne!(one, Secondary::of(&vary, &presented(&["DE,en;q=0.5"])));
         assert_eq!(one, Secondary::of(&vary, &presented(&["de", "en;q=0.5"])));
         assert_ne!(one, Secondary::of(&vary, &presented(&["en;q=0.5, de"])));
     }

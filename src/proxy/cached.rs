@@ -193,7 +193,11 @@ impl<S: Store> Proxy<S> {
         match self.shared.purges.admit(Arc::clone(entry)) {
             Some(live) => Found::Entry(live),
             None => {
-                self.store.remove(entry).await;
+                // With it go the older ones it had superseded for these fields under another Vary:
+                // whoever has seen the newer one must not see them again.
+                for superseded in variants.matching(presented) {
+                    self.store.remove(superseded).await;
+                }
                 Found::Nothing
             }
         }

@@ -140,12 +140,7 @@ impl<S: Store> Fill<S> {
         let transformable =
             !storable.terms().no_transform && (may_encode || coding != Coding::Identity);
         let content = Content::new(content, coding, transformable);
-        let identity = if route.tags.reads_body() && coding != Coding::Identity {
-            let decoded = self.proxy.shared.deriver.decoded(&content).await;
-            decoded.map_err(|_| "untagged")?
-        } else {
-            content.original().clone()
-        };
+        let in_body = self.tags_in_body(route, &content).await?;
         let captures = route.path.captures(self.target.path());
         let language = self.language.zip(route.key.language.as_ref());
         let request = TagRequest {
@@ -153,10 +148,10 @@ impl<S: Store> Fill<S> {
             captures: &captures,
             language: language.map(|(negotiated, rule)| rule.tag(negotiated)),
         };
-        let tags = route.tags.tags(request, &origin, &identity);
-        let tags = tags.map_err(|_| "untagged")?;
+        let tags = route.tags.tags(request, &origin).map_err(|_| UNTAGGED)?;
         let own = format!("route:{}", route.name);
-        let tags = Tags::new(std::iter::once(&*own).chain(tags.iter().map(String::as_str)));
+        let tags = tags.iter().chain(&in_body).map(String::as_str);
+        let tags = Tags::new(std::iter::once(&*own).chain(tags));
         let vary = route.vary.counting(storable.vary());
         Ok(Arc::new(StoredResponse::seal(
             self.key.select(&vary, &self.presented),
@@ -167,4 +162,31 @@ impl<S: Store> Fill<S> {
             content,
         )))
     }
+
+    /// Tags that the content shows, read off the async threads where it is large.
+    async fn tags_in_body(
+        &self,
+        route: &Route,
+        content: &Content,
+    ) -> Result<Vec<String>, &'static str> {
+        if !route.tags.reads_body() {
+            return Ok(Vec::new());
+        }
+        let deriver = &self.proxy.shared.deriver;
+        let body = deriver.decoded(content).await.map_err(|_| UNTAGGED)?;
+        if body.len() <= READ_INLINE_BYTES_MAX {
+            return route.tags.tags_in(&body).map_err(|_| UNTAGGED);
+        }
+        let (proxy, index) = (Arc::clone(&self.proxy), self.route);
+        let read = deriver.off_thread(move || {
+            let route = proxy.shared.routes.iter().nth(index)?;
+            route.tags.tags_in(&body).ok()
+        });
+        read.await.ok().flatten().ok_or(UNTAGGED)
+    }
 }
+
+/// Why a response is not stored whose tags are not known.
+const UNTAGGED: &str = "untagged";
+/// JSON that is parsed where it is: less than a tenth of a millisecond.
+const READ_INLINE_BYTES_MAX: usize = 16 * 1024;

@@ -83,15 +83,14 @@ impl TagRule {
         !self.body.is_empty()
     }
 
-    /// The tags of a response. `body` is the decoded content.
+    /// The tags of a response but for those in its body.
     ///
     /// # Errors
-    /// The body cannot be read, or there are too many tags.
+    /// There are too many, or too long ones.
     pub fn tags(
         &self,
         request: Request<'_>,
         response: &HeaderMap,
-        body: &[u8],
     ) -> Result<Vec<String>, Untagged> {
         let mut found: Vec<String> = self
             .templates
@@ -103,16 +102,19 @@ impl TagRule {
             return Err(Untagged::TooMany);
         }
         found.extend(declared.tags.into_iter().map(str::to_owned));
-        if self.reads_body() && !body.is_empty() {
-            self.read_body(body, &mut found)?;
-        }
-        if found.len() > TAGS_MAX || found.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
-            return Err(Untagged::TooMany);
-        }
-        Ok(found)
+        bounded(found)
     }
 
-    fn read_body(&self, body: &[u8], found: &mut Vec<String>) -> Result<(), Untagged> {
+    /// The tags in a body, which is the decoded content. It takes time and memory in proportion to
+    /// the body: up to some milliseconds a megabyte.
+    ///
+    /// # Errors
+    /// The body cannot be read, or there are too many tags.
+    pub fn tags_in(&self, body: &[u8]) -> Result<Vec<String>, Untagged> {
+        let mut found: Vec<String> = Vec::new();
+        if !self.reads_body() || body.is_empty() {
+            return Ok(found);
+        }
         let document: Value = serde_json::from_slice(body).map_err(|_| Untagged::NotJson)?;
         for path in &self.body {
             for node in path.query(&document) {
@@ -130,8 +132,15 @@ impl TagRule {
                 }
             }
         }
-        Ok(())
+        bounded(found)
     }
+}
+
+fn bounded(tags: Vec<String>) -> Result<Vec<String>, Untagged> {
+    if tags.len() > TAGS_MAX || tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
+        return Err(Untagged::TooMany);
+    }
+    Ok(tags)
 }
 
 impl Template {
@@ -213,7 +222,9 @@ mod tests {
         };
         let mut response = HeaderMap::new();
         response.insert("surrogate-key", "one two".parse().unwrap());
-        rule.tags(request, &response, body.as_bytes())
+        let mut tags = rule.tags(request, &response)?;
+        tags.extend(rule.tags_in(body.as_bytes())?);
+        Ok(tags)
     }
 
     fn template(text: &str) -> Template {

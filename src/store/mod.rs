@@ -8,6 +8,7 @@ use http::HeaderMap;
 
 use crate::entry::StoredResponse;
 use crate::exchange::Generation;
+use crate::key::select::Secondary;
 use crate::key::{CacheKey, EntryKey};
 
 /// A failing store never fails a request: callers count the error and treat it as a miss.
@@ -84,9 +85,14 @@ impl Variants {
     /// The variant that the presented fields select (RFC 9111 §4.1), each by the fields that the
     /// variant itself nominates; the newest where several match.
     pub fn select(&self, presented: &HeaderMap) -> Option<&Arc<StoredResponse>> {
-        self.entries.iter().find(|entry| {
+        self.matching(presented).next()
+    }
+
+    /// All that match, newest first.
+    pub fn matching(&self, presented: &HeaderMap) -> impl Iterator<Item = &Arc<StoredResponse>> {
+        self.entries.iter().filter(|entry| {
             entry.vary().is_empty() || {
-                let presented = crate::key::select::Secondary::of(entry.vary(), presented);
+                let presented = Secondary::of(entry.vary(), presented);
                 presented == *entry.entry_key().secondary()
             }
         })

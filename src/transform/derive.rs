@@ -113,6 +113,22 @@ impl Deriver {
         Ok(decoded)
     }
 
+    /// Runs what takes its time off the async threads, when it is its turn.
+    ///
+    /// # Errors
+    /// [`NotDerived::Stopped`].
+    pub async fn off_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NotDerived> {
+        let turn = self.turn().await?;
+        let task = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        task.await.map_err(|_| NotDerived::Stopped)
+    }
+
     async fn turn(&self) -> Result<OwnedSemaphorePermit, NotDerived> {
         let permit = Arc::clone(&self.running).acquire_owned().await;
         permit.map_err(|_| NotDerived::Stopped)

@@ -404,3 +404,31 @@ async fn an_unsafe_request_invalidates_what_it_changed_for_the_next_reader() {
     assert_eq!(posted.status.as_u16(), 200);
     assert_eq!(hits(&stage, &["/a", "/b"]).await, ["/b"]);
 }
+
+#[tokio::test]
+async fn tags_are_read_from_a_large_body_as_from_a_small_one() {
+    let origin = Origin::start(|_| async {
+        let padding = "x".repeat(100_000);
+        let body = format!(r#"{{"padding":"{padding}","data":[{{"id":7}},{{"id":"b"}}]}}"#);
+        Reply::ok(body).header("content-type", "application/json")
+    })
+    .await;
+    let route = r#"
+[[route]]
+name = "lists"
+path = "/*"
+upstream = "origin"
+tags_from_body = ["$.data[*].id"]
+tags_from_body_prefix = "entry:"
+"#;
+    for (tag, left) in [
+        ("entry:7", vec![]),
+        ("entry:b", vec![]),
+        ("entry:9", vec!["/a"]),
+    ] {
+        let stage = Stage::start(&origin, route).await;
+        store(&stage, &["/a"]).await;
+        stage.purge(&json!({ "tags": [tag] }).to_string()).await;
+        assert_eq!(hits(&stage, &["/a"]).await, left, "{tag}");
+    }
+}

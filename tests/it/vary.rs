@@ -272,3 +272,29 @@ async fn a_coding_of_ours_does_not_narrow_what_varies_on_everything() {
     assert_eq!(answer.field("content-encoding"), "br");
     assert_eq!(answer.field("vary"), "*");
 }
+
+#[tokio::test]
+async fn a_superseded_variant_does_not_come_back_when_the_newer_one_is_purged() {
+    let version = std::sync::atomic::AtomicU64::new(0);
+    let origin = Origin::start(move |_| {
+        let version = version.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let reply = Reply::ok(format!("version {version}"));
+            match version {
+                // Stored under a Vary of its own, and by another tag.
+                0 => reply.header("vary", "x-theme").header("cache-tag", "old"),
+                _ => reply.header("cache-tag", "new"),
+            }
+        }
+    })
+    .await;
+    let stage = Stage::start(&origin, "").await;
+    let dark = [("x-theme", "dark")];
+    assert_eq!(stage.get("/a", &dark).await.text(), "version 0");
+    // Another visitor's answer has no Vary any more: it is everybody's.
+    assert_eq!(stage.get("/a", &[]).await.text(), "version 1");
+    assert_eq!(stage.get("/a", &dark).await.text(), "version 1");
+    stage.purge(r#"{"tags":["new"]}"#).await;
+    assert_eq!(stage.get("/a", &dark).await.text(), "version 2");
+    assert_eq!(stage.get("/a", &dark).await.text(), "version 2");
+}
