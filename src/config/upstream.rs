@@ -40,7 +40,7 @@ pub(super) fn upstreams(parent: &Section<'_>) -> Vec<Upstream> {
 }
 
 fn read(name: String, s: &Section<'_>) -> Upstream {
-    let servers = servers(s);
+    let mut servers = servers(s);
     let host = host(s);
     let [
         connect_timeout,
@@ -50,7 +50,6 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         queue_timeout,
     ] = patience(s);
     let settings = Settings {
-        servers,
         host,
         connect_timeout,
         first_byte_timeout,
@@ -85,6 +84,15 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
              a failed connection. Each is load on a CMS in trouble.",
         )),
         ca: None,
+        stale_wait: s.duration(
+            "stale_wait",
+            "5s",
+            "0s"..="1h",
+            "How long a visitor who could have a stale copy waits for the CMS; then that is served, \
+             and the request to the CMS goes on. 0s: as long as anybody.",
+        ),
+        care: super::care::care(s, &mut servers),
+        servers,
     };
     let ca = optional_file(
         s,
@@ -96,12 +104,22 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
     Upstream { name, settings, ca }
 }
 
+pub(super) const SERVER_FORM: &str =
+    "a URL of scheme, host and port like \"http://127.0.0.1:8000\"";
+
 fn servers(s: &Section<'_>) -> Vec<Uri> {
+    let sample = Sample::List(&["http://127.0.0.1:8000"]);
+    let presence = if s.is_given("server") {
+        Presence::Optional(sample)
+    } else {
+        Presence::Required(sample)
+    };
     let servers = s.list(
         "servers",
-        Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
-        "a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
-        "Where the CMS is. https servers must have a certificate for their host.",
+        presence,
+        SERVER_FORM,
+        "Where the CMS is. https servers must have a certificate for their host. Servers with \
+         weights have tables instead, [[upstream.NAME.server]].",
         server,
     );
     if s.is_given("servers") {
@@ -117,7 +135,7 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
     servers
 }
 
-fn server(text: &str) -> Result<Uri, Wrong> {
+pub(super) fn server(text: &str) -> Result<Uri, Wrong> {
     // A URL with a password in it must not be shown.
     if text.contains('@') {
         return Err(Wrong {
