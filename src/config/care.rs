@@ -277,7 +277,9 @@ mod tests {
     fn a_status_is_three_digits_or_a_class() {
         assert_eq!(statuses("2xx"), Some(200..=299));
         assert_eq!(statuses("503"), Some(503..=503));
-        for text in ["", "2", "xx", "6xx", "2xX", "99", "099", "2000", "+03", "5+3", "ü03"] {
+        for text in [
+            "", "2", "xx", "6xx", "2xX", "99", "099", "2000", "+03", "5+3", "ü03",
+        ] {
             assert_eq!(statuses(text), None, "{text}");
         }
     }

@@ -9,7 +9,7 @@ use http::{HeaderValue, Uri};
 use super::describe::{Presence, Sample};
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
-use crate::fetch::{HostRule, Settings};
+use crate::fetch::{Care, HostRule, Settings};
 use crate::route::pattern::is_host;
 
 /// A CMS by its name.
@@ -40,7 +40,7 @@ pub(super) fn upstreams(parent: &Section<'_>) -> Vec<Upstream> {
 }
 
 fn read(name: String, s: &Section<'_>) -> Upstream {
-    let mut servers = servers(s);
+    let servers = servers(s);
     let host = host(s);
     let [
         connect_timeout,
@@ -49,7 +49,8 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         keepalive,
         queue_timeout,
     ] = patience(s);
-    let settings = Settings {
+    let mut settings = Settings {
+        servers,
         host,
         connect_timeout,
         first_byte_timeout,
@@ -91,8 +92,7 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
             "How long a visitor who could have a stale copy waits for the CMS; then that is served, \
              and the request to the CMS goes on. 0s: as long as anybody.",
         ),
-        care: super::care::care(s, &mut servers),
-        servers,
+        care: Care::default(),
     };
     let ca = optional_file(
         s,
@@ -101,6 +101,7 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         "The authorities that may sign the certificates of https servers. Empty: those of the \
          system.",
     );
+    settings.care = super::care::care(s, &mut settings.servers);
     Upstream { name, settings, ca }
 }
 

@@ -104,7 +104,9 @@ impl Kind {
             Self::ConnectTimeout | Self::FirstByteTimeout | Self::ResponseStalled => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::BreakerOpen | Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BreakerOpen | Self::QueueFull | Self::QueueTimeout => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::InvalidRequest | Self::RequestBody => StatusCode::BAD_REQUEST,
         }
     }

@@ -243,7 +243,10 @@ impl Upstream {
         let outcome = self.attempts(request).await;
         let server = outcome.as_ref().map(|(_, seat, _)| seat.name());
         self.slow.ended(told, server, &self.name, &self.metrics);
-        self.judge(leave, outcome.as_ref().map(|(response, ..)| response.status()));
+        self.judge(
+            leave,
+            outcome.as_ref().map(|(response, ..)| response.status()),
+        );
         let (response, seat, lender) = outcome?;
         let held = Held {
             _place: place,

@@ -397,6 +397,10 @@ impl<S: Store> Fill<S> {
     }
 
     fn land(&mut self, landing: Landing) {
+        // Whoever was told not to wait may ask again.
+        if !matches!(landing, Landing::Failed { .. }) {
+            self.proxy.shared.failed.clear(&self.flight_key);
+        }
         if let Some(lead) = self.lead.take() {
             lead.land(landing);
         }

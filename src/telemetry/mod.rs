@@ -5,5 +5,5 @@ pub mod cache;
 pub mod origin;
 pub mod purge;
 pub mod request_id;
-pub mod servers;
 pub mod server;
+pub mod servers;

@@ -174,9 +174,7 @@ fn failures_that_may_be_the_requests_leave_out_half_of_the_servers_at_most() {
         .filter(|at| (0..10).any(|_| balance.failed(*at, Evidence::Doubtful, now)))
         .collect();
     assert_eq!(out, [0, 1]);
-    let out = (2..5)
-        .filter(|at| fail(&mut balance, *at, 10, now))
-        .count();
+    let out = (2..5).filter(|at| fail(&mut balance, *at, 10, now)).count();
     assert_eq!(out, 2, "all but one, if they are surely not there");
 }
 
