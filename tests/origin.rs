@@ -21,6 +21,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Barrier, Semaphore};
 use tokio::time::timeout;
 
+#[path = "support"]
 mod support {
     pub(crate) mod authority;
     pub(crate) mod origin;
@@ -848,9 +849,7 @@ impl Stage {
     /// The value of a series about one server.
     fn metric_of(&self, family: &str, server: &Uri) -> u64 {
         let server = server.authority().unwrap();
-        self.metric(&format!(
-            "{family}{{upstream=\"cms\",server=\"{server}\"}}"
-        ))
+        self.metric(&format!("{family}{{upstream=\"cms\",server=\"{server}\"}}"))
     }
 
     fn text(&self) -> String {

@@ -1,23 +1,21 @@
 //! GET and HEAD on a cached route: look up, decide, and act on the decision.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
-use tokio::time::timeout;
 
 use super::ask::Client;
 use super::context::Context;
 use super::fill::{self, Fill, Filled};
 use super::outcome::Outcome;
 use super::pass::{self, Head};
+use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
 use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
 use crate::entry::purges::Live;
-use crate::fetch::Upstream;
 use crate::fetch::flight::{Flight, Landing, Lead};
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::RequestControl;
@@ -36,16 +34,6 @@ use crate::transform::NotDerived;
 
 /// How often one request looks again after somebody else's flight, before it goes alone.
 const FLIGHTS_MAX: usize = 3;
-
-/// How long after a failed validation stale responses are served without another one.
-pub(super) const VALIDATION_PAUSE: Duration = Duration::from_secs(1);
-
-/// What stands behind an answer that was not waited for any longer.
-const WAITED_OUT: (StatusCode, &str) = (StatusCode::GATEWAY_TIMEOUT, "http_response_timeout");
-
-/// What stands behind an answer for which the origin was not asked, because it had just failed.
-const JUST_FAILED: (StatusCode, &str) =
-    (StatusCode::SERVICE_UNAVAILABLE, "destination_unavailable");
 
 /// A request on a cached route, and what has been found out about it.
 struct Ask<'r> {
@@ -135,14 +123,23 @@ impl<S: Store> Proxy<S> {
             Disposition::Validate(why, live) => (why, Some(live)),
             Disposition::Forward(why) => (why, None),
         };
+        Box::pin(self.forward(ask, why, stored, &variants)).await
+    }
+
+    /// Nothing stored answers as it is: the origin is asked, unless another request does so, or
+    /// what is stored stands in.
+    async fn forward(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+        variants: &Variants,
+    ) -> Turn {
+        let presented = &ask.parts.headers;
+        let now = self.shared.clock.now();
         let flight_key = variants.flight_key(&ask.keyed.key, presented);
-        let stands_in = stored
-            .as_ref()
-            .is_some_and(|live| reuse::may_stand_in(live, &ask.control, now));
-        // The origin has just failed, or keeps somebody waiting: nobody else waits for the same,
-        // unless what is stored was purged since.
-        let is_purged = stored.as_ref().is_some_and(Live::is_softly_purged);
-        if stands_in && !is_purged && self.shared.failed.is_set(&flight_key, now) {
+        let shared = &self.shared;
+        if shared.has_just_failed(stored.as_ref(), &ask.control, &flight_key, now) {
             let (status, error) = JUST_FAILED;
             let answer = self.stand_in(ask, why, stored, status, error).await;
             return Turn::Answered(answer);
@@ -164,7 +161,7 @@ impl<S: Store> Proxy<S> {
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
                 // Between the look and the flight another one may have landed.
-                if !self.lookup(ask).await.is_same(&variants) {
+                if !self.lookup(ask).await.is_same(variants) {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
@@ -172,15 +169,15 @@ impl<S: Store> Proxy<S> {
                 return Turn::Answered(answer);
             }
             Flight::Follow(follow) => {
-                let landing = follow.landing();
-                match self.patiently(ask, &flight_key, stands_in, landing).await {
-                    Some(landing) => landing,
-                    None => {
-                        let (status, error) = WAITED_OUT;
-                        let answer = self.stand_in(ask, why, stored, status, error).await;
-                        return Turn::Answered(answer);
-                    }
-                }
+                let waited = self.shared.patiently(
+                    ask.route,
+                    stored.as_ref(),
+                    &ask.control,
+                    &flight_key,
+                    follow.landing(),
+                );
+                let (status, error) = WAITED_OUT;
+                waited.await.unwrap_or(Landing::Failed { status, error })
             }
         };
         match landing {
@@ -294,41 +291,21 @@ impl<S: Store> Proxy<S> {
                 .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
-        let now = self.shared.clock.now();
-        let stands_in = stored
-            .as_ref()
-            .is_some_and(|live| reuse::may_stand_in(live, &ask.control, now));
         let fill = self.new_fill(ask, flight_key.clone(), lead, stored.clone());
         let filled = fill.start(permit);
-        let (status, error) = match self.patiently(ask, &flight_key, stands_in, filled).await {
+        let waited = self.shared.patiently(
+            ask.route,
+            stored.as_ref(),
+            &ask.control,
+            &flight_key,
+            filled,
+        );
+        let (status, error) = match waited.await {
             Some(Some(filled)) => return self.answer_filled(ask, why, filled).await,
             Some(None) => (StatusCode::BAD_GATEWAY, "proxy_internal_error"),
             None => WAITED_OUT,
         };
         self.stand_in(ask, why, stored, status, error).await
-    }
-
-    /// Waits for the origin: for as long as it takes, or, where something stale can stand in, for
-    /// as long as the upstream says. Nothing: it took longer. Others do not wait for it then, until
-    /// its exchange must have ended.
-    async fn patiently<T>(
-        &self,
-        ask: &Ask<'_>,
-        flight_key: &EntryKey,
-        stands_in: bool,
-        origin: impl Future<Output = T>,
-    ) -> Option<T> {
-        let upstream = self.shared.upstream(ask.route).filter(|_| stands_in);
-        let Some((wait, left)) = upstream.and_then(Upstream::stale_wait) else {
-            return Some(origin.await);
-        };
-        let waited = timeout(wait, origin).await;
-        if waited.is_err() {
-            let now = self.shared.clock.now();
-            let pause = left.max(VALIDATION_PAUSE);
-            self.shared.failed.set(flight_key, now, pause);
-        }
-        waited.ok()
     }
 
     async fn answer_filled(

@@ -10,9 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Proxy;
 use super::ask::{self, Client};
-use super::cached::VALIDATION_PAUSE;
 use super::gather::{self, Gathered, Rest};
 use super::kept::Kept;
+use super::patience::VALIDATION_PAUSE;
 use crate::body::Body;
 use crate::entry::purges::Live;
 use crate::exchange::{Exchange, Forwarded};

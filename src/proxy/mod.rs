@@ -9,6 +9,7 @@ pub mod kept;
 pub mod marks;
 pub mod outcome;
 pub mod pass;
+pub mod patience;
 pub mod ranges;
 pub mod seal;
 
