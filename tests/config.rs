@@ -587,5 +587,7 @@ fn certificates_and_keys_are_looked_into() {
 mod checks;
 #[path = "config/reach.rs"]
 mod reach;
+#[path = "config/servers.rs"]
+mod servers;
 #[path = "config/webhooks.rs"]
 mod webhooks;
