@@ -10,6 +10,7 @@ pub mod describe;
 mod environment;
 pub mod file;
 mod getters;
+mod interpolate;
 mod key_path;
 mod language;
 mod mistake;
