@@ -101,9 +101,9 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
     let servers = s.list(
         "servers",
         Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
-        "a URL of scheme, host and port like \"http://127.0.0.1:8000\"; ${NAME} in it is a variable's \
-         value",
-        "Where the CMS is. https servers must have a certificate for their host.",
+        "a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
+        "Where the CMS is. https servers must have a certificate for their host. ${NAME} is the \
+         value of a variable.",
         |text| server(&interpolate::fill(text, &s.reader.environment)?),
     );
     if s.is_given("servers") {
