@@ -9,7 +9,7 @@ use http::{HeaderValue, Uri};
 use super::describe::{Presence, Sample, Style};
 use super::section::{Section, Wrong, default};
 use super::server::bounded;
-use super::upstream::server;
+use super::upstream::{SERVER_FORM, filled_server};
 use crate::fetch::{Breaker, Care, Check, Choice, Share, Statuses, WEIGHT_MAX};
 use crate::route::pattern::is_host;
 
@@ -109,9 +109,9 @@ fn shares(s: &Section<'_>, servers: &mut Vec<Uri>, share: &Share) -> Vec<Share> 
         let url = table.text(
             "url",
             Presence::Required(Sample::Text("http://127.0.0.1:8001")),
-            super::upstream::SERVER_FORM,
-            "Where it is.",
-            server,
+            SERVER_FORM,
+            "Where it is. ${NAME} is the value of a variable.",
+            |text| filled_server(&table, text),
         );
         let own = own_share(&table, share);
         let Some(url) = url else { continue };

@@ -7,6 +7,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 
 use super::describe::{Presence, Sample};
+use super::interpolate;
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
 use crate::fetch::{Care, HostRule, Settings};
@@ -119,9 +120,9 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
         "servers",
         presence,
         SERVER_FORM,
-        "Where the CMS is. https servers must have a certificate for their host. Servers with \
-         weights have tables instead, [[upstream.NAME.server]].",
-        server,
+        "Where the CMS is. https servers must have a certificate for their host. ${NAME} is the \
+         value of a variable. Servers with weights have tables instead, [[upstream.NAME.server]].",
+        |text| filled_server(s, text),
     );
     if s.is_given("servers") {
         if servers.is_empty() {
@@ -136,7 +137,12 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
     servers
 }
 
-pub(super) fn server(text: &str) -> Result<Uri, Wrong> {
+/// A server in whose URL `${NAME}` is the value of a variable.
+pub(super) fn filled_server(s: &Section<'_>, text: &str) -> Result<Uri, Wrong> {
+    server(&interpolate::fill(text, &s.reader.environment)?)
+}
+
+fn server(text: &str) -> Result<Uri, Wrong> {
     // A URL with a password in it must not be shown.
     if text.contains('@') {
         return Err(Wrong {
