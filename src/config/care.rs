@@ -121,6 +121,9 @@ fn shares(s: &Section<'_>, servers: &mut Vec<Uri>, share: &Share) -> Vec<Share> 
         servers.push(url);
         shares.push(own);
     }
+    if servers.is_empty() && s.is_given("server") {
+        s.object("server", "no server", "at least one server");
+    }
     shares
 }
 

@@ -110,15 +110,9 @@ pub(super) const SERVER_FORM: &str =
     "a URL of scheme, host and port like \"http://127.0.0.1:8000\"";
 
 fn servers(s: &Section<'_>) -> Vec<Uri> {
-    let sample = Sample::List(&["http://127.0.0.1:8000"]);
-    let presence = if s.is_given("server") {
-        Presence::Optional(sample)
-    } else {
-        Presence::Required(sample)
-    };
     let servers = s.list(
         "servers",
-        presence,
+        Presence::Either(Sample::List(&["http://127.0.0.1:8000"]), "server"),
         SERVER_FORM,
         "Where the CMS is. https servers must have a certificate for their host. ${NAME} is the \
          value of a variable. Servers with weights have tables instead, [[upstream.NAME.server]].",

@@ -97,6 +97,11 @@ fn mistakes_in_the_care_of_an_upstream_are_named() {
     ] {
         one_mistake(&text, expected);
     }
+    let none = format!("[upstream.cms]\nserver = []\n{ROUTE}");
+    assert_eq!(
+        read(&none, &[]).unwrap_err(),
+        ["proxy.toml:2: upstream.cms.server: found no server; allowed: at least one server"]
+    );
     let wrong = format!(
         "[upstream.cms]\nservers = [\"http://a\"]\nfail_statuses = [\"200\"]\n\
          balance = \"roundrobin\"\n{ROUTE}"
