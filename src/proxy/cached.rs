@@ -145,7 +145,8 @@ impl<S: Store> Proxy<S> {
             return Turn::Answered(answer);
         }
         if ask.parts.method == Method::HEAD {
-            return Turn::Alone(why);
+            let answer = self.head(ask, why, stored).await;
+            return Turn::Answered(answer);
         }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
         // What is known not to be storable may be large: its parts come from the origin.
@@ -192,6 +193,23 @@ impl<S: Store> Proxy<S> {
                 Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
+    }
+
+    /// A HEAD fills nothing: it is passed on, and what is stored stands in where that fails.
+    async fn head(
+        &self,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+    ) -> (Response<Body>, Outcome) {
+        let passed = self.pass_keyed(ask.context, ask.presented(), ask.parts, why);
+        let (response, outcome) = Box::pin(passed).await;
+        if outcome.answer != Answer::Failed {
+            return (response, outcome);
+        }
+        let error = outcome.detail.unwrap_or_default();
+        self.stand_in(ask, why, stored, response.status(), error)
+            .await
     }
 
     async fn lookup(&self, ask: &Ask<'_>) -> Variants {

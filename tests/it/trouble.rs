@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::Method;
 use tokio::task::JoinSet;
 
 use crate::support::origin::{Origin, Reply};
@@ -76,6 +77,9 @@ async fn with_an_open_breaker_stale_is_served_at_once_and_the_rest_is_a_503() {
             "cms-edge; hit; ttl=-60; detail=destination_unavailable"
         );
     }
+    let head = stage.send(Method::HEAD, "/a", &[], "").await;
+    assert_eq!((head.status.as_u16(), head.text().len()), (200, 0));
+    assert!(head.is_hit(), "{}", head.cache_status());
     let refused = stage.get("/new/3", &[]).await;
     assert_eq!(refused.status.as_u16(), 503);
     assert_eq!(
