@@ -21,7 +21,7 @@ use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
-use crate::key::{EntryKey, Keyed, TargetUri};
+use crate::key::{EntryKey, Folding, Keyed, TargetUri};
 use crate::policy::CacheRule;
 use crate::policy::reuse::{self, Candidate, Disposition, Found};
 use crate::respond::head::Presented;
@@ -98,7 +98,7 @@ impl<S: Store> Proxy<S> {
     async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
         let variants = self.lookup(ask).await;
-        let found = self.found(&variants, presented).await;
+        let found = self.found(&variants, presented, ask.folding()).await;
         let now = self.shared.clock.now();
         let found = match found {
             Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
@@ -113,7 +113,7 @@ impl<S: Store> Proxy<S> {
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
-                let flight_key = variants.flight_key(&ask.keyed.key, presented);
+                let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
                 let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
@@ -137,7 +137,7 @@ impl<S: Store> Proxy<S> {
     ) -> Turn {
         let presented = &ask.parts.headers;
         let now = self.shared.clock.now();
-        let flight_key = variants.flight_key(&ask.keyed.key, presented);
+        let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
         let shared = &self.shared;
         if shared.has_just_failed(stored.as_ref(), &ask.control, &flight_key, now) {
             let (status, error) = JUST_FAILED;
@@ -227,8 +227,13 @@ impl<S: Store> Proxy<S> {
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.
-    async fn found(&self, variants: &Variants, presented: &HeaderMap) -> Found<Live> {
-        let Some(entry) = variants.select(presented) else {
+    async fn found(
+        &self,
+        variants: &Variants,
+        presented: &HeaderMap,
+        folding: Folding,
+    ) -> Found<Live> {
+        let Some(entry) = variants.select(presented, folding) else {
             return if variants.is_empty() {
                 Found::Nothing
             } else {
@@ -240,7 +245,7 @@ impl<S: Store> Proxy<S> {
             None => {
                 // With it go the older ones it had superseded for these fields under another Vary:
                 // whoever has seen the newer one must not see them again.
-                for superseded in variants.matching(presented) {
+                for superseded in variants.matching(presented, folding) {
                     self.store.remove(superseded).await;
                 }
                 Found::Nothing
@@ -457,6 +462,10 @@ impl<'r> Ask<'r> {
         }
     }
 
+    const fn folding(&self) -> Folding {
+        self.route.vary.folding
+    }
+
     /// Whether what a flight brought that was then purged answers this request, which followed it.
     fn may_share(&self, entry: &StoredResponse) -> bool {
         let presented = &self.parts.headers;
@@ -464,7 +473,11 @@ impl<'r> Ask<'r> {
         entry.response_time() >= self.arrived
             && !entry.terms().no_cache
             && AcceptEncoding::parse(presented).accepts(coding)
-            && self.keyed.key.select(entry.vary(), presented) == *entry.entry_key()
+            && self
+                .keyed
+                .key
+                .select(entry.vary(), presented, self.folding())
+                == *entry.entry_key()
     }
 
     /// As its leader's client gets it.
