@@ -156,7 +156,9 @@ fn upgrades(s: &Section<'_>) -> Vec<Box<str>> {
             let name = protocol.split('/').next().unwrap_or_default();
             if is_http.contains(&name) {
                 // What the edge decides for each request would be decided for none of them.
-                return Err(Wrong::because("requests would pass unseen through such a tunnel"));
+                return Err(Wrong::because(
+                    "requests would pass unseen through such a tunnel",
+                ));
             }
             if protocol.split('/').count() > 2 || !protocol.split('/').all(is_token) {
                 return Err(Wrong::default());

@@ -110,9 +110,8 @@ impl Connections {
             used.mark();
         }
         // RFC 9110 §7.8: a server "MUST NOT switch to a protocol that was not indicated".
-        let is_asked_for = |protocol: &HeaderValue| {
-            upgrade::is_to(response.headers(), protocol.as_bytes())
-        };
+        let is_asked_for =
+            |protocol: &HeaderValue| upgrade::is_to(response.headers(), protocol.as_bytes());
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
             && !protocol.is_some_and(is_asked_for)
         {
