@@ -3,7 +3,8 @@
 //! hyper's server sends none. On HTTP/1.1 a connection serves one request at a time, and while the
 //! handler of a request has not answered, hyper has nothing of its response to write: then, and
 //! only then, the bytes of an interim response may go out between two messages. [`Interims`] knows
-//! when that is, because handler and wire run in the connection's own task.
+//! when that is, because handler and wire run in the connection's own task. What comes together
+//! with the answer goes right before it, if all that came before the request is known to be out.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,6 +27,8 @@ pub struct Interims {
     turn: AtomicU64,
     /// Somebody may have something for the request of this turn.
     expected: AtomicBool,
+    /// Something is left of a turn that has ended.
+    left: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -35,6 +38,8 @@ struct Queue {
     turn: u64,
     responses: usize,
     bytes: Vec<u8>,
+    /// Since the turn began all was written that came before it.
+    is_next: bool,
     /// The connection's task.
     waker: Option<Waker>,
 }
@@ -73,7 +78,7 @@ impl Interims {
         self.turn.store(turn | 1, Ordering::Release);
     }
 
-    /// The handler has answered.
+    /// The handler has answered, and nothing of that is written yet.
     pub fn end(&self) {
         let turn = self.turn.load(Ordering::Relaxed);
         if turn & 1 == 1 {
@@ -81,11 +86,34 @@ impl Interims {
         }
         if self.expected.load(Ordering::Relaxed) {
             self.expected.store(false, Ordering::Relaxed);
-            *self.queue.lock() = Queue::default();
+            let mut queue = self.queue.lock();
+            if queue.is_next && !queue.bytes.is_empty() {
+                queue.waker = None;
+                self.left.store(true, Ordering::Relaxed);
+            } else {
+                *queue = Queue::default();
+            }
         }
     }
 
-    /// What is to be sent now, between two messages. Wakes `cx` when there is more.
+    /// What came so late that it has to be sent right before the answer. To be called before
+    /// anything is written.
+    pub fn take_left(&self) -> Option<Vec<u8>> {
+        if self.expected.load(Ordering::Relaxed) {
+            // A 100, of which only a part may go out.
+            self.queue.lock().is_next = false;
+        }
+        if !self.left.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.left.store(false, Ordering::Relaxed);
+        let queue = std::mem::take(&mut *self.queue.lock());
+        let is_of_this_answer = self.turn.load(Ordering::Relaxed) == queue.turn.wrapping_add(1);
+        (is_of_this_answer && queue.is_next).then_some(queue.bytes)
+    }
+
+    /// What is to be sent now. To be called when all is written that is to be, so that it comes
+    /// between two messages. Wakes `cx` when there is more.
     pub fn take(&self, cx: &Context<'_>) -> Option<Vec<u8>> {
         if !self.expected.load(Ordering::Relaxed) {
             return None;
@@ -94,6 +122,7 @@ impl Interims {
         if !self.is_turn(queue.turn) {
             return None;
         }
+        queue.is_next = true;
         match &mut queue.waker {
             Some(waker) => waker.clone_from(cx.waker()),
             none => *none = Some(cx.waker().clone()),
@@ -237,12 +266,38 @@ mod tests {
         assert_eq!(relay.pass(HINTS, &hints()), Passed::Sent);
         interims.end();
         assert_eq!(taken(&interims), None);
+        assert_eq!(interims.take_left(), None, "who knows what is written?");
         assert_eq!(relay.pass(HINTS, &hints()), Passed::Late);
         interims.begin();
         assert_eq!(relay.pass(HINTS, &hints()), Passed::Late);
         let next = Relay::new(&interims, &[]);
         assert_eq!(relay.pass(HINTS, &hints()), Passed::Late);
         assert_eq!(next.pass(HINTS, &hints()), Passed::Sent);
+    }
+
+    #[test]
+    fn what_comes_together_with_the_answer_goes_before_it() {
+        let interims = Arc::new(Interims::default());
+        interims.begin();
+        let relay = Relay::new(&interims, &[]);
+        assert_eq!(taken(&interims), None);
+        assert_eq!(relay.pass(HINTS, &hints()), Passed::Sent);
+        interims.end();
+        let left = interims.take_left();
+        assert!(left.unwrap().starts_with(b"HTTP/1.1 103 "));
+        assert_eq!(interims.take_left(), None);
+    }
+
+    #[test]
+    fn nothing_is_put_into_the_middle_of_a_100() {
+        let interims = Arc::new(Interims::default());
+        interims.begin();
+        let relay = Relay::new(&interims, &[]);
+        assert_eq!(taken(&interims), None);
+        assert_eq!(interims.take_left(), None, "now a part of it is written");
+        assert_eq!(relay.pass(HINTS, &hints()), Passed::Sent);
+        interims.end();
+        assert_eq!(interims.take_left(), None);
     }
 
     #[test]

@@ -17,8 +17,8 @@ pub fn wanted<'k>(headers: &HeaderMap, known: &'k [Box<str>]) -> Option<&'k str>
     }
     let protocols = list::lines(headers, &UPGRADE).take(PROTOCOLS_MAX);
     protocols.into_iter().find_map(|protocol| {
-        let is_it = |known: &&Box<str>| known.as_bytes().eq_ignore_ascii_case(protocol);
-        known.iter().find(is_it).map(|known| &**known)
+        let mut known = known.iter().map(|known| &**known);
+        known.find(|known| known.as_bytes().eq_ignore_ascii_case(protocol))
     })
 }
 

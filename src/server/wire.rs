@@ -110,6 +110,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
+    /// Before hyper's next bytes, if some are left that came together with them.
+    fn poll_left_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let interims = self.interims.as_ref();
+        if let Some(bytes) = interims.and_then(|interims| interims.take_left()) {
+            self.interim.extend(bytes);
+        }
+        self.poll_interim(cx)
+    }
+
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
             let outcome = Pin::new(&mut self.stream).poll_write(cx, &self.interim);
@@ -174,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_interim(cx))?;
+        ready!(self.poll_left_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note_sent(outcome)
     }
@@ -184,7 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_interim(cx))?;
+        ready!(self.poll_left_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.note_sent(outcome)
     }
