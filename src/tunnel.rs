@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::body::Body;
 use crate::telemetry::upgrade::{Closed, Open, UpgradeMetrics};
@@ -98,10 +98,12 @@ where
     let (from_origin, to_origin) = split(origin);
     let moved = AtomicU64::new(0);
     let up = Way {
+        patience: idle,
         moved: &moved,
         bytes: metrics.from_client(),
     };
     let down = Way {
+        patience: idle,
         moved: &moved,
         bytes: metrics.from_origin(),
     };
@@ -127,6 +129,7 @@ where
             }
         };
         match (end, ended) {
+            ((Err(error), _), _) if error.kind() == io::ErrorKind::TimedOut => return Closed::Idle,
             ((Err(_), _), _) => return ended.unwrap_or(Closed::Broken),
             ((Ok(()), _), Some(first)) => return first,
             ((Ok(()), side), None) => {
@@ -141,6 +144,8 @@ where
 
 /// One direction of a tunnel.
 struct Way<'t> {
+    /// How long the receiver may take nothing, whatever it sends meanwhile.
+    patience: Duration,
     moved: &'t AtomicU64,
     bytes: &'t Counter,
 }
@@ -174,10 +179,69 @@ impl Way<'_> {
     }
 
     async fn write(&self, to: &mut (impl AsyncWrite + Unpin), piece: &[u8]) -> io::Result<()> {
-        to.write_all(piece).await?;
-        to.flush().await?;
+        let written = async {
+            to.write_all(piece).await?;
+            to.flush().await
+        };
+        timeout(self.patience, written)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         self.moved.fetch_add(1, Relaxed);
         self.bytes.inc_by(piece.len() as u64);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::duplex;
+
+    use super::*;
+
+    const IDLE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_side_that_takes_nothing_ends_the_tunnel_however_much_it_sends() {
+        let (mut client, near) = duplex(64);
+        let (origin, far) = duplex(64);
+        let (mut of_origin, mut to_origin) = split(origin);
+        let metrics = UpgradeMetrics::default();
+        let tunnel = copy((near, Bytes::new()), far, IDLE, &metrics);
+        let chatting = async {
+            loop {
+                client.write_all(b"ping").await.unwrap();
+                sleep(IDLE / 10).await;
+            }
+        };
+        let flooding = async {
+            loop {
+                to_origin.write_all(&[0; 64]).await.unwrap();
+            }
+        };
+        let reading = async {
+            let mut buffer = [0; 64];
+            while of_origin.read(&mut buffer).await.is_ok() {}
+        };
+        let began = Instant::now();
+        let closed = tokio::select! {
+            closed = tunnel => closed,
+            () = chatting => unreachable!(),
+            () = flooding => unreachable!(),
+            () = reading => unreachable!(),
+        };
+        assert_eq!(closed, Closed::Idle);
+        assert!(began.elapsed() <= IDLE * 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_side_that_goes_on_alone_and_says_nothing_is_not_waited_for_long() {
+        let (mut client, near) = duplex(64);
+        let (_origin, far) = duplex(64);
+        let metrics = UpgradeMetrics::default();
+        client.shutdown().await.unwrap();
+        let began = Instant::now();
+        let closed = copy((near, Bytes::new()), far, IDLE, &metrics).await;
+        assert_eq!(closed, Closed::Client);
+        assert!(began.elapsed() <= HALF_CLOSED_MAX * 2);
     }
 }

@@ -52,8 +52,8 @@ impl Server {
                 1000,
                 0..=1_000_000,
                 "Tunnels (WebSocket) that may be open, all routes together; a request for one more \
-                 is answered 503. They count as connections too, and hold no place of an \
-                 upstream's `concurrency`. 0: none, whatever the routes allow.",
+                 is answered 503. They count as connections too, end with `drain`, and hold no place \
+                 of an upstream's `concurrency`. 0: none, whatever the routes allow.",
             ),
             upgrade_idle_timeout: s.duration(
                 "upgrade_idle_timeout",
