@@ -42,7 +42,7 @@ use self::body::Held;
 use self::breaker::Leave;
 use self::head::{Head, Server};
 use self::limit::Limiter;
-use self::loan::Lender;
+use self::loan::{Lender, Loan};
 use self::probe::Checks;
 use self::reserve::Reserve;
 use self::retry::{Budget, Content, Failed, Next};
@@ -208,6 +208,11 @@ impl Upstream {
     /// `Host` follows the [`HostRule`], the framing fields follow the content. Fields about the
     /// client's connection (RFC 9110 §7.6.1) have to be gone already. Dropping the future gives
     /// the exchange up.
+    ///
+    /// A request with `Upgrade` goes over a connection of its own. Only it may be answered 101, to
+    /// that protocol; the connection is then the response's (`hyper::upgrade::on`), and holds no
+    /// place of the upstream any more. Interim responses go to the request's
+    /// [`Relay`](crate::interim::Relay), if it has that extension.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<OriginBody>, Error> {
         let outcome = self.exchange(request).await;
         match &outcome {
@@ -264,14 +269,16 @@ impl Upstream {
         let (head, mut content) = Head::split(request)?;
         let empty = content.is_end_stream();
         let mut budget = Budget::new(self.retries);
-        let (mut tried, mut via) = (Vec::new(), Via::Pooled);
+        let usual = head.via();
+        let (mut tried, mut via) = (Vec::new(), usual);
         self.reserve.earn();
         let nobody = || Error::new(Kind::Connect);
         let mut seat = self.roster.seat(&tried).ok_or_else(nobody)?;
         loop {
             let server = self.roster.server(seat.at()).ok_or_else(nobody)?;
             let (loan, lender) = loan::lend(content);
-            let request = head.to(server, &self.host, loan)?;
+            let mut request = head.to(server, &self.host, loan)?;
+            self.relay_interim(&head, &mut request);
             let failure = match self.connections.exchange(request, via).await {
                 Ok(response) => {
                     self.note_answer(seat.at(), response.status());
@@ -303,7 +310,7 @@ impl Upstream {
                     let Some(other) = self.roster.seat(&tried) else {
                         return Err(error);
                     };
-                    (seat, via) = (other, Via::Pooled);
+                    (seat, via) = (other, usual);
                 }
                 Next::FreshConnection => via = Via::Fresh,
             }
@@ -321,6 +328,17 @@ impl Upstream {
             self.metrics.care().budget_exhausted();
         }
         may
+    }
+
+    fn relay_interim(&self, head: &Head, request: &mut Request<Loan>) {
+        let Some(relay) = head.relay().cloned() else {
+            return;
+        };
+        let metrics = self.metrics.clone();
+        hyper::ext::on_informational(request, move |interim| {
+            let passed = relay.pass(interim.status(), interim.headers());
+            metrics.interim(passed.as_str());
+        });
     }
 
     fn note_answer(&self, at: usize, status: StatusCode) {

@@ -7,3 +7,4 @@ pub mod purge;
 pub mod request_id;
 pub mod server;
 pub mod servers;
+pub mod upgrade;
