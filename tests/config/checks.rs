@@ -49,7 +49,7 @@ fn a_proxy_listens_somewhere() {
 fn an_admin_listener_that_others_reach_needs_a_token() {
     one_mistake(
         "[admin]\nlisten = \"0.0.0.0:9090\"\n",
-        "proxy.toml:8: admin.listen: found 0.0.0.0:9090, which others reach, without a token; allowed: a loopback address like \"127.0.0.1:9090\", or an admin.token",
+        "proxy.toml:8: admin.listen: found 0.0.0.0:9090, which others reach, without a token; allowed: a loopback address like \"127.0.0.1:9090\", an admin.token, or an admin.client_ca",
     );
     no_mistake("[admin]\nlisten = \"0.0.0.0:9090\"\ntoken = \"0123456789abcdef\"\n");
 }
