@@ -29,6 +29,12 @@ pub fn set(headers: &mut HeaderMap, client: IpAddr, scheme: &str, host: &str) {
     headers.insert(X_FORWARDED_HOST, value(host));
 }
 
+/// Whether the origin gets in this field what only one client is sent: a response that varies by
+/// it is that client's alone, whatever the client presented in the field.
+pub fn names_client(name: &HeaderName) -> bool {
+    *name == FORWARDED || *name == X_FORWARDED_FOR
+}
+
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");

@@ -10,8 +10,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use http::HeaderMap;
 use http::header::FORWARDED;
-use http::{HeaderMap, HeaderName};
 
 use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::list::{self, string_length, trim, unquote};
@@ -143,17 +143,6 @@ fn scheme(text: &[u8]) -> Option<&'static str> {
     schemes
         .into_iter()
         .find(|scheme| text.eq_ignore_ascii_case(scheme.as_bytes()))
-}
-
-/// Whether a field says something about the client or its connection, in either manner.
-pub fn is_forwarder(name: &HeaderName) -> bool {
-    [
-        FORWARDED,
-        X_FORWARDED_FOR,
-        X_FORWARDED_PROTO,
-        X_FORWARDED_HOST,
-    ]
-    .contains(name)
 }
 
 #[cfg(test)]

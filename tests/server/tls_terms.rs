@@ -84,6 +84,26 @@ async fn every_cipher_suite_authenticates_and_forgets() {
     }
 }
 
+#[tokio::test]
+async fn the_server_chooses_the_suite() {
+    let (cert, root) = certificate(&["a.example"], &[]);
+    let server = start(https_settings(vec![cert], MinVersion::Tls12)).await;
+    for (version, expected) in [
+        (&TLS13, "TLS13_AES_128_GCM_SHA256"),
+        (&TLS12, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+    ] {
+        let mut provider = default_provider();
+        for _ in 0..2 {
+            provider.cipher_suites.reverse();
+            let config = client_of(provider.clone(), version, &root);
+            let stream = connect_tls(server.https[0], "a.example", config).await;
+            let stream = stream.unwrap();
+            let suite = stream.get_ref().1.negotiated_cipher_suite().unwrap();
+            assert_eq!(format!("{:?}", suite.suite()), expected);
+        }
+    }
+}
+
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
