@@ -167,7 +167,8 @@ fn patience(s: &Section<'_>) -> [Duration; 4] {
 }
 
 const CERTIFICATE: &str = "A certificate for the https listeners. The first is the default for \
-    clients that name no host or an unknown one.";
+    clients that name no host or an unknown one. A request for a host that another certificate \
+    than its connection's is for is answered 421, and browsers try again.";
 
 const FILE: &str = "the path of a PEM file";
 

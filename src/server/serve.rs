@@ -351,8 +351,11 @@ impl<H: Handler> Requests<H> {
 impl<H> Requests<H> {
     /// Whether the request is for a host that the connection's certificate is for.
     fn check_place<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
-        match (&self.presented, host_of(request)) {
-            (Some(presented), Some(host)) if !presented.is_for(host) => Err(Refusal::Misdirected),
+        let Some(presented) = &self.presented else {
+            return Ok(());
+        };
+        match host_of(request) {
+            Some(host) if !presented.is_for(host) => Err(Refusal::Misdirected),
             _ => Ok(()),
         }
     }

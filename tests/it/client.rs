@@ -1,17 +1,21 @@
 //! Who the client is, as the origin, the access rules and the operator see it.
 
+use std::sync::Arc;
+
 use cms_edge::app::{App, Surroundings};
 use cms_edge::config;
 use http::{Method, StatusCode};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::PrivateKeyDer;
-use std::sync::Arc;
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::support::origin::{Origin, PATIENCE, Reply};
+use crate::support::program::Program;
 use crate::support::stage::Stage;
 
 const TRUSTING: &str = "trusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]";
@@ -172,6 +176,52 @@ async fn a_page_for_one_address_is_for_nobody_else() {
     }
 }
 
+#[tokio::test]
+async fn the_access_log_names_the_client_and_not_its_proxies() {
+    let origin = telling().await;
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[server]\nhttp = [\"127.0.0.1:0\"]\n\
+         proxy_protocol_from = [\"127.0.0.0/8\"]\ntrusted_proxies = [\"10.0.0.0/8\"]\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\n\
+         [upstream.origin]\nservers = [\"{}\"]\n\
+         [[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"origin\"\n",
+        origin.uri().to_string().trim_end_matches('/')
+    );
+    let mut program = Program::serve(folder.path(), &text).await;
+    for from in ["192.0.2.8", "10.0.0.7", "127.0.0.1"] {
+        let mut stream = TcpStream::connect(program.http[0]).await.unwrap();
+        let request = format!(
+            "PROXY TCP4 {from} 127.0.0.1 4711 80\r\nGET /{from} HTTP/1.1\r\nHost: a.example\r\n\
+             X-Forwarded-For: 127.0.0.1, 192.0.2.9\r\nX-Forwarded-Proto: https\r\n\
+             Connection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        timeout(PATIENCE, read).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    program.terminate().await;
+    assert!(program.ended().await.success());
+    let logged: Vec<String> = program.lines().iter().map(|line| logged(line)).collect();
+    assert_eq!(
+        logged,
+        [
+            "/192.0.2.8 http 192.0.2.8",
+            // A proxy behind the load balancer, which may speak for its own clients.
+            "/10.0.0.7 https 192.0.2.9",
+            "/127.0.0.1 http 127.0.0.1",
+        ]
+    );
+}
+
+fn logged(line: &str) -> String {
+    let line: Value = serde_json::from_str(line).unwrap();
+    let text = |name: &str| line[name].as_str().unwrap().to_owned();
+    [text("path"), text("scheme"), text("client")].join(" ")
+}
+
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
@@ -236,11 +286,9 @@ async fn the_admin_listener_may_ask_for_client_certificates() {
         let name = "admin.example".try_into().unwrap();
         let mut stream = connector.connect(name, stream).await.ok()?;
         let request = b"GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n";
-        tokio::io::AsyncWriteExt::write_all(&mut stream, request)
-            .await
-            .ok()?;
+        stream.write_all(request).await.ok()?;
         let mut answer = Vec::new();
-        let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut answer);
+        let read = stream.read_to_end(&mut answer);
         timeout(PATIENCE, read).await.unwrap().ok()?;
         Some(String::from_utf8(answer).unwrap())
     };
