@@ -11,6 +11,7 @@ pub mod describe;
 mod environment;
 pub mod file;
 mod getters;
+mod interpolate;
 mod key_path;
 mod language;
 mod mistake;
