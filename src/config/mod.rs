@@ -7,6 +7,7 @@
 
 mod care;
 mod check;
+mod clients;
 pub mod describe;
 mod environment;
 pub mod file;
@@ -28,6 +29,7 @@ mod server;
 pub mod settings;
 mod shadow;
 mod spans;
+mod tls;
 mod units;
 mod upstream;
 mod webhook;
