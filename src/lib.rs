@@ -11,6 +11,8 @@ pub mod fields;
 pub mod body;
 pub mod telemetry;
 
+pub mod switches;
+
 pub mod key;
 pub mod policy;
 pub mod route;

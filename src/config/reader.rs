@@ -12,6 +12,7 @@ use super::describe::{KeyRecord, Record, SectionRecord};
 use super::environment::{PREFIX, Variable, variable_name};
 use super::key_path::KeyPath;
 use super::mistake::{Mistake, Mistakes, Place, Problem};
+use super::operator::Operator;
 use super::section::Section;
 use super::spans::Text;
 
@@ -29,6 +30,7 @@ pub(super) struct Reader {
     pub(super) folder: PathBuf,
     pub(super) files: Files,
     pub(super) environment: BTreeMap<String, String>,
+    pub(super) operator: Operator,
     text: Option<Text>,
     figment: Figment,
     values: Dict,
@@ -60,6 +62,7 @@ impl Reader {
             folder: folder.to_owned(),
             files,
             environment,
+            operator: Operator::default(),
             figment: Figment::new().merge(&text),
             text: Some(text),
             values: Dict::new(),
@@ -67,6 +70,7 @@ impl Reader {
             record: None,
         };
         reader.merge_variables();
+        reader.operator = Operator::read(&reader);
         // Sources that were built by hand cannot fail; an empty configuration lacks every
         // required key and says so.
         let mut profiles = reader.figment.data().unwrap_or_default();
@@ -81,6 +85,7 @@ impl Reader {
             folder: PathBuf::new(),
             files: Files::Ignore,
             environment: BTreeMap::new(),
+            operator: Operator::default(),
             text: None,
             figment: Figment::new(),
             values: Dict::new(),
@@ -121,6 +126,20 @@ impl Reader {
             },
         };
         self.mistakes.borrow_mut().push((path.clone(), mistake));
+    }
+
+    /// Adds a mistake in a variable that has a name of its own.
+    pub(super) fn report_variable(&self, name: &str, found: String, allowed: &str) {
+        let mistake = Mistake {
+            place: Place::Variable {
+                name: name.to_owned(),
+            },
+            problem: Problem::Variable {
+                found,
+                allowed: allowed.to_owned(),
+            },
+        };
+        self.mistakes.borrow_mut().push((KeyPath::root(), mistake));
     }
 
     /// Adds a mistake about a value that could be read, unless something is wrong with it or with

@@ -27,6 +27,7 @@ pub mod proxy_status;
 pub mod range;
 pub mod tags;
 mod text;
+pub mod trace_context;
 pub mod vary;
 pub mod via;
 

@@ -82,9 +82,15 @@ impl<S: Store> Proxy<S> {
             parts: &parts,
             arrived: self.shared.clock.now(),
         };
+        let (response, mut outcome) = self.turns(&ask).await;
+        outcome.language = ask.keyed.language;
+        (response, outcome)
+    }
+
+    async fn turns(self: &Arc<Self>, ask: &Ask<'_>) -> (Response<Body>, Outcome) {
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
-            match self.turn(&ask, followed).await {
+            match self.turn(ask, followed).await {
                 Turn::Answered(answer) => return answer,
                 Turn::LookAgain(why) => followed = followed.or(Some(why)),
                 Turn::Alone(why) => {
@@ -94,7 +100,7 @@ impl<S: Store> Proxy<S> {
             }
         }
         let why = followed.unwrap_or(Fwd::Miss);
-        Box::pin(self.pass_keyed(context, ask.presented(), &parts, why)).await
+        Box::pin(self.pass_keyed(ask.context, ask.presented(), ask.parts, why)).await
     }
 
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
@@ -131,6 +137,9 @@ impl<S: Store> Proxy<S> {
         }
         let flight_key = variants.flight_key(&ask.keyed.key, presented);
         let is_marked = self.shared.marks.is_set(&flight_key, now);
+        if is_marked {
+            self.shared.metrics.hit_for_miss.inc();
+        }
         // What is known not to be storable may be large: its parts come from the origin.
         if is_marked && presented.contains_key(RANGE) {
             return Turn::Alone(why);
@@ -210,7 +219,7 @@ impl<S: Store> Proxy<S> {
         live: &Live,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
-        let rule = &ask.route.compress;
+        let rule = ask.route.compression();
         let request = &ask.parts.headers;
         let coding = match stored::plan(live, request, rule) {
             Plan::Ready(coding) => coding,
@@ -387,7 +396,7 @@ impl<S: Store> Proxy<S> {
             target: ask.target.clone(),
             language: ask.keyed.language,
             presented: ask.parts.headers.clone(),
-            client: Client::of(ask.context),
+            client: Client::of(ask.context, &ask.parts.headers),
             no_store: ask.control.no_store,
             key: ask.keyed.key.clone(),
             flight_key,
@@ -473,7 +482,8 @@ fn from_origin(mut head: Head<'_>, mut body: Body, ask: &Ask<'_>) -> Response<Bo
             return response;
         }
     }
-    pass::passed(head, body, &ask.parts.method, request, ask.route)
+    let shared = ask.context.shared;
+    pass::passed(shared, head, body, &ask.parts.method, request, ask.route)
 }
 
 /// RFC 9111 §5.2.1.7.

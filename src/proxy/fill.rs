@@ -79,6 +79,9 @@ pub(super) const TOO_LARGE: &str = "too-large";
 /// Why it is not stored although it could have been.
 pub(super) const PURGED: &str = "purged-in-flight";
 
+/// Why content is not stored that came while caching was turned off.
+const SWITCHED_OFF: &str = "switched-off";
+
 /// Why content is not stored that the route would have stored.
 const NO_ROOM: &str = "no-room";
 
@@ -185,7 +188,9 @@ impl<S: Store> Fill<S> {
             return Err(fetch::Error::new(fetch::Kind::Resolve));
         };
         let forwarded = Forwarded::begin(shared.clock.now(), fence);
-        let response = upstream.send(request).await?;
+        let trace = self.client.trace;
+        let presented = self.presented(route);
+        let response = shared.send(upstream, request, presented, trace).await?;
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
@@ -289,7 +294,12 @@ impl<S: Store> Fill<S> {
         if kept.storable.status() == StatusCode::OK {
             head::add_own_etag(&mut kept.fields, &content);
         }
-        let reason = match self.seal(route, &kept, content.clone()).await {
+        let sealed = if route.switch.caching() {
+            self.seal(route, &kept, content.clone()).await
+        } else {
+            Err(SWITCHED_OFF)
+        };
+        let reason = match sealed {
             Ok(entry) => match self.put(Arc::clone(&entry)).await {
                 Some((live, Ok(_))) => {
                     self.land(Landing::Stored);

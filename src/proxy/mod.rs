@@ -11,6 +11,8 @@ pub mod outcome;
 pub mod pass;
 pub mod ranges;
 pub mod seal;
+pub mod sending;
+pub mod sent;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -40,6 +42,8 @@ use crate::store::Store;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache::{Answer, CacheMetrics};
 use crate::telemetry::request_id::RequestIds;
+use crate::telemetry::trace::Tracing;
+use crate::telemetry::transform::TransformMetrics;
 use crate::transform::Deriver;
 
 /// Called with what an unsafe request invalidates (RFC 9111 §4.4); done when it is in the log.
@@ -56,7 +60,9 @@ pub struct Parts<S> {
     pub purges: Arc<Purges>,
     pub invalidate: Invalidate,
     pub metrics: Arc<CacheMetrics>,
+    pub transform_metrics: TransformMetrics,
     pub access_log: AccessLog,
+    pub tracing: Tracing,
     pub limits: Limits,
 }
 
@@ -91,7 +97,9 @@ pub struct Shared {
     deriver: Deriver,
     invalidate: Invalidate,
     metrics: Arc<CacheMetrics>,
+    transform_metrics: TransformMetrics,
     access_log: AccessLog,
+    tracing: Tracing,
     ids: RequestIds,
     limits: Limits,
 }
@@ -108,10 +116,12 @@ impl<S: Store> Proxy<S> {
                 marks: Marks::default(),
                 failed: Marks::default(),
                 fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
-                deriver: Deriver::new(parts.limits.coders_max),
+                deriver: Deriver::new(parts.limits.coders_max, parts.transform_metrics.clone()),
                 invalidate: parts.invalidate,
                 metrics: parts.metrics,
+                transform_metrics: parts.transform_metrics,
                 access_log: parts.access_log,
+                tracing: parts.tracing,
                 ids: RequestIds::default(),
                 limits: parts.limits,
             },
@@ -133,7 +143,7 @@ impl<S: Store> Proxy<S> {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let started = self.shared.access_log.is_on().then(Instant::now);
+        let started = Instant::now();
         let (parts, body) = request.into_parts();
         let mut context = Context::new(&self.shared, &parts, connection);
         let (mut response, outcome) = match context.resolve(&parts) {
@@ -149,9 +159,8 @@ impl<S: Store> Proxy<S> {
         {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
-        let elapsed = started.map(|started| started.elapsed()).unwrap_or_default();
-        outcome::report(&context, &outcome, &response, elapsed);
-        response
+        outcome::report(&context, &outcome, &response, started.elapsed());
+        sent::counted(response, &self.shared.metrics, &context)
     }
 
     async fn answer(
@@ -167,6 +176,7 @@ impl<S: Store> Proxy<S> {
         let is_get_or_head = matches!(parts.method, Method::GET | Method::HEAD);
         let bypass = match &route.cache {
             None => Some(Bypass::Route),
+            Some(_) if !route.switch.caching() => Some(Bypass::SwitchedOff),
             Some(_) if !target.is_cacheable() => Some(Bypass::Target),
             Some(_) if is_get_or_head && context::has_content(&parts.headers) => {
                 Some(Bypass::Route)

@@ -22,6 +22,8 @@ pub enum Bypass {
     Cookie,
     /// The target means different things to different parties.
     Target,
+    /// An operator has turned caching off.
+    SwitchedOff,
     /// The route has no cache, or the request would change something.
     Route,
 }
@@ -33,6 +35,7 @@ impl Bypass {
             Self::Header => "bypass-header",
             Self::Cookie => "bypass-cookie",
             Self::Target => "ambiguous-target",
+            Self::SwitchedOff => "switched-off",
             Self::Route => "no-cache-route",
         }
     }
