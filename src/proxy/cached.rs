@@ -82,15 +82,10 @@ impl<S: Store> Proxy<S> {
             parts: &parts,
             arrived: self.shared.clock.now(),
         };
-        let (response, mut outcome) = self.turns(&ask).await;
-        outcome.language = ask.keyed.language;
-        (response, outcome)
-    }
-
-    async fn turns(self: &Arc<Self>, ask: &Ask<'_>) -> (Response<Body>, Outcome) {
+        context.speak(ask.keyed.language);
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
-            match self.turn(ask, followed).await {
+            match self.turn(&ask, followed).await {
                 Turn::Answered(answer) => return answer,
                 Turn::LookAgain(why) => followed = followed.or(Some(why)),
                 Turn::Alone(why) => {
@@ -100,7 +95,7 @@ impl<S: Store> Proxy<S> {
             }
         }
         let why = followed.unwrap_or(Fwd::Miss);
-        Box::pin(self.pass_keyed(ask.context, ask.presented(), ask.parts, why)).await
+        Box::pin(self.pass_keyed(context, ask.presented(), &parts, why)).await
     }
 
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.

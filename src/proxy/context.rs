@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use super::Shared;
 use crate::connection::Connection;
 use crate::fields::trace_context::TRACEPARENT;
-use crate::key::TargetUri;
+use crate::key::{Negotiated, TargetUri};
 use crate::route::{NoRoute, Route};
 use crate::telemetry::redact;
 use crate::telemetry::request_id::RequestId;
@@ -30,6 +30,8 @@ pub struct Context<'p> {
     pub user_agent: Option<Box<str>>,
     /// Looked at when it is needed: a hit takes no part in a trace.
     pub trace: OnceLock<Trace>,
+    /// What was negotiated, where the route has languages.
+    pub language: OnceLock<Negotiated>,
 }
 
 /// Why a request is answered without asking anybody.
@@ -62,6 +64,7 @@ impl<'p> Context<'p> {
         Self {
             shared,
             trace,
+            language: OnceLock::new(),
             id: shared.ids.next(),
             client: connection.peer.ip().to_canonical(),
             scheme: connection.scheme,
@@ -80,6 +83,13 @@ impl<'p> Context<'p> {
         *self
             .trace
             .get_or_init(|| self.shared.tracing.trace(presented))
+    }
+
+    /// Says which language the answer is in, once.
+    pub fn speak(&self, language: Option<Negotiated>) {
+        if let Some(language) = language {
+            self.language.get_or_init(|| language);
+        }
     }
 
     /// The query as the log may have it.

@@ -9,9 +9,7 @@ use super::context::Context;
 use crate::body::Body;
 use crate::fields::cache_status::{self, CacheStatus, Fwd};
 use crate::fields::trace_context;
-use crate::key::Negotiated;
 use crate::respond::NAME;
-use crate::route::bypass::Bypass;
 use crate::telemetry::access_log::Line;
 use crate::telemetry::cache::{Answer, Answered};
 
@@ -27,10 +25,6 @@ pub struct Outcome {
     /// Seconds of freshness left; negative when stale.
     pub ttl: Option<i64>,
     pub detail: Option<&'static str>,
-    /// The rule by which it was passed on.
-    pub bypass: Option<Bypass>,
-    /// What was negotiated, where the route has languages.
-    pub language: Option<Negotiated>,
 }
 
 impl Outcome {
@@ -43,8 +37,6 @@ impl Outcome {
             collapsed: false,
             ttl: None,
             detail: None,
-            bypass: None,
-            language: None,
         }
     }
 
@@ -137,7 +129,7 @@ fn count(context: &Context<'_>, outcome: &Outcome, took: Duration) {
     let metrics = &context.shared.metrics;
     metrics.answered(Answered {
         route: context.route.map(|route| route.index),
-        language: outcome.language.map(Negotiated::index),
+        language: context.language.get().map(|language| language.index()),
         answer: outcome.answer,
         took,
     });
@@ -146,8 +138,9 @@ fn count(context: &Context<'_>, outcome: &Outcome, took: Duration) {
         None => {}
         Some(fwd) => {
             metrics.missed(fwd.token());
-            if matches!(fwd, Fwd::Bypass | Fwd::Method) {
-                metrics.bypassed(outcome.bypass.map_or(fwd.token(), Bypass::as_str));
+            let is_ruled = matches!(fwd, Fwd::Bypass | Fwd::Method);
+            if is_ruled && outcome.answer == Answer::Bypass {
+                metrics.bypassed(outcome.detail.unwrap_or_else(|| fwd.token()));
             }
         }
     }

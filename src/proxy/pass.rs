@@ -65,8 +65,7 @@ impl<S: Store> Proxy<S> {
         let request = ask::for_client(method, route, target, language, headers, client, body);
         let mut outcome = Outcome::forwarded(Answer::Bypass, why);
         outcome.detail = bypass.map(Bypass::as_str);
-        outcome.bypass = bypass;
-        outcome.language = language;
+        context.speak(language);
         let presented = Presented {
             route,
             target,

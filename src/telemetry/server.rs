@@ -66,6 +66,7 @@ pub struct ServerMetrics {
     open: Family<SchemeLabel, Gauge>,
     limits: Family<LimitLabel, Counter>,
     handshakes: Family<HandshakeLabels, Counter>,
+    sessions: Family<TlsSession, Counter>,
     panics: Counter,
     requests: Family<VersionLabel, Counter>,
     // The counters that every request touches, so that it looks up none.
@@ -90,6 +91,15 @@ struct HandshakeLabels {
     version: &'static str,
 }
 
+/// What a TLS handshake agreed on.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct TlsSession {
+    pub handshake: &'static str,
+    pub cipher: &'static str,
+    /// Of the key exchange; a resumed session of TLS 1.2 has none.
+    pub group: &'static str,
+}
+
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct VersionLabel {
     version: &'static str,
@@ -109,6 +119,7 @@ impl ServerMetrics {
             open: Family::default(),
             limits: Family::default(),
             handshakes: Family::default(),
+            sessions: Family::default(),
             panics: Counter::default(),
         };
         for limit in Limit::ALL {
@@ -139,6 +150,11 @@ impl ServerMetrics {
             "tls_handshakes",
             "TLS handshakes with clients, by outcome and protocol version",
             metrics.handshakes.clone(),
+        );
+        registry.register(
+            "tls_sessions",
+            "TLS handshakes that came about, by resumption, cipher suite and key exchange group",
+            metrics.sessions.clone(),
         );
         registry.register(
             "connection_panics",
@@ -177,6 +193,11 @@ impl ServerMetrics {
         self.handshakes
             .get_or_create_owned(&HandshakeLabels { outcome, version })
             .inc();
+    }
+
+    /// A TLS handshake came about.
+    pub fn tls_session(&self, session: &TlsSession) {
+        self.sessions.get_or_create(session).inc();
     }
 
     /// The task of a connection or of a stream panicked.
