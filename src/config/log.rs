@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 
+use super::getters::near;
 use super::section::{Section, Wrong, default};
 use super::server::bounded;
 use crate::telemetry::trace::Endpoint;
@@ -79,7 +80,10 @@ impl Log {
                 text if text.contains('/') && !text.ends_with('/') => {
                     Ok(AccessLog::File(s.reader.folder.join(text)))
                 }
-                _ => Err(Wrong::default()),
+                _ => Err(Wrong {
+                    meant: near(text, ["stdout", "off"]),
+                    ..Wrong::default()
+                }),
             },
         );
         Self {

@@ -92,7 +92,7 @@ impl Histogram {
     fn encode(&self, encoder: &mut MetricEncoder<'_>) -> fmt::Result {
         let seconds = |micros: u64| Duration::from_micros(micros).as_secs_f64();
         let bounds = BOUNDS_MICROS.iter().map(|bound| seconds(*bound));
-        let bounds = bounds.chain(std::iter::once(f64::MAX));
+        let bounds = bounds.chain(std::iter::once(f64::INFINITY));
         let counts = self.buckets.iter().chain(std::iter::once(&self.beyond));
         let counts = counts.map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();

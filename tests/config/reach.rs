@@ -61,7 +61,10 @@ const CHANGES: &[Change] = &[
     change("admin", "listen", "\"127.0.0.1:1\""),
     change("admin", "token", "\"0123456789abcdef\""),
     change("log", "access", "\"off\""),
+    change("log", "query", "\"redacted\""),
     change("log", "level", "\"warn\""),
+    change("trace", "endpoint", "\"http://127.0.0.1:4318\""),
+    change("trace", "sample_percent", "1"),
     change("cache", "memory", "\"1MiB\""),
     change("cache", "variants_max", "1"),
     change("cache", "fills_max", "1"),
@@ -265,7 +268,8 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let environment = [("DEMO_WEBHOOK_SECRET".to_owned(), secret)];
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
-    let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let log = (&config.log, config.tracing());
+    let of_the_process = (&config.namespace, config.server.workers, log);
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
     let cache = (config.memory(), config.limits(4), config.routes());

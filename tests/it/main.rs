@@ -56,6 +56,10 @@ mod reuse;
 mod stale;
 /// Bodies on their way.
 mod streaming;
+/// Turning caching and compression off and on.
+mod switches;
+/// Metrics, traces and the access log.
+mod telemetry;
 /// Conditional requests to the origin, and what its answers make of a stored response.
 mod validation;
 /// Which request fields make another copy.
