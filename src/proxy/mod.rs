@@ -176,7 +176,6 @@ impl<S: Store> Proxy<S> {
         let is_get_or_head = matches!(parts.method, Method::GET | Method::HEAD);
         let bypass = match &route.cache {
             None => Some(Bypass::Route),
-            Some(_) if !route.switch.caching() => Some(Bypass::SwitchedOff),
             Some(_) if !target.is_cacheable() => Some(Bypass::Target),
             Some(_) if is_get_or_head && context::has_content(&parts.headers) => {
                 Some(Bypass::Route)
@@ -186,6 +185,9 @@ impl<S: Store> Proxy<S> {
                 cookie.map(|_| Bypass::Cookie)
             }),
         };
+        // After the marks: what is one person's is told to be so all the same.
+        let is_off = is_get_or_head && route.cache.is_some() && !route.switch.caching();
+        let bypass = bypass.or_else(|| is_off.then_some(Bypass::SwitchedOff));
         match (bypass, &route.cache) {
             (None, Some(rule)) if is_get_or_head => self.cached(context, route, rule, parts).await,
             (bypass, _) => {

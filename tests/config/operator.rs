@@ -92,6 +92,17 @@ fn what_has_no_effect_is_said() {
     assert!(!config.notices[0].contains("password"));
 }
 
+#[cfg(not(feature = "otlp"))]
+#[test]
+fn an_endpoint_that_this_build_cannot_send_to_is_told() {
+    let text = format!("{LEAST}[trace]\nendpoint = \"http://127.0.0.1:4318\"\n");
+    let config = read(&text, &[]).unwrap();
+    assert_eq!(
+        config.notices,
+        ["trace.endpoint has no effect: this build is without the feature otlp"]
+    );
+}
+
 #[test]
 fn the_log_goes_to_a_file_whose_path_has_a_slash() {
     let log = |access: &str| {

@@ -98,6 +98,19 @@ async fn what_is_purged_while_caching_is_off_is_not_served_when_it_is_on_again()
 }
 
 #[tokio::test]
+async fn what_is_one_persons_is_told_to_be_so_while_caching_is_off() {
+    let origin = pages().await;
+    let stage = Stage::start(&origin, TWO_ROUTES).await;
+    let signed_in = [("cookie", "sessionid=1")];
+    let before = stage.get("/a/1", &signed_in).await;
+    turn(&stage, "caching", false).await;
+    let after = stage.get("/a/1", &signed_in).await;
+    assert_eq!(after.cache_status(), before.cache_status());
+    assert_eq!(after.field("cache-control"), before.field("cache-control"));
+    assert!(after.field("cache-control").contains("private"));
+}
+
+#[tokio::test]
 async fn one_route_is_turned_off_without_the_others() {
     let origin = pages().await;
     let stage = Stage::start(&origin, TWO_ROUTES).await;

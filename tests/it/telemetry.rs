@@ -8,6 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::support::client::Client;
 use crate::support::origin::{Origin, Reply};
 use crate::support::program::Program;
 use crate::support::script::{script, until};
@@ -160,6 +161,12 @@ async fn get(program: &Program, path: &str, fields: &[(&str, &str)]) -> Answer {
     whole(exchange(program.http[0], request.body(body).unwrap()).await).await
 }
 
+async fn metrics(program: &Program) -> String {
+    let request = http::Request::get("/metrics").header("host", "admin");
+    let request = request.body(http_body_util::Full::default()).unwrap();
+    whole(exchange(program.admin, request).await).await.text()
+}
+
 fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     text.lines()
@@ -209,15 +216,38 @@ async fn a_log_on_a_full_disk_is_counted_and_stops_nothing() {
         for _ in 0..3 {
             assert_eq!(get(&program, "/a", &[]).await.text(), "page");
         }
-        let lost = async || {
-            let request = http::Request::get("/metrics").header("host", "admin");
-            let body = http_body_util::Full::default();
-            let request = request.body(body).unwrap();
-            let metrics = whole(exchange(program.admin, request).await).await.text();
-            metrics.contains("\ncms_edge_access_log_failed_total 3\n")
-        };
+        let failed = "\ncms_edge_access_log_failed_total 3\n";
+        let lost = async || metrics(&program).await.contains(failed);
         until("the count of lost lines", lost).await;
     }
+}
+
+#[tokio::test]
+async fn tls_sessions_are_counted_by_what_was_agreed_on() {
+    let origin = Origin::start(|_| async { Reply::ok("page") }).await;
+    let folder = TempDir::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["www.example.test".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("cert.pem"), made.cert.pem()).unwrap();
+    let key = made.signing_key.serialize_pem();
+    std::fs::write(folder.path().join("key.pem"), key).unwrap();
+    let text = format!(
+        "[server]\nhttp = []\nhttps = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
+         [[certificate]]\ncert = \"cert.pem\"\nkey = \"key.pem\"\n\
+         [upstream.origin]\nservers = [\"{}\"]\n\
+         [[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"origin\"\n",
+        origin.uri().to_string().trim_end_matches('/')
+    );
+    let program = Program::serve(folder.path(), &text).await;
+    let client = Client {
+        version: &rustls::version::TLS13,
+        protocol: "h2",
+        roots: vec![made.cert.der().clone()],
+    };
+    client.get(program.https[0], "www.example.test", "/").await;
+    let metrics = metrics(&program).await;
+    let series = "cms_edge_tls_sessions_total{handshake=\"full\",\
+                  cipher=\"TLS13_AES_256_GCM_SHA384\",group=\"X25519MLKEM768\"} 1";
+    assert!(metrics.contains(series), "{metrics}");
 }
 
 #[tokio::test]
