@@ -28,7 +28,7 @@ pub struct Client {
 impl Client {
     pub fn of(context: &Context<'_>, presented: &HeaderMap) -> Self {
         Self {
-            trace: context.trace(presented),
+            trace: context.trace(presented).with_new_span(),
             address: context.client,
             version: context.version,
         }

@@ -150,6 +150,7 @@ impl<S: Store> Fill<S> {
                 // It was purged meanwhile, or the 304 speaks of something else: fetch it whole.
                 self.stored = None;
                 if attempt < EXCHANGES_MAX {
+                    self.client.trace = self.client.trace.with_new_span();
                     continue;
                 }
                 self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");

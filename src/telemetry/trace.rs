@@ -152,6 +152,15 @@ impl Trace {
         }
     }
 
+    /// The same trace with another span: every exchange has its own.
+    #[must_use]
+    pub fn with_new_span(self) -> Self {
+        Self {
+            span: random_u64(),
+            ..self
+        }
+    }
+
     /// Whether a `tracestate` that came with the request belongs to it.
     pub const fn is_continued(self) -> bool {
         self.parent.is_some()

@@ -139,6 +139,35 @@ async fn the_origin_is_told_the_trace_with_a_span_of_ours_as_its_parent() {
     }
 }
 
+#[tokio::test]
+async fn two_exchanges_for_one_request_are_two_spans_of_one_trace() {
+    let (origin, mut script) = script().await;
+    let stage = Stage::start(&origin, "").await;
+    let page = || {
+        Reply::ok("page")
+            .header("cache-control", "max-age=60")
+            .header("etag", "\"1\"")
+    };
+    let (_, ()) = tokio::join!(stage.get("/a", &[]), async {
+        script.asked().await.answer(page());
+    });
+    // What is validated is purged meanwhile, so that it is fetched whole.
+    let no_cache = [("cache-control", "no-cache"), ("traceparent", PARENT)];
+    let mut parents = Vec::new();
+    let (answer, ()) = tokio::join!(stage.get("/a", &no_cache), async {
+        let validation = script.asked().await;
+        parents.push(validation.request.header("traceparent").unwrap().to_owned());
+        stage.purge(r#"{"everything": true}"#).await;
+        validation.answer(Reply::new(304).header("etag", "\"1\""));
+        let whole = script.asked().await;
+        parents.push(whole.request.header("traceparent").unwrap().to_owned());
+        whole.answer(page());
+    });
+    assert_eq!(answer.status, 200);
+    assert!(parents.iter().all(|parent| parent.contains(TRACE_ID)));
+    assert_ne!(parents[0], parents[1]);
+}
+
 /// A program whose access log is the file `log` in `folder`.
 async fn logging(folder: &Path, origin: &Origin, log: &str) -> Program {
     let text = format!(
