@@ -17,6 +17,7 @@ mod log;
 mod mistake;
 mod operation;
 mod operator;
+mod profile;
 mod reader;
 mod reference_text;
 mod route;
