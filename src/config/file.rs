@@ -3,13 +3,14 @@
 pub use super::log::{AccessLog, Level, Log, Query, Trace};
 pub use super::operation::{Admin, Cache, Purge, Tiers};
 pub use super::server::Server;
+pub use super::tls::{AdminTls, Tls};
 pub use super::upstream::Upstream;
 
 use super::section::{Section, default};
 use super::{route, server, upstream, webhook};
 use crate::purge::webhook::settings::Settings as Webhook;
 use crate::route::Route;
-use crate::server::tls;
+use crate::server::tls::Certificate;
 use crate::switches;
 
 /// A configuration without a mistake, every default filled in.
@@ -18,8 +19,8 @@ pub struct Config {
     /// The site: part of every key and of the purge log.
     pub namespace: String,
     pub server: Server,
-    pub certificates: Vec<tls::Certificate>,
-    pub tls_min_version: tls::MinVersion,
+    pub certificates: Vec<Certificate>,
+    pub tls: Tls,
     pub admin: Admin,
     pub log: Log,
     pub trace: Trace,
@@ -50,7 +51,7 @@ impl Config {
         );
         let server = Server::read(root);
         let certificates = server::certificates(root);
-        let tls_min_version = server::min_version(root);
+        let tls = Tls::read(root);
         let admin = Admin::read(root);
         let log = Log::read(root);
         let trace = Trace::read(root);
@@ -69,7 +70,7 @@ impl Config {
             namespace: namespace.unwrap_or_default(),
             server,
             certificates,
-            tls_min_version,
+            tls,
             admin,
             log,
             trace,

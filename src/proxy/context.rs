@@ -1,7 +1,7 @@
 //! What is known of a request before anything is decided. From here on nothing reads the raw URI.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use http::header::{HOST, HeaderValue, USER_AGENT};
 use http::request::Parts;
@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use super::Shared;
 use crate::connection::Connection;
 use crate::fields::trace_context::TRACEPARENT;
+use crate::interim::{Interims, Relay};
 use crate::key::{Negotiated, TargetUri};
 use crate::route::{NoRoute, Route};
 use crate::telemetry::redact;
@@ -32,6 +33,7 @@ pub struct Context<'p> {
     pub trace: OnceLock<Trace>,
     /// What was negotiated, where the route has languages.
     pub language: OnceLock<Negotiated>,
+    interims: &'p Arc<Interims>,
 }
 
 /// Why a request is answered without asking anybody.
@@ -51,7 +53,7 @@ const fn refusal(status: StatusCode, detail: &'static str, text: &'static str) -
 }
 
 impl<'p> Context<'p> {
-    pub fn new(shared: &'p Shared, parts: &Parts, connection: &Connection) -> Self {
+    pub fn new(shared: &'p Shared, parts: &Parts, connection: &'p Connection) -> Self {
         let user_agent = if shared.access_log.is_on() {
             parts.headers.get(USER_AGENT)
         } else {
@@ -75,6 +77,7 @@ impl<'p> Context<'p> {
             user_agent: user_agent
                 .and_then(|value| value.to_str().ok())
                 .map(|text| redact::shortened(text).into()),
+            interims: &connection.interims,
         }
     }
 
@@ -147,6 +150,11 @@ impl<'p> Context<'p> {
         })?;
         self.route = Some(route);
         Ok((target, route))
+    }
+
+    /// The way of interim responses to this client.
+    pub fn relay(&self, route: &Route) -> Relay {
+        Relay::new(self.interims, &route.tags.fields)
     }
 
     pub const fn protocol(&self) -> &'static str {

@@ -12,6 +12,8 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::histogram::{Durations, Row};
 
+use super::upgrade::UpgradeMetrics;
+
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(usize)]
@@ -136,6 +138,8 @@ pub struct CacheMetrics {
     pub hit_for_miss: Counter,
     /// Fills that are running.
     pub fills: Gauge,
+    /// Tunnels and streams of events.
+    pub upgrades: Arc<UpgradeMetrics>,
     /// Bytes in the memory tier.
     pub memory_bytes: Gauge,
     /// Keys in the memory tier.
@@ -173,6 +177,7 @@ impl CacheMetrics {
             purged_in_flight: Counter::default(),
             hit_for_miss: Counter::default(),
             fills: Gauge::default(),
+            upgrades: Arc::new(UpgradeMetrics::register(registry)),
             memory_bytes: Gauge::default(),
             memory_keys: Gauge::default(),
         };

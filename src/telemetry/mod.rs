@@ -14,3 +14,4 @@ pub mod request_id;
 pub mod server;
 pub mod trace;
 pub mod transform;
+pub mod upgrade;
