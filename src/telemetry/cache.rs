@@ -73,8 +73,9 @@ struct Reason {
 }
 
 /// The cache's own metrics.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CacheMetrics {
+    requests: Family<RouteAnswer, Counter<u64, AtomicU64>>,
     /// By route and answer; the last row is "no route".
     answers: Vec<[Counter<u64, AtomicU64>; ANSWERS.len()]>,
     not_stored: Family<Reason, Counter>,
@@ -104,21 +105,9 @@ impl CacheMetrics {
             "Requests by route and outcome",
             requests.clone(),
         );
-        let answers = routes
-            .chain(std::iter::once(""))
-            .map(|route| {
-                ANSWERS.map(|answer| {
-                    requests
-                        .get_or_create(&RouteAnswer {
-                            route: route.to_owned(),
-                            outcome: answer.as_str(),
-                        })
-                        .clone()
-                })
-            })
-            .collect();
         let metrics = Self {
-            answers,
+            answers: rows(&requests, routes),
+            requests,
             not_stored: Family::default(),
             store_errors: Family::default(),
             not_derived: Family::default(),
@@ -132,6 +121,15 @@ impl CacheMetrics {
         };
         metrics.register_rest(registry);
         metrics
+    }
+
+    /// The same series, for routes with these names in the order of their indices. Those of routes
+    /// that are gone keep their last value.
+    pub fn for_routes<'r>(&self, routes: impl Iterator<Item = &'r str>) -> Self {
+        Self {
+            answers: rows(&self.requests, routes),
+            ..self.clone()
+        }
     }
 
     fn register_rest(&self, registry: &mut Registry) {
@@ -208,4 +206,18 @@ impl CacheMetrics {
     pub fn limit(&self, reason: &'static str) {
         self.limits.get_or_create(&Reason { reason }).inc();
     }
+}
+
+fn rows<'r>(
+    requests: &Family<RouteAnswer, Counter<u64, AtomicU64>>,
+    routes: impl Iterator<Item = &'r str>,
+) -> Vec<[Counter<u64, AtomicU64>; ANSWERS.len()]> {
+    let labels = |route: &str, answer: Answer| RouteAnswer {
+        route: route.to_owned(),
+        outcome: answer.as_str(),
+    };
+    routes
+        .chain(std::iter::once(""))
+        .map(|route| ANSWERS.map(|answer| requests.get_or_create_owned(&labels(route, answer))))
+        .collect()
 }

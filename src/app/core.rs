@@ -1,0 +1,92 @@
+//! What lives as long as the process, whatever is reloaded: the store, the purges and their log, the
+//! clock, the metrics, the access log.
+
+use std::sync::Arc;
+
+use prometheus_client::registry::Registry;
+
+use crate::admin::readiness::Readiness;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::entry::purges::{Mode, Purges};
+use crate::exchange::Generation;
+use crate::proxy::Invalidate;
+use crate::purge::local::LocalLog;
+use crate::purge::{Cause, Purge};
+use crate::store::memory::Memory;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::cache::CacheMetrics;
+use crate::telemetry::origin::OriginMetrics;
+use crate::telemetry::purge::PurgeMetrics;
+
+use super::Surroundings;
+
+/// See the module. Sites are built on it, one after another.
+pub(super) struct Core {
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) store: Arc<Memory>,
+    pub(super) purges: Arc<Purges>,
+    pub(super) log: Arc<LocalLog>,
+    pub(super) access_log: AccessLog,
+    pub(super) registry: Arc<Registry>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) purge_metrics: PurgeMetrics,
+    pub(super) origin_metrics: Arc<OriginMetrics>,
+    /// Of no routes; each site makes its own view of them.
+    pub(super) cache_metrics: CacheMetrics,
+}
+
+impl Core {
+    /// `registry` has the metrics of the rooms that are no part of it already.
+    ///
+    /// # Errors
+    /// The system has no randomness to give.
+    pub(super) fn new(
+        config: &Config,
+        surroundings: &Surroundings,
+        mut registry: Registry,
+    ) -> anyhow::Result<Self> {
+        let clock = Arc::clone(&surroundings.clock);
+        let purge_metrics = PurgeMetrics::register(&mut registry);
+        let purges = Arc::new(Purges::new(Generation::new(getrandom::u64()?)));
+        let log = LocalLog::new(
+            Arc::clone(&purges),
+            Arc::clone(&clock),
+            surroundings.instance.as_str(),
+            purge_metrics.clone(),
+        );
+        Ok(Self {
+            clock,
+            store: Arc::new(Memory::new(config.memory())),
+            purges,
+            log: Arc::new(log),
+            access_log: surroundings.access_log.clone(),
+            readiness: Arc::new(Readiness::starting()),
+            purge_metrics,
+            origin_metrics: Arc::new(OriginMetrics::register(&mut registry)),
+            cache_metrics: CacheMetrics::register(&mut registry, std::iter::empty()),
+            registry: Arc::new(registry),
+        })
+    }
+
+    /// What unsafe requests invalidate goes through the log like every purge.
+    pub(super) fn invalidate(&self) -> Invalidate {
+        let log = Arc::clone(&self.log);
+        Arc::new(move |scopes| {
+            let log = Arc::clone(&log);
+            Box::pin(async move {
+                if let Ok(purge) = Purge::new(scopes, Mode::Hard, Cause::Invalidation) {
+                    log.record(&purge);
+                }
+            })
+        })
+    }
+
+    /// Looks up the figures that are not counted where they change.
+    pub(super) fn look_up_gauges(&self) {
+        let gauge = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
+        let metrics = &self.cache_metrics;
+        metrics.memory_bytes.set(gauge(self.store.bytes()));
+        metrics.memory_keys.set(gauge(self.store.keys() as u64));
+    }
+}
