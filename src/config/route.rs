@@ -12,7 +12,7 @@ use super::operation::{LIFETIME_MAX, LIFETIME_MIN, Tiers};
 use super::section::{Section, Wrong, default, required};
 use super::upstream::Upstream;
 use super::{language, rules};
-use crate::key::{KeyRule, VaryRule};
+use crate::key::{Fingerprint, KeyRule, VaryRule};
 use crate::policy::{CacheRule, StatusTtl, TtlMode};
 use crate::respond::head::handled_fields;
 use crate::route::tags::{BadTemplate, Template};
@@ -54,6 +54,8 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         upstream,
         cache: is_cached.then_some(cache),
         key: KeyRule {
+            // `Config::routes` sets it, which knows the names of upstreams.
+            rules: Fingerprint::default(),
             query,
             language,
             cookies,
