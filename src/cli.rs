@@ -20,7 +20,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve by a configuration, until SIGTERM or SIGINT.
+    /// Serve by a configuration, until SIGTERM or SIGINT. SIGHUP takes over a changed configuration,
+    /// SIGUSR2 hands over to a new program without losing a request.
     Serve {
         /// The configuration.
         #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
@@ -50,7 +51,7 @@ const USAGE: u8 = 64;
 /// Runs the program, and returns what it exits with.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve { config } => with(&config, |config| code(run::serve(&config))),
+        Command::Serve { config } => with(&config, |settings| code(run::serve(&config, &settings))),
         Command::Check { config: path } => with(&path, |_| {
             println!("No mistakes in {}.", path.display());
             ExitCode::SUCCESS

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `POST /purge` | appends a purge, with a bearer token |
 //! | `GET /purge/{id}` | the receipt as it stands now, with a bearer token |
+//! | `POST /reload` | takes over the configuration as it is written now, with a bearer token |
 //! | `GET /metrics` | all metrics, as OpenMetrics text |
 //! | `GET /healthz` | 200 while the process answers at all |
 //! | `GET /readyz` | 200 while it should be sent requests, else 503 with the reason |
 
 mod command;
 pub mod readiness;
+pub mod reload;
 
 use std::sync::Arc;
 
@@ -21,6 +23,7 @@ use prometheus_client::registry::Registry;
 use thiserror::Error;
 
 use self::readiness::Readiness;
+use self::reload::Reload;
 use crate::body::{Body, BodyError};
 use crate::purge::answer::{self, Problem};
 use crate::purge::log::Log;
@@ -46,14 +49,15 @@ pub struct Admin<L> {
     readiness: Arc<Readiness>,
     metrics: PurgeMetrics,
     budget: Budget,
+    reload: Option<Reload>,
 }
 
 /// Why the purge endpoints are closed to a request.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 enum Unauthorized {
-    #[error("the purge endpoints are off, because no admin token is set")]
+    #[error("this endpoint is off, because no admin token is set")]
     Off,
-    #[error("the purge endpoints need `Authorization: Bearer` and the admin token")]
+    #[error("this endpoint needs `Authorization: Bearer` and the admin token")]
     MissingToken,
     #[error("this is not the admin token")]
     WrongToken,
@@ -92,6 +96,7 @@ impl<L: Log> Admin<L> {
             readiness,
             metrics,
             budget: Budget::default(),
+            reload: None,
         }
     }
 
@@ -105,7 +110,8 @@ impl<L: Log> Admin<L> {
         let get = matches!(head.method, Method::GET | Method::HEAD);
         match head.uri.path() {
             "/purge" if head.method == Method::POST => self.purge(&head.headers, body).await,
-            "/purge" => not_allowed(POST),
+            "/reload" if head.method == Method::POST => self.reload(&head.headers).await,
+            "/purge" | "/reload" => not_allowed(POST),
             "/healthz" if get => text(StatusCode::OK, "ok\n"),
             "/readyz" if get => self.ready(),
             "/metrics" if get => self.metrics(),

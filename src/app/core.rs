@@ -6,6 +6,7 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 
 use crate::admin::readiness::Readiness;
+use crate::admin::reload::Reload;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entry::purges::{Mode, Purges};
@@ -16,10 +17,12 @@ use crate::purge::{Cause, Purge};
 use crate::store::memory::Memory;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache::CacheMetrics;
+use crate::telemetry::lifecycle::LifecycleMetrics;
 use crate::telemetry::origin::OriginMetrics;
 use crate::telemetry::purge::PurgeMetrics;
 
 use super::Surroundings;
+use super::reload::{Cause as Asker, Reloads};
 
 /// See the module. Sites are built on it, one after another.
 pub(super) struct Core {
@@ -30,6 +33,9 @@ pub(super) struct Core {
     pub(super) access_log: AccessLog,
     pub(super) registry: Arc<Registry>,
     pub(super) readiness: Arc<Readiness>,
+    pub(super) lifecycle_metrics: LifecycleMetrics,
+    /// Nothing, where there is no file to reload.
+    pub(super) reloads: Option<Reloads>,
     pub(super) purge_metrics: PurgeMetrics,
     pub(super) origin_metrics: Arc<OriginMetrics>,
     /// Of no routes; each site makes its own view of them.
@@ -45,6 +51,7 @@ impl Core {
         config: &Config,
         surroundings: &Surroundings,
         mut registry: Registry,
+        reloads: Option<Reloads>,
     ) -> anyhow::Result<Self> {
         let clock = Arc::clone(&surroundings.clock);
         let purge_metrics = PurgeMetrics::register(&mut registry);
@@ -62,6 +69,8 @@ impl Core {
             log: Arc::new(log),
             access_log: surroundings.access_log.clone(),
             readiness: Arc::new(Readiness::starting()),
+            lifecycle_metrics: LifecycleMetrics::register(&mut registry),
+            reloads,
             purge_metrics,
             origin_metrics: Arc::new(OriginMetrics::register(&mut registry)),
             cache_metrics: CacheMetrics::register(&mut registry, std::iter::empty()),
@@ -80,6 +89,15 @@ impl Core {
                 }
             })
         })
+    }
+
+    /// `POST /reload`, where there is something to reload.
+    pub(super) fn reload(&self) -> Option<Reload> {
+        let reloads = self.reloads.clone()?;
+        Some(Arc::new(move || {
+            let reloads = reloads.clone();
+            Box::pin(async move { reloads.reload(Asker::Admin).await })
+        }))
     }
 
     /// Looks up the figures that are not counted where they change.

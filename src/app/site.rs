@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::admin::Admin;
 use crate::config::Config;
+use crate::config::lifecycle::Lifecycle;
 use crate::fetch::{self, Upstream};
 use crate::proxy::{self, Proxy};
 use crate::purge::local::LocalLog;
@@ -26,6 +27,7 @@ pub(super) struct Site {
     pub(super) webhooks: Webhooks<LocalLog>,
     pub(super) protocol: Protocol<LocalLog>,
     pub(super) admin: Admin<LocalLog>,
+    pub(super) lifecycle: Lifecycle,
     upstreams: Vec<Named>,
 }
 
@@ -66,14 +68,8 @@ impl Site {
                 targets.clone(),
                 core.purge_metrics.clone(),
             ),
-            admin: Admin::new(
-                config.admin(),
-                Arc::clone(&core.log),
-                targets,
-                Arc::clone(&core.registry),
-                Arc::clone(&core.readiness),
-                core.purge_metrics.clone(),
-            ),
+            admin: admin(core, config, targets),
+            lifecycle: config.server.lifecycle,
             upstreams,
         })
     }
@@ -120,6 +116,21 @@ fn proxy(core: &Core, config: &Config, upstreams: &[Named]) -> Arc<Proxy<Arc<Mem
         access_log: core.access_log.clone(),
         limits: config.limits(cores),
     })
+}
+
+fn admin(core: &Core, config: &Config, targets: Targets) -> Admin<LocalLog> {
+    let admin = Admin::new(
+        config.admin(),
+        Arc::clone(&core.log),
+        targets,
+        Arc::clone(&core.registry),
+        Arc::clone(&core.readiness),
+        core.purge_metrics.clone(),
+    );
+    match core.reload() {
+        Some(reload) => admin.with_reload(reload),
+        None => admin,
+    }
 }
 
 /// Purges name queries as the routes normalise them.

@@ -4,6 +4,7 @@ pub use super::operation::{AccessLog, Admin, Cache, Level, Log, Purge, Tiers};
 pub use super::server::Server;
 pub use super::upstream::Upstream;
 
+use super::restart::Written;
 use super::section::{Section, default};
 use super::{route, server, upstream, webhook};
 use crate::purge::webhook::settings::Settings as Webhook;
@@ -28,6 +29,8 @@ pub struct Config {
     /// In the order of the file.
     pub routes: Vec<Route>,
     pub webhooks: Vec<Webhook>,
+    /// For [`Config::needs_restart`].
+    pub(super) written: Written,
 }
 
 impl Config {
@@ -65,6 +68,7 @@ impl Config {
             upstreams,
             routes,
             webhooks,
+            written: Written::default(),
         }
     }
 }

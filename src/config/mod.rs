@@ -12,10 +12,12 @@ pub mod file;
 mod getters;
 mod key_path;
 mod language;
+pub mod lifecycle;
 mod mistake;
 mod operation;
 mod reader;
 mod reference_text;
+mod restart;
 mod route;
 mod rules;
 mod secrets;
@@ -94,7 +96,8 @@ fn read(
 ) -> Result<Config, Mistakes> {
     let reader = Reader::open(text, file, folder, environment, files)?;
     // The root goes out of scope before the checks, so that unknown keys are known by then.
-    let config = Config::read(&reader.root());
+    let mut config = Config::read(&reader.root());
+    config.written = reader.written();
     check::check(&config, &reader);
     let (mistakes, _) = reader.finish();
     if mistakes.is_empty() {

@@ -12,6 +12,7 @@ use super::describe::{KeyRecord, Record, SectionRecord};
 use super::environment::{PREFIX, Variable, variable_name};
 use super::key_path::KeyPath;
 use super::mistake::{Mistake, Mistakes, Place, Problem};
+use super::restart::Written;
 use super::section::Section;
 use super::spans::Text;
 
@@ -91,6 +92,10 @@ impl Reader {
 
     pub(super) fn root(&self) -> Section<'_> {
         Section::root(self, &self.values)
+    }
+
+    pub(super) fn written(&self) -> Written {
+        Written::of(&self.values)
     }
 
     pub(super) const fn is_describing(&self) -> bool {

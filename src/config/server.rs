@@ -8,6 +8,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::describe::{Presence, Sample, Style};
+use super::lifecycle::Lifecycle;
 use super::reader::Files;
 use super::section::{Section, Wrong, default, required};
 use crate::route::HostPattern;
@@ -24,6 +25,7 @@ pub struct Server {
     pub request_body_max: usize,
     /// 0: one per core.
     pub workers: usize,
+    pub lifecycle: Lifecycle,
 }
 
 const SERVER: &str = "The public listeners and what a client may ask of them.";
@@ -50,6 +52,7 @@ impl Server {
                 0..=1024,
                 "Threads that serve requests. 0 is one per core; more only adds switching.",
             ),
+            lifecycle: Lifecycle::read(&s),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod access_log;
 pub mod cache;
+pub mod lifecycle;
 pub mod origin;
 pub mod purge;
 pub mod request_id;

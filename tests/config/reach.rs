@@ -54,6 +54,9 @@ const CHANGES: &[Change] = &[
     change("server", "header_bytes_max", "\"8KiB\""),
     change("server", "request_body_max", "\"1KiB\""),
     change("server", "workers", "1"),
+    change("server", "watch", "true"),
+    change("server", "drain_delay", "\"1s\""),
+    change("server", "upgrade_timeout", "\"1s\""),
     change("certificate", "cert", "\"other.pem\""),
     change("certificate", "key", "\"other.pem\""),
     change("certificate", "hosts", "[\"*.example.org\"]"),
@@ -265,7 +268,12 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let environment = [("DEMO_WEBHOOK_SECRET".to_owned(), secret)];
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
-    let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let of_the_process = (
+        &config.namespace,
+        config.server.workers,
+        config.server.lifecycle,
+        config.log,
+    );
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
     let cache = (config.memory(), config.limits(4), config.routes());
