@@ -221,8 +221,7 @@ impl App {
         let core = self.core;
         core.lifecycle_metrics.in_force(core.clock.now().as_secs());
         core.readiness.started();
-        self.notifier.serves();
-        self.notifier.ready("Serving.");
+        self.notifier.started();
         let stop = stop.await.into();
         core.readiness.drain();
         if stop == Stop::HandedOver {

@@ -54,18 +54,21 @@ impl Notifier {
         }))
     }
 
-    /// Everything listens and is served; or a reload is done, however it ended.
-    pub fn ready(&self, status: &str) {
-        self.send(&format!("READY=1\nSTATUS={status}"));
-    }
-
-    /// The predecessor may go.
-    pub fn serves(&self) {
-        if let Some(predecessor) = &self.0.predecessor
-            && let Err(error) = predecessor.send(SERVES)
-        {
+    /// Everything listens and is served. A predecessor is told, which then may go; the manager
+    /// listens to that one until it has named its successor, and has known since its start that the
+    /// service is ready.
+    pub fn started(&self) {
+        let Some(predecessor) = &self.0.predecessor else {
+            return self.ready("Serving.");
+        };
+        if let Err(error) = predecessor.send(SERVES) {
             tracing::warn!(%error, "the running program cannot be told that this one serves");
         }
+    }
+
+    /// The service is ready; a reload is done, however it ended.
+    pub fn ready(&self, status: &str) {
+        self.send(&format!("READY=1\nSTATUS={status}"));
     }
 
     /// A reload begins. `READY=1` follows.
@@ -165,6 +168,6 @@ mod tests {
     #[test]
     fn nobody_is_told_by_default() {
         Notifier::default().ready("Serving.");
-        Notifier::default().serves();
+        Notifier::default().started();
     }
 }
