@@ -214,13 +214,14 @@ impl App {
             let _gone = told.wait_for(|told| *told).await;
         };
         let _background = self.background();
+        let core = self.core;
+        core.lifecycle_metrics.in_force(core.clock.now().as_secs());
+        // All sockets listen: whoever asks first is told so.
+        core.readiness.started();
         let admin = Arc::new(AdminFront(Arc::clone(&self.site)));
         let admin = tokio::spawn(self.admin_listeners.serve(admin, told(admin_stopped)));
         let front = Arc::new(Front(self.site));
         let public = tokio::spawn(self.public.serve(front, told(stopped)));
-        let core = self.core;
-        core.lifecycle_metrics.in_force(core.clock.now().as_secs());
-        core.readiness.started();
         self.notifier.started();
         let stop = stop.await.into();
         core.readiness.drain();

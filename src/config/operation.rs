@@ -61,7 +61,7 @@ pub struct Purge {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tiers(BTreeMap<String, Duration>);
 
-const ADMIN: &str = "Health, metrics, and the purge endpoints for scripts. Not for the public.";
+const ADMIN: &str = "Health, metrics, and purge and reload for scripts. Not for the public.";
 
 impl Level {
     pub const fn as_str(self) -> &'static str {
@@ -90,8 +90,8 @@ impl Admin {
             listen: listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 9090).into()),
             token: s.token(
                 "token",
-                "What `POST /purge` must carry as `Authorization: Bearer …`. Empty: the purge \
-                 endpoints are off.",
+                "What `POST /purge` and `POST /reload` must carry as `Authorization: Bearer …`. Empty: \
+                 these endpoints are off.",
             ),
         }
     }

@@ -23,6 +23,7 @@ pub(crate) const TOKEN: &str = "admin-token-of-the-test";
 /// A running `cms-edge serve` and whatever took over from it; all are killed when it is dropped.
 pub(crate) struct Edge {
     pub(crate) folder: TempDir,
+    pub(crate) https: Option<SocketAddr>,
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
     child: Child,
@@ -75,6 +76,7 @@ impl Edge {
         });
         let mut edge = Self {
             folder,
+            https: None,
             http: ([127, 0, 0, 1], 0).into(),
             admin: ([127, 0, 0, 1], 0).into(),
             child,
@@ -86,9 +88,11 @@ impl Edge {
         let address = |name: &str| {
             let (_, rest) = serving.split_once(&format!("{name}=[")).expect(&serving);
             let first = rest.split([',', ']']).next().unwrap();
-            first.parse().expect(&serving)
+            first.parse().ok()
         };
-        (edge.http, edge.admin) = (address("http"), address("admin"));
+        edge.https = address("https");
+        edge.http = address("http").expect(&serving);
+        edge.admin = address("admin").expect(&serving);
         edge
     }
 

@@ -1,8 +1,12 @@
 //! Reloads and upgrades under load: nothing is lost.
 
-use http::Method;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
 
-use crate::edge::{Edge, config};
+use http::Method;
+use tempfile::TempDir;
+
+use crate::edge::{Edge, command, config};
 use crate::load::Load;
 use crate::support::origin::{Origin, Reply};
 use crate::support::script::until;
@@ -77,6 +81,52 @@ async fn a_successor_that_cannot_serve_leaves_everything_as_it_is() {
     assert_eq!(edge.pid(), before);
     goes_on(&load).await;
     edge.write(&text);
+    edge.upgrade().await;
+    goes_on(&load).await;
+    load.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_program_that_is_at_the_path_now_takes_over_unless_it_is_late() {
+    let origin = origin().await;
+    let folder = TempDir::new().unwrap();
+    let link = folder.path().join("cms-edge");
+    let turn_to = |target: &std::path::Path| {
+        let new = folder.path().join("new");
+        symlink(target, &new).unwrap();
+        std::fs::rename(&new, folder.path().join("cms-edge")).unwrap();
+    };
+    let real = command(folder.path()).get_program().to_owned();
+    turn_to(real.as_ref());
+    let idle = folder.path().join("idle");
+    std::fs::write(&idle, "#!/bin/sh\nexec sleep 1000\n").unwrap();
+    std::fs::set_permissions(&idle, PermissionsExt::from_mode(0o755)).unwrap();
+
+    let of_edge = TempDir::new().unwrap();
+    let mut by_link = Command::new(&link);
+    let plain = command(of_edge.path());
+    by_link
+        .args(plain.get_args())
+        .stderr(std::process::Stdio::piped());
+    let text = config(&origin, "upgrade_timeout = \"1s\"", "");
+    let edge = Edge::spawn(of_edge, &text, by_link).await;
+    let load = Load::start(edge.http, 4, 2);
+    goes_on(&load).await;
+    turn_to(&idle);
+    edge.signal("USR2").await;
+    edge.logged(
+        "that it is late",
+        1,
+        &["no upgrade", "did not serve within 1s"],
+    )
+    .await;
+    assert_eq!(
+        edge.metric("cms_edge_upgrades_total{outcome=\"late\"}")
+            .await,
+        1
+    );
+    goes_on(&load).await;
+    turn_to(real.as_ref());
     edge.upgrade().await;
     goes_on(&load).await;
     load.finish().await;

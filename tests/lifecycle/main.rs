@@ -9,6 +9,7 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod client;
     pub(crate) mod origin;
     pub(crate) mod script;
     pub(crate) mod stage;

@@ -1,9 +1,14 @@
 //! What a reload changes, and what it leaves.
 
+use std::path::Path;
+
 use http::Method;
+use rustls::version::TLS13;
+use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 
 use crate::edge::{Edge, config};
+use crate::support::client::Client;
 use crate::support::origin::{Origin, Reply};
 use crate::support::stage::Answer;
 
@@ -168,4 +173,49 @@ async fn a_file_that_is_watched_is_taken_over_when_it_has_changed() {
     edge.logged("the reload", 1, &["the configuration was reloaded", "file"])
         .await;
     assert!(edge.get("/b").await.cache_status().ends_with("ttl=6"));
+}
+
+/// Writes a new certificate and its key to `folder`.
+fn renew(folder: &Path) -> CertificateDer<'static> {
+    let made = rcgen::generate_simple_self_signed(["www.example.test".to_owned()]).unwrap();
+    std::fs::write(folder.join("a.pem"), made.cert.pem()).unwrap();
+    std::fs::write(folder.join("a.key"), made.signing_key.serialize_pem()).unwrap();
+    made.cert.der().clone()
+}
+
+#[tokio::test]
+async fn certificates_are_replaced_with_the_rest_or_nothing_is() {
+    let origin = origin().await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let certificate = "[[certificate]]\ncert = \"a.pem\"\nkey = \"a.key\"\n";
+    let text = |ttl| {
+        let route = format!("ttl_mode = \"override\"\nttl = \"{ttl}s\"\n{certificate}");
+        config(&origin, "https = [\"127.0.0.1:0\"]", &route)
+    };
+    let old = renew(folder.path());
+    let command = crate::edge::command(folder.path());
+    let edge = Edge::spawn(folder, &text(5), command).await;
+    let to = edge.https.unwrap();
+    let client = |root: &CertificateDer<'static>| Client {
+        version: &TLS13,
+        protocol: "h2",
+        roots: vec![root.clone()],
+    };
+    let shows = async |root| client(root).connect(to, "www.example.test").await.is_ok();
+    assert!(shows(&old).await);
+    // A key of another certificate: that is found when both are used.
+    let key = std::fs::read(edge.folder.path().join("a.key")).unwrap();
+    let new = renew(edge.folder.path());
+    let new_key = std::fs::read(edge.folder.path().join("a.key")).unwrap();
+    std::fs::write(edge.folder.path().join("a.key"), key).unwrap();
+    edge.write(&text(6));
+    let answer = reload(&edge).await;
+    assert_eq!(answer.status, 422, "{}", answer.text());
+    assert!(shows(&old).await);
+    assert!(edge.get("/a").await.cache_status().ends_with("ttl=5"));
+    std::fs::write(edge.folder.path().join("a.key"), new_key).unwrap();
+    assert_eq!(reload(&edge).await.status, 200);
+    assert!(shows(&new).await && !shows(&old).await);
+    let answer = client(&new).get(to, "www.example.test", "/b").await;
+    assert!(answer.cache_status().ends_with("ttl=6"));
 }
