@@ -32,7 +32,7 @@ const LOG_FLUSH_MAX: Duration = Duration::from_secs(2);
 pub fn serve(path: &Path, config: &Config) -> anyhow::Result<bool> {
     start_log(config.log.level.as_str());
     let invocation = Invocation::of_this_process();
-    let mut inherited = Inherited::from_environment().context("cannot use an inherited socket")?;
+    let mut inherited = Inherited::from_environment();
     let notifier = Notifier::from_environment(inherited.take_predecessor());
     runtime(config.server.workers)?.block_on(async {
         let mut signals = Signals::listen()?;

@@ -69,31 +69,33 @@ struct Found {
 
 impl Inherited {
     /// What `LISTEN_FDS`, `LISTEN_PID` and `LISTEN_FDNAMES` say. Takes the sockets: a second call
-    /// finds none. To be called before other threads read the environment.
-    ///
-    /// # Errors
-    /// Something was handed over that is neither a TCP socket nor our own.
-    pub fn from_environment() -> io::Result<Self> {
+    /// finds none. What is neither a TCP socket nor our own is left alone, with a warning. To be
+    /// called before other threads read the environment.
+    pub fn from_environment() -> Self {
         let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
         let mut fds = ListenFd::from_env();
         let mut inherited = Self::default();
         for index in 0..fds.len() {
             let name = names.next().unwrap_or_default();
-            if name == PREDECESSOR {
-                inherited.predecessor = fds.take_unix_datagram(index)?;
-                continue;
+            if let Err(error) = inherited.add(&mut fds, index, name) {
+                tracing::warn!(index, name, %error, "cannot use what was handed over");
             }
-            let Some(socket) = fds.take_tcp_listener(index)? else {
-                continue;
-            };
-            inherited.sockets.push(Found {
+        }
+        inherited
+    }
+
+    fn add(&mut self, fds: &mut ListenFd, index: usize, name: &str) -> io::Result<()> {
+        if name == PREDECESSOR {
+            self.predecessor = fds.take_unix_datagram(index)?;
+        } else if let Some(socket) = fds.take_tcp_listener(index)? {
+            self.sockets.push(Found {
                 name: name.to_owned(),
                 address: socket.local_addr()?,
                 socket,
             });
         }
-        Ok(inherited)
+        Ok(())
     }
 
     /// Where to say that this process serves, if another waits for that.

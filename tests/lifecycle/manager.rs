@@ -98,7 +98,13 @@ async fn sockets_of_the_manager_are_served_on_and_what_is_missing_is_bound() {
     );
     let folder = TempDir::new().unwrap();
     let mut command = command(folder.path());
-    let fds: [OwnedFd; 3] = [surplus.into(), by_name.into(), by_address.into()];
+    let strange = UnixDatagram::unbound().unwrap();
+    let fds: [OwnedFd; 4] = [
+        surplus.into(),
+        by_name.into(),
+        by_address.into(),
+        strange.into(),
+    ];
     let mappings = (3..).zip(fds).map(|(child_fd, parent_fd)| FdMapping {
         parent_fd,
         child_fd,
@@ -106,7 +112,7 @@ async fn sockets_of_the_manager_are_served_on_and_what_is_missing_is_bound() {
     command
         .fd_mappings(mappings.collect())
         .unwrap()
-        .env("LISTEN_FDS", "3")
+        .env("LISTEN_FDS", "4")
         .env("LISTEN_FDNAMES", "other:admin:whatever");
     let edge = Edge::spawn(folder, &text, command).await;
     assert_eq!((edge.http, edge.admin), (addresses[0], addresses[1]));
@@ -116,6 +122,8 @@ async fn sockets_of_the_manager_are_served_on_and_what_is_missing_is_bound() {
     let surplus = addresses[2].to_string();
     let warned = edge.lines(&["WARN", "not configured", &surplus]);
     assert_eq!(warned.len(), 1);
+    let strange = edge.lines(&["WARN", "cannot use what was handed over"]);
+    assert_eq!(strange.len(), 1);
     // What was not handed over is bound, and handed on.
     assert_eq!(edge.lines(&["serving https=", "127.0.0.2:"]).len(), 1);
     edge.upgrade().await;
