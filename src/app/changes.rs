@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::reload::{Cause, Reloads};
+use super::reload::{Cause, Reloads, Source};
 use super::site::Site;
 
 /// How often to look.
@@ -20,17 +21,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long a file is left alone before it counts as written to its end.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Asks for a reload when the file at `path` has changed, for as long as the site in force wants it.
-pub(super) async fn watch(path: &Path, site: Arc<ArcSwap<Site>>, reloads: Reloads) {
+/// Asks for a reload when the file is another one than was last read, for as long as the site in
+/// force wants it.
+pub(super) async fn watch(source: Source, site: Arc<ArcSwap<Site>>, reloads: Reloads) {
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut changes = Changes::new(Stamp::of(path).await);
+    let mut changes = Changes::new(*source.read.lock(), Instant::now());
     loop {
         look.tick().await;
-        let seen = Stamp::of(path).await;
         if !site.load().lifecycle.watch {
-            changes = Changes::new(seen);
-        } else if changes.look(seen, Instant::now()) {
+            continue;
+        }
+        let path = source.path.clone();
+        let Ok(seen) = spawn_blocking(move || Stamp::of(&path)).await else {
+            continue;
+        };
+        let read = *source.read.lock();
+        if changes.look(seen, read, Instant::now()) {
             reloads.reload(Cause::File).await;
         }
     }
@@ -38,44 +45,34 @@ pub(super) async fn watch(path: &Path, site: Arc<ArcSwap<Site>>, reloads: Reload
 
 /// What a file is told from its earlier self by; nothing while it is not there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Stamp(Option<(i64, i64, u64, u64)>);
+pub(super) struct Stamp(Option<(i64, i64, u64, u64)>);
 
 impl Stamp {
-    async fn of(path: &Path) -> Self {
-        let found = tokio::fs::metadata(path).await.ok();
+    /// Blocks.
+    pub(super) fn of(path: &Path) -> Self {
+        let found = std::fs::metadata(path).ok();
         Self(found.map(|file| (file.mtime(), file.mtime_nsec(), file.ino(), file.size())))
     }
 }
 
 struct Changes {
-    known: Stamp,
     seen: Stamp,
-    since: Option<Instant>,
+    since: Instant,
 }
 
 impl Changes {
-    const fn new(known: Stamp) -> Self {
-        Self {
-            known,
-            seen: known,
-            since: None,
-        }
+    const fn new(seen: Stamp, now: Instant) -> Self {
+        Self { seen, since: now }
     }
 
-    /// Whether a change has been left alone for long enough. True once for each change.
-    fn look(&mut self, seen: Stamp, now: Instant) -> bool {
+    /// Whether the file as it is now was not read yet, and has been left alone for long enough.
+    fn look(&mut self, seen: Stamp, read: Stamp, now: Instant) -> bool {
         if seen != self.seen {
-            self.seen = seen;
-            self.since = Some(now);
-            return false;
+            *self = Self::new(seen, now);
         }
-        let is_quiet = |since| now.saturating_duration_since(since) >= QUIET;
+        let is_quiet = now.saturating_duration_since(self.since) >= QUIET;
         // A file that is gone is about to be replaced.
-        if seen == self.known || seen.0.is_none() || !self.since.is_some_and(is_quiet) {
-            return false;
-        }
-        self.known = seen;
-        true
+        seen != read && seen.0.is_some() && is_quiet
     }
 }
 
@@ -88,17 +85,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_counts_once_and_only_when_writing_has_ended() {
+    async fn a_change_counts_until_it_is_read_and_only_when_writing_has_ended() {
         let start = Instant::now();
-        let mut changes = Changes::new(stamp(1));
-        assert!(!changes.look(stamp(1), start + QUIET * 9));
-        assert!(!changes.look(stamp(2), start));
-        assert!(!changes.look(stamp(3), start + QUIET / 2));
-        assert!(!changes.look(stamp(3), start + QUIET));
-        assert!(changes.look(stamp(3), start + QUIET / 2 + QUIET));
-        assert!(!changes.look(stamp(3), start + QUIET * 9));
+        let mut changes = Changes::new(stamp(1), start);
+        assert!(!changes.look(stamp(1), stamp(1), start + QUIET * 2));
+        let written = start + QUIET * 3;
+        assert!(!changes.look(stamp(2), stamp(1), written));
+        assert!(!changes.look(stamp(3), stamp(1), written + QUIET / 2));
+        assert!(!changes.look(stamp(3), stamp(1), written + QUIET));
+        assert!(changes.look(stamp(3), stamp(1), written + QUIET / 2 + QUIET));
+        assert!(!changes.look(stamp(3), stamp(3), written + QUIET * 9));
         let gone = Stamp(None);
-        assert!(!changes.look(gone, start + QUIET * 10));
-        assert!(!changes.look(gone, start + QUIET * 20));
+        assert!(!changes.look(gone, stamp(3), written + QUIET * 10));
+        assert!(!changes.look(gone, stamp(3), written + QUIET * 20));
+    }
+
+    #[tokio::test]
+    async fn a_change_before_the_first_look_is_seen() {
+        let start = Instant::now();
+        let mut changes = Changes::new(stamp(1), start);
+        assert!(!changes.look(stamp(2), stamp(1), start));
+        assert!(changes.look(stamp(2), stamp(1), start + QUIET));
     }
 }

@@ -246,10 +246,10 @@ impl App {
             tokio::spawn(self.notifier.clone().keep_alive()),
         ];
         if let (Some(reloader), Some(reloads)) = (self.reloader.take(), &self.core.reloads) {
-            let (path, reloads) = (reloader.source.path.clone(), reloads.clone());
+            let (source, reloads) = (reloader.source.clone(), reloads.clone());
             let site = Arc::clone(&self.site);
             tasks.push(tokio::spawn(async move {
-                changes::watch(&path, site, reloads).await;
+                changes::watch(source, site, reloads).await;
             }));
             tasks.push(tokio::spawn(reloader.run()));
         }

@@ -3,11 +3,12 @@
 //! One reload at a time, whoever asks for it. Until the swap nothing has changed, and whatever is
 //! wrong is logged and leaves everything as it is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -16,6 +17,7 @@ use crate::admin::reload::Reloaded;
 use crate::config::{Config, Mistakes};
 use crate::server::tls::Certificates;
 
+use super::changes::Stamp;
 use super::core::Core;
 use super::notify::Notifier;
 use super::site::Site;
@@ -24,9 +26,30 @@ use super::site::Site;
 #[derive(Clone)]
 pub struct Source {
     /// The file, to see whether it has changed.
-    pub path: PathBuf,
-    /// Reads and checks all of it anew. It may block.
-    pub load: Arc<dyn Fn() -> Result<Config, Mistakes> + Send + Sync>,
+    pub(super) path: PathBuf,
+    load: Load,
+    /// What the file looked like just before it was last read.
+    pub(super) read: Arc<Mutex<Stamp>>,
+}
+
+/// Reads and checks all of a configuration anew. It may block.
+pub type Load = Arc<dyn Fn() -> Result<Config, Mistakes> + Send + Sync>;
+
+impl Source {
+    /// The file at `path`. To be called before it is read for the first time, so that no change
+    /// goes unnoticed. Blocks.
+    pub fn new(path: &Path, load: Load) -> Self {
+        Self {
+            path: path.to_owned(),
+            load,
+            read: Arc::new(Mutex::new(Stamp::of(path))),
+        }
+    }
+
+    fn load(&self) -> Result<Config, Mistakes> {
+        *self.read.lock() = Stamp::of(&self.path);
+        (self.load)()
+    }
 }
 
 /// Who asks.
@@ -109,8 +132,8 @@ impl Reloader {
 
     async fn reload(&self, cause: Cause) -> Reloaded {
         tracing::info!(cause = cause.as_str(), "reloading the configuration");
-        let load = Arc::clone(&self.source.load);
-        let config = match timeout(LOAD_MAX, spawn_blocking(move || load())).await {
+        let source = self.source.clone();
+        let config = match timeout(LOAD_MAX, spawn_blocking(move || source.load())).await {
             Ok(Ok(Ok(config))) => config,
             Ok(Ok(Err(mistakes))) => {
                 let mistakes = mistakes.iter().map(ToString::to_string).collect();

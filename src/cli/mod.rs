@@ -64,7 +64,10 @@ const USAGE: u8 = 64;
 /// Runs the program, and returns what it exits with.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve { config } => with(&config, |settings| code(run::serve(&config, &settings))),
+        Command::Serve { config } => {
+            let source = run::source(&config);
+            with(&config, |config| code(run::serve(source, &config)))
+        }
         Command::Check { config: path } => with(&path, |_| {
             println!("No mistakes in {}.", path.display());
             ExitCode::SUCCESS

@@ -16,6 +16,7 @@ mod language;
 pub mod lifecycle;
 mod mistake;
 mod operation;
+mod profile;
 mod reader;
 mod reference_text;
 mod restart;

@@ -42,9 +42,9 @@ pub struct Route {
 }
 
 impl Route {
-    /// The rules that decide which request a stored response answers, how purges find it, and what
-    /// the origin was asked: a response that was stored by others must not be found. Lifetimes are
-    /// not among them, nor is where the servers of the upstream are, whose name is given here.
+    /// The rules that decide which request a stored response answers, how purges find it, what the
+    /// origin was asked, and what is too private to be stored: a response that was stored by others
+    /// must not be found. Lifetimes are not among them, nor is where the servers of the upstream are, whose name is given here.
     ///
     /// It is taken of the rules as they are written for debugging, which is the same text for the
     /// same rules in one build of the program. Stored responses do not outlive the process.
@@ -69,7 +69,10 @@ impl Route {
             path,
         );
         let asked = (upstream, &self.forward_headers, self.forward_dropped);
-        Fingerprint::of(&format!("{key:?} {tags:?} {asked:?}"))
+        let cache = self.cache.as_ref();
+        let strict = cache.map(|rule| (rule.strict_private, rule.profile));
+        let private = (&self.bypass, strict);
+        Fingerprint::of(&format!("{key:?} {tags:?} {asked:?} {private:?}"))
     }
 }
 

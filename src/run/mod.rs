@@ -24,12 +24,12 @@ use crate::telemetry::access_log::AccessLog;
 /// How long the end waits for whoever reads the access log.
 const LOG_FLUSH_MAX: Duration = Duration::from_secs(2);
 
-/// Serves the configuration at `path` until SIGTERM or SIGINT, or until a successor serves. True
+/// Serves `config`, which was read from `source`, until SIGTERM or SIGINT, or until a successor serves. True
 /// if no connection had to be cut.
 ///
 /// # Errors
 /// What keeps it from starting.
-pub fn serve(path: &Path, config: &Config) -> anyhow::Result<bool> {
+pub fn serve(source: Source, config: &Config) -> anyhow::Result<bool> {
     start_log(config.log.level.as_str());
     let invocation = Invocation::of_this_process();
     let mut inherited = Inherited::from_environment();
@@ -43,7 +43,7 @@ pub fn serve(path: &Path, config: &Config) -> anyhow::Result<bool> {
         let surroundings = Surroundings {
             access_log: access_log.clone(),
             instance: settings::instance_name(std::env::var("HOSTNAME").ok()),
-            source: Some(source(path)),
+            source: Some(source),
             inherited,
             notifier,
             ..Surroundings::default()
@@ -78,13 +78,11 @@ pub fn serve(path: &Path, config: &Config) -> anyhow::Result<bool> {
     })
 }
 
-/// The configuration at `path`, to be loaded again as it was at the start.
-fn source(path: &Path) -> Source {
+/// The configuration at `path`, to be loaded again as it is at the start. To be called before it is.
+pub fn source(path: &Path) -> Source {
     let file = path.to_owned();
-    Source {
-        path: path.to_owned(),
-        load: Arc::new(move || config::load(&file, config::process_environment())),
-    }
+    let load = move || config::load(&file, config::process_environment());
+    Source::new(path, Arc::new(load))
 }
 
 /// Runs the demo.
