@@ -3,6 +3,7 @@
 //! `core` is what lives as long as the process, `site` what a reload replaces, `front` what gives
 //! each request its site. `reload` and `changes` bring new sites; `notify` tells the service manager.
 
+mod certificates;
 mod changes;
 mod core;
 mod front;
@@ -20,6 +21,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::certificates::CertificateFiles;
 use self::core::Core;
 use self::front::{AdminFront, Front};
 use self::notify::Notifier;
@@ -71,6 +73,7 @@ pub struct App {
     core: Arc<Core>,
     site: Arc<ArcSwap<Site>>,
     reloader: Option<Reloader>,
+    certificates: CertificateFiles,
     notifier: Notifier,
 }
 
@@ -121,6 +124,11 @@ impl App {
     pub async fn bind(config: &Config, mut surroundings: Surroundings) -> anyhow::Result<Self> {
         let mut registry = Registry::with_prefix("cms_edge");
         let metrics = Arc::new(ServerMetrics::register(&mut registry));
+        let certificates = CertificateFiles {
+            every: config.certificates_every(),
+            clock: Arc::clone(&surroundings.clock),
+            metrics: Arc::clone(&metrics),
+        };
         let (reloads, asked) = Reloads::new();
         let reloads = surroundings.source.is_some().then_some(reloads);
         let core = Arc::new(Core::new(config, &surroundings, registry, reloads)?);
@@ -149,6 +157,7 @@ impl App {
             core,
             site,
             reloader,
+            certificates,
             notifier: surroundings.notifier,
         })
     }
@@ -170,7 +179,10 @@ impl App {
 
     /// Addresses of the admin listener.
     pub fn admin(&self) -> &[SocketAddr] {
-        self.admin_listeners.http()
+        match self.admin_listeners.https() {
+            [] => self.admin_listeners.http(),
+            https => https,
+        }
     }
 
     pub fn control(&self) -> Control {
@@ -245,6 +257,9 @@ impl App {
             tokio::spawn(look_up_gauges(Arc::clone(&self.core))),
             tokio::spawn(self.notifier.clone().keep_alive()),
         ];
+        let public = self.certificates.follow("public", &self.public);
+        let admin = self.certificates.follow("admin", &self.admin_listeners);
+        tasks.extend([public, admin].into_iter().flatten().map(tokio::spawn));
         if let (Some(reloader), Some(reloads)) = (self.reloader.take(), &self.core.reloads) {
             let (source, reloads) = (reloader.source.clone(), reloads.clone());
             let site = Arc::clone(&self.site);

@@ -20,7 +20,9 @@ const RELOADED: &[&str] = &[
     "route",
     "server.drain_delay",
     "server.request_body_max",
+    "server.upgrade_idle_timeout",
     "server.upgrade_timeout",
+    "server.upgrades_max",
     "server.watch",
     "ttl",
     "upstream",
@@ -70,10 +72,10 @@ impl Config {
         match key.split('.').next() {
             Some("namespace") => Some(self.namespace.clone()),
             Some("server") => Some(format!("{:?}", self.server)),
-            Some("tls") => Some(format!("{:?}", self.tls_min_version)),
+            Some("tls") => Some(format!("{:?}", self.tls)),
             Some("log") => Some(format!("{:?}", self.log)),
             Some("cache") => Some(format!("{:?}", self.cache)),
-            Some("admin") => Some(self.admin.listen.to_string()),
+            Some("admin") => Some(format!("{:?}", self.admin)),
             _ => None,
         }
     }
