@@ -6,6 +6,7 @@
 //! (`describe`); from that record `proxy.toml` is written (`reference_text`).
 
 mod check;
+mod connecting;
 pub mod describe;
 mod environment;
 pub mod file;

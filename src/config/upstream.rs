@@ -6,20 +6,23 @@ use std::time::Duration;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 
+use super::connecting::{self, ClientCertificate};
 use super::describe::{Presence, Sample};
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
-use crate::fetch::{HostRule, Settings};
+use crate::fetch::{Address, HostRule, Settings};
 use crate::route::pattern::is_host;
 
 /// A CMS by its name.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     pub name: String,
-    /// Its `ca` is not read yet.
+    /// Its `ca` and client certificate are not read yet.
     pub settings: Settings,
     /// `None`: the system's roots.
     pub ca: Option<PathBuf>,
+    /// Not read yet.
+    pub client_certificate: Option<ClientCertificate>,
 }
 
 const UPSTREAM: &str = "A CMS, by a name that routes use. Several servers are copies of one CMS.";
@@ -49,6 +52,7 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         keepalive,
         queue_timeout,
     ] = patience(s);
+    let (connecting, client_certificate) = connecting::read(s);
     let settings = Settings {
         servers,
         host,
@@ -85,23 +89,30 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
              a failed connection. Each is load on a CMS in trouble.",
         )),
         ca: None,
+        connecting,
     };
     let ca = optional_file(
         s,
         "ca",
         Content::Certificate,
         "The authorities that may sign the certificates of https servers. Empty: those of the \
-         system.",
+         system. A certificate that does not check out is never taken.",
     );
-    Upstream { name, settings, ca }
+    Upstream {
+        name,
+        settings,
+        ca,
+        client_certificate,
+    }
 }
 
-fn servers(s: &Section<'_>) -> Vec<Uri> {
+fn servers(s: &Section<'_>) -> Vec<Address> {
     let servers = s.list(
         "servers",
         Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
-        "a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
-        "Where the CMS is. https servers must have a certificate for their host.",
+        "a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"",
+        "Where the CMS is. https servers must have a certificate for their host. unix: is a socket \
+         in the file system; it is spoken to without TLS and called \"localhost\".",
         server,
     );
     if s.is_given("servers") {
@@ -109,7 +120,7 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
             s.object("servers", "an empty list", "at least one server");
         }
         let twice =
-            |(at, server): (usize, &Uri)| servers.iter().take(at).any(|earlier| earlier == server);
+            |(at, server): (usize, &Address)| servers.iter().take(at).any(|earlier| earlier == server);
         if servers.iter().enumerate().any(twice) {
             s.object("servers", "one server twice", "each server once");
         }
@@ -117,7 +128,10 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
     servers
 }
 
-fn server(text: &str) -> Result<Uri, Wrong> {
+fn server(text: &str) -> Result<Address, Wrong> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return socket(path);
+    }
     // A URL with a password in it must not be shown.
     if text.contains('@') {
         return Err(Wrong {
@@ -148,7 +162,21 @@ fn server(text: &str) -> Result<Uri, Wrong> {
         .authority(authority)
         .path_and_query("/")
         .build()
+        .map(Address::Url)
         .map_err(|error| Wrong::because(error.to_string()))
+}
+
+/// Bytes of a path that a socket address has room for (`sun_path` of Linux, with its last zero).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+fn socket(path: &str) -> Result<Address, Wrong> {
+    if !path.starts_with('/') || path.ends_with('/') {
+        return Err(Wrong::because("behind unix: stands an absolute path"));
+    }
+    if path.len() > SOCKET_PATH_BYTES_MAX || path.contains('\0') {
+        return Err(Wrong::because("no socket can have this path"));
+    }
+    Ok(Address::Unix(path.into()))
 }
 
 fn host(s: &Section<'_>) -> HostRule {
@@ -221,6 +249,7 @@ mod tests {
             "http://127.0.0.1:8000",
             "https://cms.example.org",
             "http://[::1]:80/",
+            "unix:/run/cms.sock",
         ] {
             assert!(server(text).is_ok(), "{text}");
         }
@@ -234,6 +263,10 @@ mod tests {
             "http://a:",
             "http://a:99999",
             "http://",
+            "unix:",
+            "unix:run/cms.sock",
+            "unix:/run/",
+            "unix://localhost",
         ] {
             assert!(server(text).is_err(), "{text}");
         }

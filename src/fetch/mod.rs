@@ -7,36 +7,50 @@ mod attempt;
 mod balance;
 mod body;
 mod connect;
+mod connecting;
 mod error;
 pub mod flight;
 mod head;
 mod limit;
+mod link;
 mod loan;
+mod pool;
+mod resolve;
 mod retry;
+mod server;
+mod setup;
+mod shape;
+mod stream;
 mod tls;
 mod trouble;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::body::OriginBody;
+pub use self::connecting::{Connecting, Identity, Protocol};
 pub use self::error::{Error, Kind};
+pub use self::resolve::Resolver;
+pub use self::server::Address;
 
-use self::attempt::{Connections, Via};
+use self::attempt::Connections;
 use self::balance::Balance;
 use self::body::Held;
-use self::head::{Head, Server};
+use self::head::Head;
 use self::limit::Limiter;
+use self::link::Arriving;
 use self::loan::Lender;
+use self::pool::Via;
 use self::retry::{Budget, Content, Failed, Next};
+use self::server::Server;
 use self::trouble::Trouble;
 use crate::body::Body;
 use crate::telemetry::origin::{OriginMetrics, UpstreamMetrics};
@@ -44,8 +58,8 @@ use crate::telemetry::origin::{OriginMetrics, UpstreamMetrics};
 /// What an upstream is made of.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `http://host[:port]` or `https://host[:port]`, at least one.
-    pub servers: Vec<Uri>,
+    /// At least one.
+    pub servers: Vec<Address>,
     pub host: HostRule,
     /// For one connection: name, TCP over all its addresses, and TLS.
     pub connect_timeout: Duration,
@@ -70,6 +84,7 @@ pub struct Settings {
     pub retries: u32,
     /// The roots that server certificates have to lead to; none = the system's.
     pub ca: Option<Vec<CertificateDer<'static>>>,
+    pub connecting: Connecting,
 }
 
 /// What an origin server is told it is called.
@@ -87,14 +102,22 @@ pub enum HostRule {
 pub enum SetupError {
     #[error("the upstream has no server")]
     NoServer,
-    #[error("`{0}` is not a server: write http://host:port or https://host:port")]
-    Server(Uri),
+    #[error(
+        "`{0}` is not a server: write http://host:port, https://host:port or unix:/absolute/path"
+    )]
+    Server(Address),
     #[error("the concurrency of an upstream is at least 1")]
     NoConcurrency,
     #[error("a certificate given as a root cannot be used")]
     Ca(#[source] rustls::Error),
     #[error("there are no root certificates to check the server's certificate with")]
     NoRoots,
+    #[error("the client certificate cannot be used with the key in {path}")]
+    Identity {
+        path: PathBuf,
+        #[source]
+        source: rustls::Error,
+    },
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
 }
@@ -121,15 +144,11 @@ impl Upstream {
         settings: Settings,
         metrics: Arc<OriginMetrics>,
     ) -> Result<Self, SetupError> {
-        let servers = servers(&settings.servers)?;
+        let metrics = metrics.upstream(name);
+        let servers = setup::servers(&settings, metrics.pool())?;
         if settings.concurrency == 0 {
             return Err(SetupError::NoConcurrency);
         }
-        let secure = servers.iter().any(Server::is_secure);
-        let tls = secure
-            .then(|| tls::client_config(settings.ca.as_deref()))
-            .transpose()?;
-        let metrics = metrics.upstream(name);
         let limiter = Limiter::new(
             settings.concurrency.min(Semaphore::MAX_PERMITS),
             settings.queue,
@@ -141,7 +160,7 @@ impl Upstream {
             balance: Mutex::new(Balance::new(servers.len())),
             servers,
             limiter,
-            connections: Connections::new(&settings, tls, metrics.clone()),
+            connections: Connections::new(settings.first_byte_timeout, metrics.clone()),
             host: settings.host,
             idle_timeout: settings.idle_timeout,
             retries: settings.retries,
@@ -180,18 +199,18 @@ impl Upstream {
         let place = self.limiter.place().await.map_err(Error::new)?;
         let (response, server, lender) = self.attempts(request).await?;
         let held = Held {
-            _place: place,
+            place: Some(place),
             _lender: lender,
             server: server.name().into(),
             metrics: self.metrics.clone(),
         };
-        Ok(response.map(|incoming| OriginBody::new(incoming, held, self.idle_timeout)))
+        Ok(response.map(|arriving| OriginBody::new(arriving, held, self.idle_timeout)))
     }
 
     async fn attempts(
         &self,
         request: Request<Body>,
-    ) -> Result<(Response<Incoming>, &Server, Lender), Error> {
+    ) -> Result<(Response<Arriving>, &Server, Lender), Error> {
         let (head, mut content) = Head::split(request)?;
         let empty = content.is_end_stream();
         let mut budget = Budget::new(self.retries);
@@ -200,8 +219,8 @@ impl Upstream {
         let (mut at, mut server) = self.pick(&tried).ok_or_else(unavailable)?;
         loop {
             let (loan, lender) = loan::lend(content);
-            let request = head.to(server, &self.host, loan)?;
-            let failure = match self.connections.exchange(request, via).await {
+            let request = head.to(&server.site, &self.host, loan)?;
+            let failure = match self.connections.exchange(server, request, via).await {
                 Ok(response) => {
                     self.balance.lock().succeeded(at);
                     return Ok((response, server, lender));
@@ -248,16 +267,4 @@ impl Upstream {
             tracing::warn!(upstream, server, reason = kind.label(), "server left out");
         }
     }
-}
-
-fn servers(uris: &[Uri]) -> Result<Vec<Server>, SetupError> {
-    if uris.is_empty() {
-        return Err(SetupError::NoServer);
-    }
-    uris.iter()
-        .map(|uri| {
-            connect::server_name(uri).map_err(|_| SetupError::Server(uri.clone()))?;
-            Server::new(uri)
-        })
-        .collect()
 }

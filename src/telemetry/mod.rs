@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod cache;
 pub mod origin;
+pub mod origin_pool;
 pub mod purge;
 pub mod request_id;
 pub mod server;

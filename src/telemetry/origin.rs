@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::origin_pool::{PoolFamilies, PoolMetrics};
+
 /// Upper bounds of the first-byte histogram, in seconds: from a warm CMS cache to its timeout.
 const FIRST_BYTE_BUCKETS_SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -26,7 +28,7 @@ pub struct OriginMetrics {
     first_byte: Family<UpstreamLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<UpstreamLabels, Gauge>,
     queued: Family<UpstreamLabels, Gauge>,
-    connections_opened: Family<UpstreamLabels, Counter>,
+    pool: PoolFamilies,
     ejections: Family<ServerLabels, Counter>,
 }
 
@@ -63,7 +65,7 @@ impl OriginMetrics {
             first_byte: self.first_byte.get_or_create_owned(&labels),
             in_flight: self.in_flight.get_or_create_owned(&labels),
             queued: self.queued.get_or_create_owned(&labels),
-            connections_opened: self.connections_opened.get_or_create_owned(&labels),
+            pool: self.pool.upstream(name),
             name: labels.upstream,
             all: self.clone(),
         }
@@ -95,11 +97,7 @@ impl OriginMetrics {
         for (name, help, family) in by_reason {
             registry.register(name, help, family.clone());
         }
-        registry.register(
-            "origin_connections_opened",
-            "Connections opened to servers of the upstream",
-            self.connections_opened.clone(),
-        );
+        self.pool.register(registry);
         registry.register(
             "origin_ejections",
             "Times a server was left out after repeated connect failures",
@@ -119,7 +117,7 @@ impl Default for OriginMetrics {
             first_byte: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             queued: Family::default(),
-            connections_opened: Family::default(),
+            pool: PoolFamilies::default(),
             ejections: Family::default(),
         }
     }
@@ -133,7 +131,7 @@ pub struct UpstreamMetrics {
     first_byte: Histogram,
     in_flight: Gauge,
     queued: Gauge,
-    connections_opened: Counter,
+    pool: PoolMetrics,
 }
 
 impl UpstreamMetrics {
@@ -166,8 +164,9 @@ impl UpstreamMetrics {
         self.first_byte.observe(waited.as_secs_f64());
     }
 
-    pub fn connection_opened(&self) {
-        self.connections_opened.inc();
+    /// The series about its connections.
+    pub const fn pool(&self) -> &PoolMetrics {
+        &self.pool
     }
 
     /// `server` is a `host:port` of the configuration.
@@ -211,7 +210,7 @@ impl UpstreamMetrics {
 pub struct Level(Gauge);
 
 impl Level {
-    fn raise(gauge: &Gauge) -> Self {
+    pub(super) fn raise(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
