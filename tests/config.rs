@@ -410,7 +410,7 @@ fn a_variable_overrides_the_file() {
     assert!(config.purge.protocols);
     assert_eq!(config.purge.allow_from.len(), 1);
     assert_eq!(
-        config.upstreams[0].settings.servers[0],
+        config.upstreams[0].settings.servers[0].to_string(),
         "http://[::1]:8000/"
     );
     assert_eq!(config.upstreams[0].settings.retries, 0);

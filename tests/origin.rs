@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cms_edge::body::{Body, BodyError};
-use cms_edge::fetch::{Error, HostRule, Kind, OriginBody, Settings, Upstream};
+use cms_edge::fetch::{Connecting, Error, HostRule, Kind, OriginBody, Settings, Upstream};
 use cms_edge::telemetry::origin::OriginMetrics;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -751,7 +751,8 @@ mod setup {
             ),
             (
                 with_path,
-                "`http://cms:8000/api` is not a server: write http://host:port or https://host:port",
+                "`http://cms:8000/api` is not a server: write http://host:port, https://host:port or \
+                 unix:/absolute/path",
             ),
         ] {
             let made = Upstream::new("cms", stage.settings, stage.metrics);
@@ -798,7 +799,7 @@ impl Stage {
         let mut registry = Registry::default();
         let metrics = Arc::new(OriginMetrics::register(&mut registry));
         let settings = Settings {
-            servers: servers.to_vec(),
+            servers: servers.iter().cloned().map(Into::into).collect(),
             host: HostRule::Preserve,
             connect_timeout: PATIENCE,
             first_byte_timeout: PATIENCE,
@@ -810,6 +811,7 @@ impl Stage {
             queue_timeout: PATIENCE,
             retries: 1,
             ca: None,
+            connecting: Connecting::default(),
         };
         Self {
             settings,

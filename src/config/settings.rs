@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use http::header::HeaderName;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use super::file::Config;

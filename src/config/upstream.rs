@@ -119,8 +119,9 @@ fn servers(s: &Section<'_>) -> Vec<Address> {
         if servers.is_empty() {
             s.object("servers", "an empty list", "at least one server");
         }
-        let twice =
-            |(at, server): (usize, &Address)| servers.iter().take(at).any(|earlier| earlier == server);
+        let twice = |(at, server): (usize, &Address)| {
+            servers.iter().take(at).any(|earlier| earlier == server)
+        };
         if servers.iter().enumerate().any(twice) {
             s.object("servers", "one server twice", "each server once");
         }

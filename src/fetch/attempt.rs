@@ -59,10 +59,12 @@ impl Connections {
                 error: Error::from_source(error.kind(), error),
             })?;
             let connection_reused = link.is_reused();
-            request = shape.apply(request, link.is_http2()).map_err(|error| Failure {
-                connection_reused: false,
-                error,
-            })?;
+            request = shape
+                .apply(request, link.is_http2())
+                .map_err(|error| Failure {
+                    connection_reused: false,
+                    error,
+                })?;
             let sent = Instant::now();
             let outcome = timeout(self.first_byte_timeout, link.send(request)).await;
             let mut error = match outcome {

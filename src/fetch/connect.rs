@@ -204,7 +204,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = [dead[0], listener.local_addr().unwrap()];
         let (stream, tried) = connect_tcp(&addresses, SHORT).await.unwrap();
-        assert_eq!((stream.peer_addr().unwrap(), tried), (addresses[1], addresses[1]));
+        assert_eq!(
+            (stream.peer_addr().unwrap(), tried),
+            (addresses[1], addresses[1])
+        );
     }
 
     #[tokio::test]

@@ -5,9 +5,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body as _;
 
+use super::HostRule;
 use super::error::{Error, Kind};
 use super::loan::Loan;
-use super::HostRule;
 use super::server::Site;
 use crate::body::Body;
 
@@ -96,7 +96,12 @@ mod tests {
     fn sent(request: Request<Body>, rule: &HostRule) -> Request<Loan> {
         let (head, content) = Head::split(request).unwrap();
         let url: Uri = "http://cms.internal:8000".parse().unwrap();
-        head.to(&Site::new(&url.into()).unwrap(), rule, loan::lend(content).0).unwrap()
+        head.to(
+            &Site::new(&url.into()).unwrap(),
+            rule,
+            loan::lend(content).0,
+        )
+        .unwrap()
     }
 
     #[test]

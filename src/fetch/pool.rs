@@ -142,7 +142,11 @@ impl Pool {
             let (sender, connection) = handshake.await.map_err(ConnectError::Http)?;
             // Whoever uses the connection hears of its errors.
             tokio::spawn(async move { drop(connection.with_upgrades().await) });
-            return Ok(Link::new(Sender::Http1(sender), standing, Arc::downgrade(self)));
+            return Ok(Link::new(
+                Sender::Http1(sender),
+                standing,
+                Arc::downgrade(self),
+            ));
         }
         self.chose_http1.store(false, Ordering::Relaxed);
         let handshake = self.http2().handshake(stream);
@@ -189,7 +193,11 @@ impl Pool {
             });
             if let Some((sender, standing)) = free {
                 let sender = Sender::Http2(sender.clone(), StreamUse::begin(standing));
-                return Some(Link::new(sender, Arc::clone(standing), Arc::downgrade(self)));
+                return Some(Link::new(
+                    sender,
+                    Arc::clone(standing),
+                    Arc::downgrade(self),
+                ));
             }
         }
         if made_after.is_some() || (!http1 && self.connector.speaks_http2_alone()) {
@@ -197,7 +205,11 @@ impl Pool {
         }
         while let Some((sender, standing)) = kept.unused.pop() {
             if sender.is_ready() && self.may_stay(&standing, now, true) {
-                return Some(Link::new(Sender::Http1(sender), standing, Arc::downgrade(self)));
+                return Some(Link::new(
+                    Sender::Http1(sender),
+                    standing,
+                    Arc::downgrade(self),
+                ));
             }
         }
         None
@@ -281,9 +293,8 @@ impl Pool {
     fn sweep(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut kept = self.kept.lock();
-        kept.unused.retain(|(sender, standing)| {
-            !sender.is_closed() && self.may_stay(standing, now, true)
-        });
+        kept.unused
+            .retain(|(sender, standing)| !sender.is_closed() && self.may_stay(standing, now, true));
         kept.shared.retain(|(sender, standing)| {
             !sender.is_closed() && self.may_stay(standing, now, standing.is_unused())
         });

@@ -196,7 +196,10 @@ impl Name {
         state.under_way = false;
         match found {
             Ok(found) => {
-                let same = state.known.as_ref().is_some_and(|known| is_same(known, &found));
+                let same = state
+                    .known
+                    .as_ref()
+                    .is_some_and(|known| is_same(known, &found));
                 let lookup = if same { Lookup::Same } else { Lookup::Changed };
                 self.metrics.looked_up(lookup);
                 state.known = Some(found);

@@ -151,7 +151,8 @@ mod tests {
     fn a_socket_in_the_file_system_has_an_absolute_path() {
         let site = |path: &str| Site::new(&Address::Unix(path.into()));
         let socket = site("/run/cms.sock").unwrap();
-        assert_eq!((&*socket.name, &*socket.host), ("unix:/run/cms.sock", &b"localhost"[..]));
+        assert_eq!(&*socket.name, "unix:/run/cms.sock");
+        assert_eq!(socket.host, "localhost");
         assert!(site("run/cms.sock").is_err());
     }
 

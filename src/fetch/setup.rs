@@ -12,7 +12,11 @@ pub(super) fn servers(
     settings: &Settings,
     metrics: &PoolMetrics,
 ) -> Result<Vec<Server>, SetupError> {
-    let sites: Vec<Site> = settings.servers.iter().map(Site::new).collect::<Result<_, _>>()?;
+    let sites: Vec<Site> = settings
+        .servers
+        .iter()
+        .map(Site::new)
+        .collect::<Result<_, _>>()?;
     if sites.is_empty() {
         return Err(SetupError::NoServer);
     }
@@ -42,12 +46,7 @@ pub(super) fn servers(
     Ok(sites.into_iter().map(server).collect())
 }
 
-fn way(
-    site: &Site,
-    tls: Option<&Tls>,
-    settings: &Settings,
-    metrics: &PoolMetrics,
-) -> Way {
+fn way(site: &Site, tls: Option<&Tls>, settings: &Settings, metrics: &PoolMetrics) -> Way {
     if let Some(path) = &site.socket {
         return Way::Unix(path.as_path().into());
     }

@@ -30,6 +30,8 @@ mod first_light;
 
 /// What real CMSs send, through routes as their operators would write them.
 mod cms;
+/// What a client is asked for before its content, and told after it.
+mod expectations;
 /// A purge cannot lose to a fetch.
 mod fence;
 /// Which requests are forwarded, and what of them the origin sees.
