@@ -1,7 +1,6 @@
 //! How connections to a CMS are made: the keys of `[upstream.NAME]` that say so.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rustls_pki_types::ServerName;
 
@@ -18,7 +17,6 @@ pub struct ClientCertificate {
 
 /// The client certificate is not read yet.
 pub(super) fn read(s: &Section<'_>) -> (Connecting, Option<ClientCertificate>) {
-    let [age_max, dns_interval] = spans(s);
     let protocols = [
         ("http1", Protocol::Http1),
         ("http2", Protocol::Http2),
@@ -40,25 +38,14 @@ pub(super) fn read(s: &Section<'_>) -> (Connecting, Option<ClientCertificate>) {
             "Requests at a time on one HTTP/2 connection; beyond it another one is opened. Low: \
              more connections. High: one lost connection fails more requests.",
         ),
-        age_max,
-        dns_interval,
-        server_name: server_name(s),
-        identity: None,
-        resolver: Resolver::default(),
-    };
-    (connecting, client_certificate(s))
-}
-
-fn spans(s: &Section<'_>) -> [Duration; 2] {
-    [
-        s.duration(
+        age_max: s.duration(
             "connection_age_max",
             "10m",
             "1s"..="1d",
             "How old a connection may be and still take another request. Short: more handshakes. \
              Long: servers behind one address are found late.",
         ),
-        s.duration(
+        dns_interval: s.duration(
             "dns_interval",
             "30s",
             "1s"..="1h",
@@ -66,7 +53,11 @@ fn spans(s: &Section<'_>) -> [Duration; 2] {
              connections to addresses it has lost take no more requests; while it cannot be \
              resolved the last addresses stay. Long: a CMS that moves is found late.",
         ),
-    ]
+        server_name: server_name(s),
+        identity: None,
+        resolver: Resolver::default(),
+    };
+    (connecting, client_certificate(s))
 }
 
 fn server_name(s: &Section<'_>) -> Option<ServerName<'static>> {

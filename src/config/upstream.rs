@@ -10,7 +10,7 @@ use super::connecting::{self, ClientCertificate};
 use super::describe::{Presence, Sample};
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
-use crate::fetch::{Address, HostRule, Settings};
+use crate::fetch::{Address, Connecting, HostRule, Settings};
 use crate::route::pattern::is_host;
 
 /// A CMS by its name.
@@ -52,7 +52,6 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         keepalive,
         queue_timeout,
     ] = patience(s);
-    let (connecting, client_certificate) = connecting::read(s);
     let settings = Settings {
         servers,
         host,
@@ -89,7 +88,7 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
              a failed connection. Each is load on a CMS in trouble.",
         )),
         ca: None,
-        connecting,
+        connecting: Connecting::default(),
     };
     let ca = optional_file(
         s,
@@ -98,9 +97,13 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         "The authorities that may sign the certificates of https servers. Empty: those of the \
          system. A certificate that does not check out is never taken.",
     );
+    let (connecting, client_certificate) = connecting::read(s);
     Upstream {
         name,
-        settings,
+        settings: Settings {
+            connecting,
+            ..settings
+        },
         ca,
         client_certificate,
     }
@@ -112,7 +115,7 @@ fn servers(s: &Section<'_>) -> Vec<Address> {
         Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
         "a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"",
         "Where the CMS is. https servers must have a certificate for their host. unix: is a socket \
-         in the file system; it is spoken to without TLS and called \"localhost\".",
+         in the file system; it is spoken to without TLS, and its name is localhost.",
         server,
     );
     if s.is_given("servers") {

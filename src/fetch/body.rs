@@ -174,3 +174,24 @@ impl HttpBody for OriginBody {
             .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_the_reader_takes_between_two_pieces_counts_against_it() {
+        let mut reader = Reader::default();
+        for _ in 0..10 {
+            reader.took_piece();
+            tokio::time::advance(READER_PATIENCE / 10).await;
+            assert!(!reader.asked_for_more());
+            // The origin's turn, also when it is asked again meanwhile.
+            tokio::time::advance(READER_PATIENCE).await;
+            assert!(!reader.asked_for_more());
+        }
+        reader.took_piece();
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(reader.asked_for_more());
+    }
+}
