@@ -8,6 +8,7 @@ use http::{HeaderValue, Uri};
 
 use super::connecting::{self, ClientCertificate};
 use super::describe::{Presence, Sample};
+use super::interpolate;
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
 use crate::fetch::{Address, Connecting, HostRule, Settings};
@@ -115,8 +116,9 @@ fn servers(s: &Section<'_>) -> Vec<Address> {
         Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
         "a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"",
         "Where the CMS is. https servers must have a certificate for their host. unix: is a socket \
-         in the file system; it is spoken to without TLS, and its name is localhost.",
-        server,
+         in the file system; it is spoken to without TLS, and its name is localhost. ${NAME} is the \
+         value of a variable.",
+        |text| server(&interpolate::fill(text, &s.reader.environment)?),
     );
     if s.is_given("servers") {
         if servers.is_empty() {
