@@ -176,7 +176,7 @@ fn server(text: &str) -> Result<Address, Wrong> {
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 fn socket(path: &str) -> Result<Address, Wrong> {
-    if !path.starts_with('/') || path.ends_with('/') {
+    if !path.starts_with('/') || path.starts_with("//") || path.ends_with('/') {
         return Err(Wrong::because("behind unix: stands an absolute path"));
     }
     if path.len() > SOCKET_PATH_BYTES_MAX || path.contains('\0') {

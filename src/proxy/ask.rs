@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-    HOST, HeaderName, HeaderValue, IF_RANGE, PRAGMA, RANGE, TE,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
+    COOKIE, EXPECT, HOST, HeaderName, HeaderValue, IF_RANGE, PRAGMA, RANGE, TE,
 };
 use http::{HeaderMap, Method, Request, Uri, Version};
 
@@ -73,7 +73,7 @@ pub fn beside_store(
 ) -> Request<Body> {
     let mut headers = stripped(route, target, presented, client);
     normalise(&mut headers, route, language);
-    keep_trailers(&mut headers, presented);
+    keep_trailers(&mut headers, presented, client);
     request(method, route, target, headers, Body::empty())
 }
 
@@ -99,15 +99,19 @@ pub fn for_client(
 ) -> Request<Body> {
     let mut headers = stripped(route, target, presented, client);
     set_language(&mut headers, route, language);
-    keep_trailers(&mut headers, presented);
+    keep_trailers(&mut headers, presented, client);
     request(method, route, target, headers, body)
 }
 
 /// RFC 9110 §10.1.4: what a client says about trailers holds for us too, where the response is passed
-/// on to it.
-fn keep_trailers(headers: &mut HeaderMap, presented: &HeaderMap) {
-    let takes_trailers = |option: &[u8]| option.eq_ignore_ascii_case(b"trailers");
-    if list::lines(presented, &TE).any(takes_trailers) {
+/// on to it. In HTTP/1.1 it says it to us alone, and names `TE` in `Connection`.
+fn keep_trailers(headers: &mut HeaderMap, presented: &HeaderMap, client: Client) {
+    let has = |field, option: &[u8]| {
+        let mut options = list::lines(presented, field);
+        options.any(|found| found.eq_ignore_ascii_case(option))
+    };
+    let is_for_us = client.version == Version::HTTP_2 || has(&CONNECTION, b"te");
+    if is_for_us && has(&TE, b"trailers") {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
 }
