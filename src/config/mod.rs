@@ -16,6 +16,7 @@ mod key_path;
 mod language;
 mod mistake;
 mod operation;
+mod profile;
 mod reader;
 mod reference_text;
 mod route;

@@ -22,6 +22,9 @@ pub struct Server {
     pub limits: Limits,
     /// Bytes.
     pub request_body_max: usize,
+    /// Tunnels of other protocols at a time, and how long nothing may move in one.
+    pub upgrades_max: usize,
+    pub upgrade_idle_timeout: Duration,
     /// 0: one per core.
     pub workers: usize,
 }
@@ -43,6 +46,22 @@ impl Server {
                 "0B"..="64GiB",
                 "Bytes of a request's body that are passed on to the CMS; more is answered 413. \
                  Uploads of editors must fit in it.",
+            ),
+            upgrades_max: s.count(
+                "upgrades_max",
+                1000,
+                0..=1_000_000,
+                "Tunnels (WebSocket) that may be open, all routes together; a request for one more \
+                 is answered 503. They count as connections too, end with `drain`, and hold no place \
+                 of an upstream's `concurrency`. 0: none, whatever the routes allow.",
+            ),
+            upgrade_idle_timeout: s.duration(
+                "upgrade_idle_timeout",
+                "5m",
+                "100ms"..="24h",
+                "How long nothing may move in a tunnel before it is closed; noticed up to a \
+                 quarter late. Short: quiet sockets must send pings. Long: those whose clients \
+                 have vanished keep their place.",
             ),
             workers: s.count(
                 "workers",

@@ -5,7 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use http::header::UPGRADE;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout};
 
@@ -15,6 +15,7 @@ use super::loan::Loan;
 use super::pool::{RESPONSE_FIELDS_MAX, Via};
 use super::server::Server;
 use super::shape::Shape;
+use crate::fields::upgrade;
 use crate::telemetry::origin::UpstreamMetrics;
 
 /// What all attempts of an upstream share.
@@ -50,7 +51,8 @@ impl Connections {
     ) -> Result<Response<Arriving>, Failure> {
         let shape = Shape::of(&request);
         // RFC 9113 §8.6: HTTP/2 has no upgrades.
-        let http1 = request.headers().contains_key(UPGRADE);
+        let protocol = request.headers().get(UPGRADE).cloned();
+        let http1 = protocol.is_some();
         let fault = request.body().fault();
         loop {
             let link = server.pool.link(via, http1).await;
@@ -68,7 +70,7 @@ impl Connections {
             let sent = Instant::now();
             let outcome = timeout(self.first_byte_timeout, link.send(request)).await;
             let mut error = match outcome {
-                Ok(Ok(response)) => return self.judge(response, sent),
+                Ok(Ok(response)) => return self.judge(response, sent, protocol.as_ref()),
                 Ok(Err(error)) => error,
                 Err(_) => return Err(Failure::of_answer(Kind::FirstByteTimeout)),
             };
@@ -94,13 +96,16 @@ impl Connections {
         &self,
         response: Response<Arriving>,
         sent: Instant,
+        protocol: Option<&HeaderValue>,
     ) -> Result<Response<Arriving>, Failure> {
         self.metrics.first_byte(sent.elapsed());
-        // RFC 9110 §15.2.2: we never ask for another protocol.
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS
-            // HTTP/2 bounds the bytes of a head alone.
-            || response.headers().len() > RESPONSE_FIELDS_MAX
-        {
+        // RFC 9110 §7.8: a server "MUST NOT switch to a protocol that was not indicated".
+        let is_asked_for =
+            |protocol: &HeaderValue| upgrade::is_to(response.headers(), protocol.as_bytes());
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        // HTTP/2 bounds the bytes of a head alone.
+        let is_long = response.headers().len() > RESPONSE_FIELDS_MAX;
+        if is_long || switches && !protocol.is_some_and(is_asked_for) {
             return Err(Failure::of_answer(Kind::InvalidResponse));
         }
         Ok(response)

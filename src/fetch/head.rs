@@ -1,6 +1,6 @@
 //! The head of a forwarded request: target, Host and framing are ours, the rest is as it came.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body as _;
@@ -8,8 +8,10 @@ use http_body::Body as _;
 use super::HostRule;
 use super::error::{Error, Kind};
 use super::loan::Loan;
+use super::pool::Via;
 use super::server::Site;
 use crate::body::Body;
+use crate::interim::Relay;
 
 /// A request head that can be addressed to one server after another.
 #[derive(Debug)]
@@ -17,6 +19,7 @@ pub(super) struct Head {
     method: Method,
     target: PathAndQuery,
     headers: HeaderMap,
+    relay: Option<Relay>,
 }
 
 impl Head {
@@ -24,7 +27,8 @@ impl Head {
     /// are replaced by what its content is (RFC 9112 §6): nothing a client wrote about lengths
     /// reaches an origin server.
     pub(super) fn split(request: Request<Body>) -> Result<(Self, Body), Error> {
-        let (parts, content) = request.into_parts();
+        let (mut parts, content) = request.into_parts();
+        let relay = parts.extensions.remove::<Relay>();
         let mut headers = parts.headers;
         frame(&mut headers, &parts.method, &content);
         let target = match parts.uri.into_parts().path_and_query {
@@ -35,12 +39,26 @@ impl Head {
             method: parts.method,
             target,
             headers,
+            relay,
         };
         Ok((head, content))
     }
 
     pub(super) const fn method(&self) -> &Method {
         &self.method
+    }
+
+    pub(super) const fn relay(&self) -> Option<&Relay> {
+        self.relay.as_ref()
+    }
+
+    /// A request for another protocol takes a connection that no other request has to do with.
+    pub(super) fn via(&self) -> Via {
+        if self.headers.contains_key(UPGRADE) {
+            Via::Fresh
+        } else {
+            Via::Pooled
+        }
     }
 
     /// The request as `site` gets it. `content` has to be what [`Head::split`] took off.

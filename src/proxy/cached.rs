@@ -21,7 +21,7 @@ use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
-use crate::key::{EntryKey, Keyed, TargetUri};
+use crate::key::{EntryKey, Folding, Keyed, TargetUri};
 use crate::policy::CacheRule;
 use crate::policy::reuse::{self, Candidate, Disposition, Found};
 use crate::respond::head::Presented;
@@ -101,7 +101,7 @@ impl<S: Store> Proxy<S> {
     async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
         let variants = self.lookup(ask).await;
-        let found = self.found(&variants, presented).await;
+        let found = self.found(&variants, presented, ask.folding()).await;
         let now = self.shared.clock.now();
         let found = match found {
             Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
@@ -116,7 +116,7 @@ impl<S: Store> Proxy<S> {
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
-                let flight_key = variants.flight_key(&ask.keyed.key, presented);
+                let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
                 let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
@@ -129,7 +129,7 @@ impl<S: Store> Proxy<S> {
         if ask.parts.method == Method::HEAD {
             return Turn::Alone(why);
         }
-        let flight_key = variants.flight_key(&ask.keyed.key, presented);
+        let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
         let is_marked = self.shared.marks.is_set(&flight_key, now);
         // What is known not to be storable may be large: its parts come from the origin.
         if is_marked && presented.contains_key(RANGE) {
@@ -182,8 +182,13 @@ impl<S: Store> Proxy<S> {
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.
-    async fn found(&self, variants: &Variants, presented: &HeaderMap) -> Found<Live> {
-        let Some(entry) = variants.select(presented) else {
+    async fn found(
+        &self,
+        variants: &Variants,
+        presented: &HeaderMap,
+        folding: Folding,
+    ) -> Found<Live> {
+        let Some(entry) = variants.select(presented, folding) else {
             return if variants.is_empty() {
                 Found::Nothing
             } else {
@@ -195,7 +200,7 @@ impl<S: Store> Proxy<S> {
             None => {
                 // With it go the older ones it had superseded for these fields under another Vary:
                 // whoever has seen the newer one must not see them again.
-                for superseded in variants.matching(presented) {
+                for superseded in variants.matching(presented, folding) {
                     self.store.remove(superseded).await;
                 }
                 Found::Nothing
@@ -264,7 +269,8 @@ impl<S: Store> Proxy<S> {
                 .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
-        let fill = self.new_fill(ask, flight_key, lead, stored.clone());
+        let mut fill = self.new_fill(ask, flight_key, lead, stored.clone());
+        fill.relay = Some(ask.context.relay(ask.route));
         match fill.start(permit).await {
             Some(filled) => self.answer_filled(ask, why, filled).await,
             None => {
@@ -388,6 +394,7 @@ impl<S: Store> Proxy<S> {
             language: ask.keyed.language,
             presented: ask.parts.headers.clone(),
             client: Client::of(ask.context),
+            relay: None,
             no_store: ask.control.no_store,
             key: ask.keyed.key.clone(),
             flight_key,
@@ -406,6 +413,10 @@ impl<'r> Ask<'r> {
         }
     }
 
+    const fn folding(&self) -> Folding {
+        self.route.vary.folding
+    }
+
     /// Whether what a flight brought that was then purged answers this request, which followed it.
     fn may_share(&self, entry: &StoredResponse) -> bool {
         let presented = &self.parts.headers;
@@ -413,7 +424,11 @@ impl<'r> Ask<'r> {
         entry.response_time() >= self.arrived
             && !entry.terms().no_cache
             && AcceptEncoding::parse(presented).accepts(coding)
-            && self.keyed.key.select(entry.vary(), presented) == *entry.entry_key()
+            && self
+                .keyed
+                .key
+                .select(entry.vary(), presented, self.folding())
+                == *entry.entry_key()
     }
 
     /// As its leader's client gets it.

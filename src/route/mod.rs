@@ -39,6 +39,8 @@ pub struct Route {
     pub forward_dropped: bool,
     pub tags: TagRule,
     pub compress: CompressRule,
+    /// Protocols that clients may switch to (RFC 9110 §7.8); empty: none.
+    pub upgrades: Vec<Box<str>>,
 }
 
 /// All routes.

@@ -3,16 +3,18 @@
 //!
 //! A connection's way: `listen` accepts it within the cap, `serve` shakes hands and serves it
 //! with hyper, `wire` and `head` read along, `admit` refuses what must not reach a handler,
-//! `watch` keeps the deadlines.
+//! `watch` keeps the deadlines, `upgrade` runs the tunnel that a connection may become.
 
 mod activity;
 mod admit;
+mod drive;
 mod head;
 mod hyper_settings;
 mod listen;
 mod redirect;
 mod serve;
 pub mod tls;
+mod upgrade;
 mod watch;
 mod wire;
 

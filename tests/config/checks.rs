@@ -159,7 +159,7 @@ fn stale_windows_have_an_end() {
     );
     one_mistake(
         "stale_while_revalidate = \"-1s\"\n",
-        "proxy.toml:7: route[0].stale_while_revalidate: found \"-1s\"; allowed: a duration from \"0s\" to \"365d\"",
+        "proxy.toml:7: route[0].stale_while_revalidate: found \"-1s\"; allowed: \"\", or a duration from \"0s\" to \"365d\"",
     );
 }
 
@@ -384,6 +384,14 @@ fn cookies_headers_types_and_efforts_are_of_their_form() {
     one(
         "compress = { types = [\"text\"] }\n",
         "compress.types[0]: found \"text\"; allowed: a media type like \"text/html\", \"text/*\" or \"*+json\"",
+    );
+    one(
+        "upgrades = [\"web socket\"]\n",
+        "upgrades[0]: found \"web socket\"; allowed: a protocol of the Upgrade field like \"websocket\"",
+    );
+    one(
+        "upgrades = [\"h2c\"]\n",
+        "upgrades[0]: found \"h2c\" (requests would pass unseen through such a tunnel); allowed: a protocol of the Upgrade field like \"websocket\"",
     );
     one(
         "compress = { brotli = 12 }\n",
