@@ -99,10 +99,6 @@ impl Connector {
         }
     }
 
-    pub(super) fn speaks_http2_alone(&self) -> bool {
-        self.protocol == Protocol::Http2
-    }
-
     /// With `http1`, whatever the protocol says, one that speaks HTTP/1.1. The caller keeps the
     /// deadline; it is used here to share the time among addresses.
     pub(super) async fn connect(&self, http1: bool) -> Result<Fresh, ConnectError> {

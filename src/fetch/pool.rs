@@ -4,8 +4,8 @@
 //! stay here while they carry several. A task tends them for as long as there are any: it closes
 //! what nobody uses, what is too old, and what leads to an address that the name has lost.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
@@ -92,14 +92,16 @@ impl Pool {
         })
     }
 
-    /// A connection to send one request on. With `http1`, one that speaks HTTP/1.1.
+    /// A connection to send one request on. With `http1`, one that speaks HTTP/1.1 and that no other
+    /// request has to do with, before or after: it may become something else (RFC 9110 §7.8).
     pub(super) async fn link(
         self: &Arc<Self>,
         via: Via,
         http1: bool,
     ) -> Result<Link, ConnectError> {
         if via == Via::Pooled
-            && let Some(link) = self.take(http1, None)
+            && !http1
+            && let Some(link) = self.take(None)
         {
             return Ok(link);
         }
@@ -118,7 +120,7 @@ impl Pool {
         }
         let _turn = self.opening.lock().await;
         let made_after = (via == Via::Fresh).then_some(asked);
-        if let Some(link) = self.take(http1, made_after) {
+        if let Some(link) = self.take(made_after) {
             return Ok(link);
         }
         self.shake_hands(http1).await
@@ -142,11 +144,12 @@ impl Pool {
             let (sender, connection) = handshake.await.map_err(ConnectError::Http)?;
             // Whoever uses the connection hears of its errors.
             tokio::spawn(async move { drop(connection.with_upgrades().await) });
-            return Ok(Link::new(
-                Sender::Http1(sender),
-                standing,
-                Arc::downgrade(self),
-            ));
+            let pool = if http1 {
+                Weak::new()
+            } else {
+                Arc::downgrade(self)
+            };
+            return Ok(Link::new(Sender::Http1(sender), standing, pool));
         }
         self.chose_http1.store(false, Ordering::Relaxed);
         let handshake = self.http2().handshake(stream);
@@ -180,27 +183,22 @@ impl Pool {
 
     /// A connection that is there already, the one used last first; with `made_after`, one for
     /// many that was made after that.
-    fn take(self: &Arc<Self>, http1: bool, made_after: Option<Instant>) -> Option<Link> {
+    fn take(self: &Arc<Self>, made_after: Option<Instant>) -> Option<Link> {
         let now = Instant::now();
         let mut kept = self.kept.lock();
-        if !http1 {
-            kept.shared.retain(|(sender, standing)| {
-                !sender.is_closed() && self.may_stay(standing, now, standing.is_unused())
-            });
-            let free = kept.shared.iter().find(|(_, standing)| {
-                standing.streams() < self.keeping.streams_max
-                    && made_after.is_none_or(|then| standing.made() >= then)
-            });
-            if let Some((sender, standing)) = free {
-                let sender = Sender::Http2(sender.clone(), StreamUse::begin(standing));
-                return Some(Link::new(
-                    sender,
-                    Arc::clone(standing),
-                    Arc::downgrade(self),
-                ));
-            }
+        kept.shared.retain(|(sender, standing)| {
+            !sender.is_closed() && self.may_stay(standing, now, standing.is_unused())
+        });
+        let free = kept.shared.iter().find(|(_, standing)| {
+            standing.streams() < self.keeping.streams_max
+                && made_after.is_none_or(|then| standing.made() >= then)
+        });
+        if let Some((sender, standing)) = free {
+            let sender = Sender::Http2(sender.clone(), StreamUse::begin(standing));
+            let pool = Arc::downgrade(self);
+            return Some(Link::new(sender, Arc::clone(standing), pool));
         }
-        if made_after.is_some() || (!http1 && self.connector.speaks_http2_alone()) {
+        if made_after.is_some() {
             return None;
         }
         while let Some((sender, standing)) = kept.unused.pop() {
