@@ -9,6 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::admin::Admin;
 use crate::admin::readiness::Readiness;
@@ -26,7 +27,7 @@ use crate::purge::target::{NormalQuery, Targets};
 use crate::purge::webhook::{self, Webhooks};
 use crate::purge::{Cause, Purge};
 use crate::route::RouteTable;
-use crate::server::{self, Drained, Handler, Listeners};
+use crate::server::{self, Drained, Handler, Listeners, tls};
 use crate::store::memory::Memory;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache::CacheMetrics;
@@ -63,6 +64,7 @@ pub struct App {
     admin: Arc<AdminHandler>,
     readiness: Arc<Readiness>,
     gauges: Gauges,
+    certificates: CertificateFiles,
 }
 
 /// The requests of the public listeners: purges and webhooks are for us, the rest is proxied.
@@ -80,6 +82,13 @@ struct Gauges {
     metrics: Arc<CacheMetrics>,
 }
 
+/// The certificates of all listeners, which follow their files.
+struct CertificateFiles {
+    every: Duration,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<ServerMetrics>,
+}
+
 /// How often [`Gauges`] are looked up.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
@@ -93,6 +102,11 @@ impl App {
         let server_metrics = Arc::new(ServerMetrics::register(&mut registry));
         let public = surroundings.server.clone();
         let public = public.unwrap_or_else(|| config.server());
+        let certificates = CertificateFiles {
+            every: config.certificates_every(),
+            clock: Arc::clone(&surroundings.clock),
+            metrics: Arc::clone(&server_metrics),
+        };
         let purging = Purging::new(config, &surroundings, &mut registry)?;
         let (proxy, metrics) = proxy(config, surroundings, &purging, &mut registry)?;
         let front = purging.front(config, Arc::clone(&proxy))?;
@@ -114,6 +128,7 @@ impl App {
             admin: Arc::new(AdminHandler(admin)),
             readiness,
             gauges: Gauges { proxy, metrics },
+            certificates,
         })
     }
 
@@ -134,7 +149,10 @@ impl App {
 
     /// Addresses of the admin listener.
     pub fn admin(&self) -> &[SocketAddr] {
-        self.admin_listeners.http()
+        match self.admin_listeners.https() {
+            [] => self.admin_listeners.http(),
+            https => https,
+        }
     }
 
     /// Serves until `stop`, then drains: the public listeners first, so that health and metrics
@@ -147,6 +165,11 @@ impl App {
             let _gone = told.wait_for(|told| *told).await;
         };
         let gauges = tokio::spawn(self.gauges.look_up());
+        let mut certificates = JoinSet::new();
+        self.certificates
+            .follow(&mut certificates, "public", &self.public);
+        self.certificates
+            .follow(&mut certificates, "admin", &self.admin_listeners);
         let admin = tokio::spawn(
             self.admin_listeners
                 .serve(Arc::clone(&self.admin), told(admin_stopped)),
@@ -160,6 +183,7 @@ impl App {
         admin_stopping.send_replace(true);
         let _admin_drained = admin.await;
         gauges.abort();
+        certificates.abort_all();
         drained
     }
 }
@@ -279,6 +303,20 @@ impl Handler for AdminHandler {
         _connection: &Arc<Connection>,
     ) -> Response<Body> {
         self.0.handle(request).await
+    }
+}
+
+impl CertificateFiles {
+    fn follow(&self, tasks: &mut JoinSet<()>, name: &'static str, listeners: &Listeners) {
+        if let Some(certificates) = listeners.certificates() {
+            let settings = tls::KeepCurrent {
+                every: self.every,
+                listeners: name,
+                clock: Arc::clone(&self.clock),
+                metrics: Arc::clone(&self.metrics),
+            };
+            tasks.spawn(tls::keep_current(certificates, settings));
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum Refusal {
     Connect,
     #[error("the request has too many header fields")]
     Fields,
+    #[error("this connection is not for that host: open another one for it")]
+    Misdirected,
 }
 
 impl Refusal {
@@ -31,12 +33,15 @@ impl Refusal {
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            // RFC 9110 §15.5.20.
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
     pub(super) fn limit(self) -> Limit {
         match self {
             Self::Fields => Limit::Headers,
+            Self::Misdirected => Limit::Misdirected,
             _ => Limit::Framing,
         }
     }
@@ -71,6 +76,14 @@ pub(super) fn admit<B>(request: &mut Request<B>, headers_max: usize) -> Result<(
         }
         _ => check_host(request).and_then(|()| check_coding(request.headers())),
     }
+}
+
+/// The host of an admitted request, without its port; `None` where HTTP/1.0 names none.
+pub(super) fn host_of<B>(request: &Request<B>) -> Option<&str> {
+    let authority = request.uri().authority();
+    let authority = authority.map(|authority| authority.as_str().as_bytes());
+    let host = || request.headers().get(HOST).map(HeaderValue::as_bytes);
+    host_name(authority.or_else(host)?)
 }
 
 /// The connection ends with this request: its answer says so. Chunked content is where parsers of

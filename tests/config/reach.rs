@@ -36,6 +36,11 @@ const CLIENT: &[(&str, &str, &str)] = &[
     ("upstream.cms", "client_key", "\"key.pem\""),
 ];
 const YEAR: &[(&str, &str, &str)] = &[("route", "ttl_max", "\"year\"")];
+const HSTS: &[(&str, &str, &str)] = &[("tls", "hsts", "\"1d\"")];
+const ADMIN_TLS: &[(&str, &str, &str)] = &[
+    ("admin", "tls_cert", "\"admin.pem\""),
+    ("admin", "tls_key", "\"admin.key\""),
+];
 const HOSTS: &[(&str, &str, &str)] = &[
     ("route.language", "sources", "[\"host\"]"),
     ("route.language", "hosts", "{ \"a.example.org\" = \"de\" }"),
@@ -48,6 +53,9 @@ const CHANGES: &[Change] = &[
     change("server", "http", "[\"127.0.0.1:1\"]"),
     change("server", "http_mode", "\"redirect\""),
     change("server", "redirect_port", "8443").given(REDIRECT),
+    change("server", "proxy_protocol_from", "[\"192.0.2.1\"]"),
+    change("server", "trusted_proxies", "[\"192.0.2.0/24\"]"),
+    change("server", "trusted_header", "\"forwarded\""),
     change("server", "drain", "\"1s\""),
     change("server", "tls_handshake_timeout", "\"1s\""),
     change("server", "header_timeout", "\"1s\""),
@@ -64,8 +72,17 @@ const CHANGES: &[Change] = &[
     change("certificate", "key", "\"other.pem\""),
     change("certificate", "hosts", "[\"*.example.org\"]"),
     change("tls", "min_version", "\"1.3\""),
+    change("tls", "reload_interval", "\"1h\""),
+    change("tls", "hsts", "\"1d\""),
+    change("tls", "hsts_include_subdomains", "true").given(HSTS),
+    change("tls", "hsts_preload", "true").given(&[
+        ("tls", "hsts", "\"730d\""), ("tls", "hsts_include_subdomains", "true"),
+    ]),
     change("admin", "listen", "\"127.0.0.1:1\""),
     change("admin", "token", "\"0123456789abcdef\""),
+    change("admin", "tls_cert", "\"other.pem\"").given(ADMIN_TLS),
+    change("admin", "tls_key", "\"other.pem\"").given(ADMIN_TLS),
+    change("admin", "client_ca", "\"ca.pem\"").given(ADMIN_TLS),
     change("log", "access", "\"off\""),
     change("log", "level", "\"warn\""),
     change("cache", "memory", "\"1MiB\""),
@@ -284,6 +301,7 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
     let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
     let cache = (config.memory(), config.limits(4), config.routes());
