@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cms_edge::body::{Body, BodyError};
 use cms_edge::fetch::{
-    Address, Connecting, Error, HostRule, OriginBody, Protocol, Settings, Upstream,
+    Address, Care, Connecting, Error, HostRule, OriginBody, Protocol, Settings, Upstream,
 };
 use cms_edge::telemetry::origin::OriginMetrics;
 use http::{HeaderMap, Request, Response};
@@ -70,6 +70,8 @@ impl Stage {
             retries: 1,
             ca: None,
             connecting: Connecting::default(),
+            stale_wait: Duration::ZERO,
+            care: Care::default(),
         };
         Self {
             settings,

@@ -11,7 +11,7 @@ use super::describe::{Presence, Sample};
 use super::interpolate;
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
-use crate::fetch::{Address, Connecting, HostRule, Settings};
+use crate::fetch::{Address, Care, Connecting, HostRule, Settings};
 use crate::route::pattern::is_host;
 
 /// A CMS by its name.
@@ -53,7 +53,7 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         keepalive,
         queue_timeout,
     ] = patience(s);
-    let settings = Settings {
+    let mut settings = Settings {
         servers,
         host,
         connect_timeout,
@@ -90,35 +90,49 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         )),
         ca: None,
         connecting: Connecting::default(),
+        stale_wait: s.duration(
+            "stale_wait",
+            "5s",
+            "0s"..="1h",
+            "How long a visitor who could have a stale copy waits for the CMS; then that is served, \
+             and the request to the CMS goes on. 0s: as long as anybody.",
+        ),
+        care: Care::default(),
     };
-    let ca = optional_file(
-        s,
-        "ca",
-        Content::Certificate,
-        "The authorities that may sign the certificates of https servers. Empty: those of the \
-         system. A certificate that does not check out is never taken.",
-    );
+    let ca = authorities(s);
     let (connecting, client_certificate) = connecting::read(s);
+    settings.connecting = connecting;
+    settings.care = super::care::care(s, &mut settings.servers);
     Upstream {
         name,
-        settings: Settings {
-            connecting,
-            ..settings
-        },
+        settings,
         ca,
         client_certificate,
     }
 }
 
+fn authorities(s: &Section<'_>) -> Option<PathBuf> {
+    optional_file(
+        s,
+        "ca",
+        Content::Certificate,
+        "The authorities that may sign the certificates of https servers. Empty: those of the \
+         system. A certificate that does not check out is never taken.",
+    )
+}
+
+pub(super) const SERVER_FORM: &str =
+    "a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"";
+
 fn servers(s: &Section<'_>) -> Vec<Address> {
     let servers = s.list(
         "servers",
-        Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
-        "a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"",
+        Presence::Either(Sample::List(&["http://127.0.0.1:8000"]), "server"),
+        SERVER_FORM,
         "Where the CMS is. https servers must have a certificate for their host. unix: is a socket \
          in the file system; it is spoken to without TLS, and its name is localhost. ${NAME} is the \
-         value of a variable.",
-        |text| server(&interpolate::fill(text, &s.reader.environment)?),
+         value of a variable. Servers with weights have tables instead, [[upstream.NAME.server]].",
+        |text| filled_server(s, text),
     );
     if s.is_given("servers") {
         if servers.is_empty() {
@@ -132,6 +146,11 @@ fn servers(s: &Section<'_>) -> Vec<Address> {
         }
     }
     servers
+}
+
+/// A server in whose URL `${NAME}` is the value of a variable.
+pub(super) fn filled_server(s: &Section<'_>, text: &str) -> Result<Address, Wrong> {
+    server(&interpolate::fill(text, &s.reader.environment)?)
 }
 
 fn server(text: &str) -> Result<Address, Wrong> {
