@@ -240,8 +240,8 @@ proxy.toml:16: cache.variants_max: found 0; allowed: a whole number from 1 to 10
 proxy.toml:18: purge.allow_from[0]: found "10.0.0.1/8" (it has bits behind its prefix); allowed: an address or network like "10.0.0.0/8" or "::1"; did you mean "10.0.0.0/8"?
 proxy.toml:19: purge.protocols: found "yes"; allowed: true or false
 proxy.toml:21: ttl.short: found 300; allowed: a duration from "0s" to "3650d"
-proxy.toml:23: upstream.cms.servers[0]: found "http://127.0.0.1:8000/api" (nothing may stand behind the port); allowed: a URL of scheme, host and port like "http://127.0.0.1:8000"
-proxy.toml:24: upstream.cms.conect_timeout: found an unknown key; allowed: servers, host, connect_timeout, first_byte_timeout, idle_timeout, keepalive, queue_timeout, pool_idle_max, concurrency, queue, retries, stale_wait, ca, balance, max_fails, fail_timeout, fail_statuses, slow_start, retry_budget, slow_threshold, server, health_check, breaker; did you mean "connect_timeout"?
+proxy.toml:23: upstream.cms.servers[0]: found "http://127.0.0.1:8000/api" (nothing may stand behind the port); allowed: a URL of scheme, host and port like "http://127.0.0.1:8000", or "unix:/run/cms.sock"
+proxy.toml:24: upstream.cms.conect_timeout: found an unknown key; allowed: servers, host, connect_timeout, first_byte_timeout, idle_timeout, keepalive, queue_timeout, pool_idle_max, concurrency, queue, retries, stale_wait, ca, protocol, streams_max, connection_age_max, dns_interval, server_name, client_cert, client_key, balance, max_fails, fail_timeout, fail_statuses, slow_start, retry_budget, slow_threshold, server, health_check, breaker; did you mean "connect_timeout"?
 proxy.toml:25: upstream.cms.concurrency: found 0; allowed: a whole number from 1 to 100000
 proxy.toml:28: route[0].path: found "/api/{id" (`{id` has a brace that is not closed); allowed: a path like "/api/articles/{id}", "/files/{*rest}" or "/static/*"
 proxy.toml:30: route[0].ttl: found "5 parsecs"; allowed: a tier (long, medium, short, very_long, year) or a duration like "5m"
@@ -410,7 +410,7 @@ fn a_variable_overrides_the_file() {
     assert!(config.purge.protocols);
     assert_eq!(config.purge.allow_from.len(), 1);
     assert_eq!(
-        config.upstreams[0].settings.servers[0],
+        config.upstreams[0].settings.servers[0].to_string(),
         "http://[::1]:8000/"
     );
     assert_eq!(config.upstreams[0].settings.retries, 0);
@@ -432,7 +432,7 @@ fn a_mistake_in_a_variable_names_the_variable() {
         [
             "CMS_EDGE_ADMIN__LISTEN: admin.listen: found \"9191\"; allowed: an address with a port like \"127.0.0.1:8080\" or \"[::]:443\"",
             "CMS_EDGE_SERVER__HTTP: server.http[1]: found \"nowhere\"; allowed: an address with a port like \"127.0.0.1:8080\" or \"[::]:443\"",
-            "CMS_EDGE_UPSTREAM__B__HOST: upstream.b.servers: found nothing; allowed: a list, each a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
+            "CMS_EDGE_UPSTREAM__B__HOST: upstream.b.servers: found nothing; allowed: a list, each a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"",
         ]
     );
 }
@@ -585,6 +585,8 @@ fn certificates_and_keys_are_looked_into() {
 
 #[path = "config/checks.rs"]
 mod checks;
+#[path = "config/connecting.rs"]
+mod connecting;
 #[path = "config/operator.rs"]
 mod operator;
 #[path = "config/reach.rs"]

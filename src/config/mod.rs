@@ -8,6 +8,7 @@
 mod care;
 mod check;
 mod clients;
+mod connecting;
 pub mod describe;
 mod environment;
 pub mod file;

@@ -6,6 +6,7 @@ pub mod histogram;
 pub mod lifecycle;
 mod log_target;
 pub mod origin;
+pub mod origin_pool;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod process;
