@@ -8,11 +8,17 @@
 
 #[path = "server/drain.rs"]
 mod drain;
+#[path = "server/floods.rs"]
+mod floods;
+#[path = "server/frames.rs"]
+mod frames;
 #[path = "server/framing.rs"]
 mod framing;
 #[path = "server/limits.rs"]
 mod limits;
 #[path = "server/protocols.rs"]
 mod protocols;
+#[path = "server/stalled.rs"]
+mod stalled;
 #[path = "server/support.rs"]
 mod support;

@@ -12,6 +12,7 @@ pub mod file;
 mod getters;
 mod key_path;
 mod language;
+mod limits;
 mod mistake;
 mod operation;
 mod reader;

@@ -52,7 +52,9 @@ impl<S: Store> Proxy<S> {
         let Some(target) = &context.target else {
             return refuse(super::BAD_TARGET);
         };
-        let most = shared.limits.request_body_max;
+        let most = route
+            .request_body_max
+            .unwrap_or(shared.limits.request_body_max);
         if content_length::of(&parts.headers).is_some_and(|length| length > most) {
             shared.metrics.limit("request-body");
             return refuse(TOO_LARGE);

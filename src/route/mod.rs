@@ -39,6 +39,8 @@ pub struct Route {
     pub forward_dropped: bool,
     pub tags: TagRule,
     pub compress: CompressRule,
+    /// Bytes of a request's content; nothing: what the server allows.
+    pub request_body_max: Option<u64>,
 }
 
 /// All routes.

@@ -2,30 +2,36 @@
 //! be routed.
 //!
 //! A connection's way: `listen` accepts it within the cap, `serve` shakes hands and serves it
-//! with hyper, `wire` and `head` read along, `admit` refuses what must not reach a handler,
-//! `watch` keeps the deadlines.
+//! with hyper, `wire`, `head` and `frames` read along, `admit` refuses what must not reach a
+//! handler, `watch` and `stalled` keep the deadlines, `holding` counts what is held in memory.
 
 mod activity;
+mod addresses;
 mod admit;
+mod frames;
 mod head;
+mod holding;
 mod hyper_settings;
 mod listen;
 mod redirect;
 mod serve;
+mod stalled;
 pub mod tls;
 mod watch;
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::Body;
+use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::telemetry::server::ServerMetrics;
 use listen::Listener;
@@ -72,6 +78,25 @@ pub struct Limits {
     pub headers_max: usize,
     /// Bytes of a request head.
     pub header_bytes_max: usize,
+    /// Bytes of a request's method and target.
+    pub target_bytes_max: usize,
+    /// Bytes that the heads of an HTTP/2 connection's open requests may hold together, counted as
+    /// RFC 9113 §10.5.1 counts them.
+    pub connection_header_bytes_max: usize,
+    /// Connections of one address (of one /64 network with IPv6); 0: any number.
+    pub connections_per_address: usize,
+    /// Addresses that may have any number.
+    pub connections_per_address_exempt: Vec<IpNet>,
+    /// Bytes per second that a client must take of a response, over `idle_timeout`; 0: any.
+    pub send_rate_min: u64,
+    /// Frames per second that an HTTP/2 connection may send for long, four times as many at once:
+    /// RST_STREAM;
+    pub resets_per_second: u32,
+    /// SETTINGS, PING, PRIORITY, WINDOW_UPDATE and unknown ones, beyond those that come with
+    /// requests and answer content;
+    pub control_frames_per_second: u32,
+    /// frames that carry nothing, or next to nothing.
+    pub empty_frames_per_second: u32,
 }
 
 impl Default for Limits {
@@ -85,8 +110,22 @@ impl Default for Limits {
             streams_max: 128,
             headers_max: 100,
             header_bytes_max: 32 * 1024,
+            target_bytes_max: 8 * 1024,
+            connection_header_bytes_max: 1024 * 1024,
+            connections_per_address: 256,
+            connections_per_address_exempt: loopback(),
+            send_rate_min: 64,
+            resets_per_second: 100,
+            control_frames_per_second: 500,
+            empty_frames_per_second: 100,
         }
     }
+}
+
+fn loopback() -> Vec<IpNet> {
+    let v4 = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+    let v6 = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
+    vec![v4.into(), v6.into()]
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -152,6 +191,7 @@ pub struct Listeners {
     http_mode: HttpMode,
     limits: Limits,
     metrics: Arc<ServerMetrics>,
+    budget: Arc<Budget>,
 }
 
 /// Loads the certificates and binds every address, or none.
@@ -191,10 +231,17 @@ pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Lis
         http_mode: settings.http_mode,
         limits: settings.limits,
         metrics,
+        budget: Budget::unbounded(),
     })
 }
 
 impl Listeners {
+    /// The connections take their memory from `budget`, and are refused when it is used up.
+    pub fn within(mut self, budget: Arc<Budget>) -> Self {
+        self.budget = budget;
+        self
+    }
+
     /// The addresses with TLS, with the ports that were taken.
     pub fn https(&self) -> &[SocketAddr] {
         &self.https
@@ -220,7 +267,13 @@ impl Listeners {
         let stop = CancellationToken::new();
         // A server that is dropped instead of shut down closes its sockets and connections too.
         let _stop_when_dropped = stop.clone().drop_guard();
-        let service = Service::new(handler, self.http_mode, self.limits, self.metrics);
+        let service = Service::new(
+            handler,
+            self.http_mode,
+            self.limits,
+            self.metrics,
+            self.budget,
+        );
         let tasks: Vec<_> = self
             .sockets
             .into_iter()

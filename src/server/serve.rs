@@ -22,14 +22,17 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, TrackedBody};
-use super::admit::{admit, close_after, is_last};
+use super::activity::{Activity, InFlight, TrackedBody};
+use super::addresses::Addresses;
+use super::admit::{Refusal, admit, close_after, head_bytes, is_last};
+use super::frames::{Flood, Rates};
 use super::hyper_settings::{Streams, http1_builder, http2_builder};
 use super::redirect::to_https;
 use super::tls::HTTP2;
 use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
 use super::wire::Wire;
 use super::{Handler, HttpMode, Limits, Scheme};
+use crate::budget::{Budget, CONNECTION_BYTES, Pressure, Shed, Use};
 use crate::connection::Connection;
 use crate::telemetry::server::{Limit, ServerMetrics};
 
@@ -40,6 +43,8 @@ pub(super) struct Service<H> {
     limits: Limits,
     metrics: Arc<ServerMetrics>,
     cap: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
+    budget: Arc<Budget>,
     http1: http1::Builder,
     http2: http2::Builder<Streams>,
 }
@@ -60,12 +65,18 @@ impl<H: Handler> Service<H> {
         http_mode: HttpMode,
         limits: Limits,
         metrics: Arc<ServerMetrics>,
+        budget: Arc<Budget>,
     ) -> Arc<Self> {
         let connections_max = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             http1: http1_builder(&limits),
             http2: http2_builder(&limits, &metrics),
             cap: Arc::new(Semaphore::new(connections_max)),
+            addresses: Addresses::new(
+                limits.connections_per_address,
+                limits.connections_per_address_exempt.clone(),
+            ),
+            budget,
             handler,
             http_mode,
             limits,
@@ -105,6 +116,16 @@ impl<H: Handler> Service<H> {
         acceptor: Option<TlsAcceptor>,
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError> {
+        if self.budget.pressure() == Pressure::Hard {
+            self.budget.shed(Shed::Connection);
+            self.metrics.limit(Limit::Memory);
+            return Err(ConnectionError::Memory);
+        }
+        let Some(_place) = self.addresses.enter(peer.ip()) else {
+            self.metrics.limit(Limit::Address);
+            return Err(ConnectionError::Address);
+        };
+        let _memory = self.budget.take(Use::Connections, CONNECTION_BYTES);
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         let (stream, sni) = match acceptor {
@@ -161,13 +182,15 @@ impl<H: Handler> Service<H> {
             Either::Left(_) => None,
             Either::Right(tls) => Some(tls.get_ref().1.alpn_protocol() == Some(HTTP2)),
         };
-        let activity = Arc::new(Activity::default());
+        let activity = Arc::new(Activity::new(Arc::clone(&self.budget)));
         let mut wire = Wire::new(stream, Arc::clone(&activity));
         let is_http2 = match alpn_is_http2 {
             Some(is_http2) => is_http2,
             None => self.sniff(&mut wire, stop).await?,
         };
-        if !is_http2 {
+        if is_http2 {
+            wire.read_frames(self.rates());
+        } else {
             wire.read_heads();
         }
         let requests = Arc::new(Requests {
@@ -216,7 +239,7 @@ impl<H: Handler> Service<H> {
         C: GracefulConnection<Error = hyper::Error>,
     {
         let mut connection = pin!(connection);
-        let mut watch = Watch::new(activity, &self.limits, Instant::now());
+        let mut watch = Watch::new(Arc::clone(&activity), &self.limits, Instant::now());
         let mut look = interval(watch.interval());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         look.reset();
@@ -224,7 +247,7 @@ impl<H: Handler> Service<H> {
             // hyper comes first: what the client has sent before the end is served.
             tokio::select! {
                 biased;
-                outcome = connection.as_mut() => return self.note_outcome(outcome),
+                outcome = connection.as_mut() => return self.note_outcome(outcome, &activity),
                 () = stop.cancelled(), if !watch.is_closing() => {
                     watch.close(Instant::now());
                     connection.as_mut().graceful_shutdown();
@@ -247,9 +270,22 @@ impl<H: Handler> Service<H> {
         }
     }
 
-    fn note_outcome(&self, outcome: Result<(), hyper::Error>) -> Result<(), ConnectionError> {
+    fn note_outcome(
+        &self,
+        outcome: Result<(), hyper::Error>,
+        activity: &Activity,
+    ) -> Result<(), ConnectionError> {
         if let Err(error) = &outcome {
-            if error.is_parse_too_large() {
+            if let Some(flood) = activity.flood() {
+                self.metrics.limit(match flood {
+                    Flood::Resets => Limit::H2Resets,
+                    Flood::Control => Limit::H2Control,
+                    Flood::Continuation => Limit::H2Continuation,
+                    Flood::Empty => Limit::H2Empty,
+                });
+            } else if is_calming(error) {
+                self.metrics.limit(Limit::H2Calm);
+            } else if error.is_parse_too_large() {
                 self.metrics.limit(Limit::Headers);
             } else if error.is_parse() {
                 self.metrics.limit(Limit::Framing);
@@ -266,12 +302,13 @@ impl<H: Handler> Requests<H> {
     ) -> Result<Response<TrackedBody>, Infallible> {
         let service = &self.service;
         service.metrics.request(request.version());
-        let (in_flight, flaw) = self.activity.begin();
+        let (mut in_flight, flaw) = self.activity.begin();
         let is_http1 = request.version() < Version::HTTP_2;
         let is_last = is_http1 && is_last(&request);
         let admitted = flaw
             .map_err(Into::into)
-            .and_then(|()| admit(&mut request, service.limits.headers_max));
+            .and_then(|()| admit(&mut request, &service.limits))
+            .and_then(|()| service.hold_head(&mut in_flight, &request));
         let redirect_port = service
             .redirect_port(&self.connection)
             .filter(|_| !service.handler.is_exempt_from_redirect(&request));
@@ -288,11 +325,37 @@ impl<H: Handler> Requests<H> {
         if is_http1 && (is_last || is_refused || self.stop.is_cancelled()) {
             close_after(&mut response);
         }
-        Ok(response.map(|body| TrackedBody::new(body, in_flight)))
+        in_flight.let_go_of_head();
+        Ok(response.map(|body| {
+            let body = TrackedBody::new(body, in_flight);
+            if is_http1 { body } else { body.in_pieces() }
+        }))
     }
 }
 
 impl<H> Service<H> {
+    fn rates(&self) -> Rates {
+        Rates {
+            resets: self.limits.resets_per_second,
+            control: self.limits.control_frames_per_second,
+            empty: self.limits.empty_frames_per_second,
+            header_bytes_max: self.limits.header_bytes_max,
+        }
+    }
+
+    /// Only HTTP/2 has several requests in flight, whose heads may hold much together.
+    fn hold_head<B>(&self, in_flight: &mut InFlight, request: &Request<B>) -> Result<(), Refusal> {
+        if request.version() < Version::HTTP_2 {
+            return Ok(());
+        }
+        let most = u64::try_from(self.limits.connection_header_bytes_max).unwrap_or(u64::MAX);
+        if in_flight.hold_head(head_bytes(request), most) {
+            Ok(())
+        } else {
+            Err(Refusal::Heads)
+        }
+    }
+
     fn redirect_port(&self, connection: &Connection) -> Option<u16> {
         match self.http_mode {
             HttpMode::Redirect { port } if connection.scheme == Scheme::Http.as_str() => Some(port),
@@ -301,9 +364,22 @@ impl<H> Service<H> {
     }
 }
 
+/// Whether HTTP/2 ended the connection because its client made it work for nothing.
+fn is_calming(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
+}
+
 /// Why a connection ended early. Only logged.
 #[derive(Debug, thiserror::Error)]
 enum ConnectionError {
+    #[error("there is no memory for it")]
+    Memory,
+    #[error("its address has too many connections open")]
+    Address,
     #[error("the TLS handshake failed: {0}")]
     Handshake(#[source] io::Error),
     #[error("the TLS handshake took too long")]

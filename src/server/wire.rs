@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::activity::Activity;
+use super::frames::{Flood, Frames, Rates};
 use super::head::HeadReader;
 
 /// RFC 9113 §3.4.
@@ -28,6 +29,7 @@ pub(super) struct Wire<S> {
     ahead: Vec<u8>,
     ahead_read: usize,
     head: Option<HeadReader>,
+    frames: Option<Box<Frames>>,
     activity: Arc<Activity>,
     lingering: Option<Linger>,
 }
@@ -44,6 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             ahead: Vec::new(),
             ahead_read: 0,
             head: None,
+            frames: None,
             activity,
             lingering: None,
         }
@@ -52,6 +55,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// From here on the connection speaks HTTP/1 and is read along with.
     pub(super) fn read_heads(&mut self) {
         self.head = Some(HeadReader::default());
+    }
+
+    /// From here on the connection speaks HTTP/2 and is read along with.
+    pub(super) fn read_frames(&mut self, rates: Rates) {
+        self.frames = Some(Box::new(Frames::new(rates)));
     }
 
     /// Reads ahead until it is certain whether the client speaks HTTP/2 without having been asked
@@ -72,11 +80,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(false)
     }
 
-    fn note(&mut self, bytes: &[u8]) {
+    fn note(&mut self, bytes: &[u8]) -> Result<(), Flood> {
         count(&self.activity.received, bytes.len());
         if let Some(head) = &mut self.head {
             head.read(bytes);
             self.activity.note(head);
+        }
+        match &mut self.frames {
+            Some(frames) => frames.received(bytes, self.activity.millis.load(Relaxed)),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells a client that floods us so, where that can be done at once, and breaks off.
+    fn break_off(&mut self, flood: Flood, cx: &mut Context<'_>) -> io::Error {
+        self.activity.note_flood(flood);
+        if let Some(goaway) = self.frames.as_ref().and_then(|frames| frames.farewell()) {
+            // A socket that takes nothing now is that of a client that reads nothing.
+            let _sent = Pin::new(&mut self.stream).poll_write(cx, &goaway);
+            let _flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        }
+        io::Error::other("the client floods us")
+    }
+
+    fn follow<'b>(&mut self, sent: usize, slices: impl Iterator<Item = &'b [u8]>) {
+        let Some(frames) = &mut self.frames else {
+            return;
+        };
+        let mut left = sent;
+        for slice in slices {
+            let (now, _) = slice.split_at_checked(left).unwrap_or((slice, &[]));
+            frames.sent(now);
+            left -= now.len();
         }
     }
 
@@ -130,8 +165,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
             buffer.put_slice(now);
             this.ahead_read += now.len();
         }
-        this.note(buffer.filled().get(before..).unwrap_or_default());
-        Poll::Ready(Ok(()))
+        let outcome = this.note(buffer.filled().get(before..).unwrap_or_default());
+        Poll::Ready(outcome.map_err(|flood| this.break_off(flood, cx)))
     }
 }
 
@@ -142,6 +177,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(sent)) = &outcome {
+            self.follow(*sent, std::iter::once(bytes));
+        }
         self.note_sent(outcome)
     }
 
@@ -151,6 +189,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if let Poll::Ready(Ok(sent)) = &outcome {
+            self.follow(*sent, slices.iter().map(|slice| &**slice));
+        }
         self.note_sent(outcome)
     }
 

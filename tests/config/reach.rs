@@ -52,7 +52,16 @@ const CHANGES: &[Change] = &[
     change("server", "streams_max", "1"),
     change("server", "headers_max", "10"),
     change("server", "header_bytes_max", "\"8KiB\""),
+    change("server", "connections_per_address", "1"),
+    change("server", "connections_per_address_exempt", "[]"),
+    change("server", "target_bytes_max", "\"1KiB\""),
+    change("server", "connection_header_bytes_max", "\"64KiB\""),
+    change("server", "send_rate_min", "0"),
+    change("server", "resets_per_second", "1"),
+    change("server", "control_frames_per_second", "10"),
+    change("server", "empty_frames_per_second", "1"),
     change("server", "request_body_max", "\"1KiB\""),
+    change("server", "work_memory", "\"16MiB\""),
     change("server", "workers", "1"),
     change("certificate", "cert", "\"other.pem\""),
     change("certificate", "key", "\"other.pem\""),
@@ -106,6 +115,7 @@ const CHANGES: &[Change] = &[
     change("route", "max_object_size", "\"1KiB\""),
     change("route", "strict_private", "false"),
     change("route", "request_directives", "false"),
+    change("route", "request_body_max", "\"1KiB\""),
     change("route", "vary_ignore", "[\"X-A\"]"),
     change("route", "forward_headers", "[\"X-A\"]"),
     change("route", "key_headers", "[\"X-A\"]"),
@@ -265,7 +275,12 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let environment = [("DEMO_WEBHOOK_SECRET".to_owned(), secret)];
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
-    let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let of_the_process = (
+        &config.namespace,
+        config.server.workers,
+        config.log,
+        config.work_memory(),
+    );
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
     let cache = (config.memory(), config.limits(4), config.routes());
