@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::admin::Admin;
 use crate::admin::readiness::Readiness;
 use crate::body::Body;
+use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::connection::Connection;
@@ -29,6 +30,7 @@ use crate::route::RouteTable;
 use crate::server::{self, Drained, Handler, Listeners};
 use crate::store::memory::Memory;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::budget;
 use crate::telemetry::cache::CacheMetrics;
 use crate::telemetry::origin::OriginMetrics;
 use crate::telemetry::purge::PurgeMetrics;
@@ -93,10 +95,19 @@ impl App {
         let server_metrics = Arc::new(ServerMetrics::register(&mut registry));
         let public = surroundings.server.clone();
         let public = public.unwrap_or_else(|| config.server());
+        let budget = Budget::new(config.work_memory());
+        budget::register(&mut registry, Arc::clone(&budget));
         let purging = Purging::new(config, &surroundings, &mut registry)?;
-        let (proxy, metrics) = proxy(config, surroundings, &purging, &mut registry)?;
+        let (proxy, metrics) = proxy(
+            config,
+            surroundings,
+            &purging,
+            Arc::clone(&budget),
+            &mut registry,
+        )?;
         let front = purging.front(config, Arc::clone(&proxy))?;
         let public = server::bind(public, Arc::clone(&server_metrics)).await?;
+        let public = public.within(budget);
         let admin_listeners = server::bind(config.admin_server(), server_metrics).await?;
         let readiness = Arc::new(Readiness::starting());
         let admin = Admin::new(
@@ -222,6 +233,7 @@ fn proxy(
     config: &Config,
     surroundings: Surroundings,
     purging: &Purging,
+    budget: Arc<Budget>,
     registry: &mut Registry,
 ) -> anyhow::Result<(Arc<Proxy<Memory>>, Arc<CacheMetrics>)> {
     let origin_metrics = Arc::new(OriginMetrics::register(registry));
@@ -244,6 +256,7 @@ fn proxy(
         metrics: Arc::clone(&metrics),
         access_log: surroundings.access_log,
         limits: config.limits(cores),
+        budget,
     });
     Ok((proxy, metrics))
 }

@@ -16,13 +16,30 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::BodyError;
+use crate::budget::Charge;
 
 /// How much a paced writer may be ahead of its reader, in bytes.
 const AHEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// A pipe whose content will have `length` bytes, if that is known.
 pub fn tee(length: Option<u64>) -> (Writer, Reader) {
-    let shared = Arc::new(Shared::default());
+    new(length, None)
+}
+
+/// As [`tee`]; what is in the pipe is added to `charge`.
+pub fn charged(length: Option<u64>, charge: Charge) -> (Writer, Reader) {
+    new(length, Some(charge))
+}
+
+fn new(length: Option<u64>, charge: Option<Charge>) -> (Writer, Reader) {
+    let state = State {
+        charge,
+        ..State::default()
+    };
+    let shared = Arc::new(Shared {
+        state: Mutex::new(state),
+        room: Notify::new(),
+    });
     let writer = Writer {
         shared: Arc::clone(&shared),
         ended: false,
@@ -34,7 +51,6 @@ pub fn tee(length: Option<u64>) -> (Writer, Reader) {
     (writer, reader)
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     /// Told whenever the reader took a piece or went away.
@@ -45,6 +61,7 @@ struct Shared {
 struct State {
     pieces: VecDeque<Bytes>,
     bytes: usize,
+    charge: Option<Charge>,
     trailers: Option<HeaderMap>,
     end: Option<Result<(), BodyError>>,
     reader_gone: bool,
@@ -79,6 +96,9 @@ impl Writer {
             return Err(ReaderGone);
         }
         state.bytes += piece.len();
+        if let Some(charge) = &mut state.charge {
+            charge.add(piece.len() as u64);
+        }
         state.pieces.push_back(piece);
         wake(&mut state);
         Ok(())
@@ -153,6 +173,9 @@ impl HttpBody for Reader {
         let mut state = shared.state.lock();
         if let Some(piece) = state.pieces.pop_front() {
             state.bytes -= piece.len();
+            if let Some(charge) = &mut state.charge {
+                charge.give_back(piece.len() as u64);
+            }
             shared.room.notify_one();
             if let Some(remaining) = &mut self.remaining {
                 *remaining = remaining.saturating_sub(piece.len() as u64);
@@ -191,6 +214,7 @@ impl Drop for Reader {
         let mut state = self.shared.state.lock();
         state.reader_gone = true;
         state.pieces.clear();
+        state.charge = None;
         state.bytes = 0;
         self.shared.room.notify_one();
     }
@@ -201,6 +225,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::budget::{Budget, Use};
 
     #[tokio::test]
     async fn what_is_written_is_read_in_order_and_ends() {
@@ -218,6 +243,20 @@ mod tests {
         writer.write(Bytes::from_static(b"half")).unwrap();
         drop(writer);
         assert!(reader.collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_pipe_is_charged() {
+        let budget = Budget::new(1000);
+        let used = || budget.used(Use::Responses);
+        let (writer, mut reader) = charged(None, budget.take(Use::Responses, 0));
+        writer.write(Bytes::from_static(b"one")).unwrap();
+        writer.write(Bytes::from_static(b"three")).unwrap();
+        assert_eq!(used(), 8);
+        assert!(reader.frame().await.unwrap().is_ok());
+        assert_eq!(used(), 5);
+        drop(reader);
+        assert_eq!(used(), 0);
     }
 
     #[tokio::test]

@@ -13,6 +13,7 @@ use super::outcome::Outcome;
 use super::pass::{self, Head};
 use super::{Proxy, ranges, refuse};
 use crate::body::Body;
+use crate::budget::{Pressure, Shed};
 use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
 use crate::entry::purges::Live;
@@ -257,6 +258,10 @@ impl<S: Store> Proxy<S> {
         lead: Option<Lead>,
         stored: Option<Live>,
     ) -> (Response<Body>, Outcome) {
+        if self.shared.budget.pressure() > Pressure::Low {
+            drop(lead);
+            return self.shed(ask, why, stored).await;
+        }
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
             self.shared.metrics.limit("fills");
             drop(lead);
@@ -273,6 +278,27 @@ impl<S: Store> Proxy<S> {
                     .await
             }
         }
+    }
+
+    /// Answers a miss with little memory: with what is stale if that may be (RFC 5861 §4), else
+    /// with what the origin says, which is not stored.
+    async fn shed(
+        &self,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+    ) -> (Response<Body>, Outcome) {
+        let budget = &self.shared.budget;
+        self.shared.metrics.limit(fill::NO_MEMORY);
+        if let Some(live) = self.standing_in(ask, stored) {
+            budget.shed(Shed::Stale);
+            return self.serve_on_error(ask, &live, fill::NO_MEMORY).await;
+        }
+        if budget.pressure() == Pressure::Soft {
+            budget.shed(Shed::Unstored);
+        }
+        self.pass_keyed(ask.context, ask.presented(), ask.parts, why)
+            .await
     }
 
     async fn answer_filled(
@@ -335,18 +361,29 @@ impl<S: Store> Proxy<S> {
         status: StatusCode,
         error: &'static str,
     ) -> (Response<Body>, Outcome) {
-        let now = self.shared.clock.now();
-        let still_live = stored
-            .and_then(|live| self.shared.purges.admit(Arc::clone(live.entry())))
-            .filter(|live| reuse::may_stand_in(live, &ask.control, now));
-        match still_live {
-            Some(live) => {
-                let mut outcome = Outcome::hit(Answer::StaleOnError, stored::ttl(&live, now));
-                outcome.detail = Some(error);
-                self.serve(ask, &live, outcome).await
-            }
+        match self.standing_in(ask, stored) {
+            Some(live) => self.serve_on_error(ask, &live, error).await,
             None => pass::failed(Outcome::forwarded(Answer::Failed, why), status, error),
         }
+    }
+
+    fn standing_in(&self, ask: &Ask<'_>, stored: Option<Live>) -> Option<Live> {
+        let now = self.shared.clock.now();
+        stored
+            .and_then(|live| self.shared.purges.admit(Arc::clone(live.entry())))
+            .filter(|live| reuse::may_stand_in(live, &ask.control, now))
+    }
+
+    async fn serve_on_error(
+        &self,
+        ask: &Ask<'_>,
+        live: &Live,
+        error: &'static str,
+    ) -> (Response<Body>, Outcome) {
+        let now = self.shared.clock.now();
+        let mut outcome = Outcome::hit(Answer::StaleOnError, stored::ttl(live, now));
+        outcome.detail = Some(error);
+        self.serve(ask, live, outcome).await
     }
 
     async fn validate_in_background(
@@ -358,6 +395,10 @@ impl<S: Store> Proxy<S> {
     ) {
         let now = self.shared.clock.now();
         if self.shared.failed.is_set(flight_key, now) {
+            return;
+        }
+        if self.shared.budget.pressure() > Pressure::Low {
+            self.shared.budget.shed(Shed::Validation);
             return;
         }
         let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {

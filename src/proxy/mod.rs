@@ -26,6 +26,7 @@ use self::context::{Context, Refusal};
 use self::marks::Marks;
 use self::outcome::Outcome;
 use crate::body::{Body, BodyError};
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::entry::purges::Purges;
@@ -58,6 +59,8 @@ pub struct Parts<S> {
     pub metrics: Arc<CacheMetrics>,
     pub access_log: AccessLog,
     pub limits: Limits,
+    /// What work in progress may take.
+    pub budget: Arc<Budget>,
 }
 
 /// Bounds of the whole proxy.
@@ -94,6 +97,7 @@ pub struct Shared {
     access_log: AccessLog,
     ids: RequestIds,
     limits: Limits,
+    budget: Arc<Budget>,
 }
 
 impl<S: Store> Proxy<S> {
@@ -114,6 +118,7 @@ impl<S: Store> Proxy<S> {
                 access_log: parts.access_log,
                 ids: RequestIds::default(),
                 limits: parts.limits,
+                budget: parts.budget,
             },
             store: parts.store,
         })

@@ -10,9 +10,11 @@ use http_body_util::{LengthLimitError, Limited};
 
 use super::ask::{self, Client};
 use super::context::Context;
+use super::fill::NO_MEMORY;
 use super::outcome::Outcome;
 use super::{Proxy, Shared, refuse};
 use crate::body::Body;
+use crate::budget::{EXCHANGE_BYTES, Pressure, Shed, Use};
 use crate::entry::scope::Scope;
 use crate::fetch;
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
@@ -106,6 +108,12 @@ impl<S: Store> Proxy<S> {
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
         let (shared, route) = (&self.shared, presented.route);
+        if shared.budget.pressure() == Pressure::Hard {
+            shared.budget.shed(Shed::Request);
+            shared.metrics.limit(NO_MEMORY);
+            return no_room(outcome);
+        }
+        let memory = shared.budget.take(Use::Exchanges, EXCHANGE_BYTES);
         let Some(upstream) = shared.upstream(route) else {
             return failed(outcome, StatusCode::BAD_GATEWAY, "destination_not_found");
         };
@@ -132,7 +140,7 @@ impl<S: Store> Proxy<S> {
             fields,
             origin: &head.headers,
         };
-        let content = Body::stream(content);
+        let content = Body::stream(content).charged(memory);
         let response = passed(head, content, method, &parts.headers, route);
         (response, outcome)
     }
@@ -217,6 +225,15 @@ pub(super) fn failed(
         synthetic::gateway_error(status, error),
         outcome.because(error),
     )
+}
+
+/// The answer where there is no memory to ask the origin.
+fn no_room(outcome: Outcome) -> (Response<Body>, Outcome) {
+    let outcome = Outcome {
+        answer: Answer::Failed,
+        ..outcome
+    };
+    (synthetic::no_room(), outcome.because(NO_MEMORY))
 }
 
 /// The language of what is asked for on a cached route; what changes something has none.
