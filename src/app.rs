@@ -133,6 +133,11 @@ impl App {
         Arc::clone(&self.front.proxy)
     }
 
+    /// What work in progress may take, and takes.
+    pub fn budget(&self) -> &Arc<Budget> {
+        self.front.proxy.budget()
+    }
+
     /// Addresses of the HTTPS listeners.
     pub fn https(&self) -> &[SocketAddr] {
         self.public.https()

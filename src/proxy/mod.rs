@@ -128,6 +128,10 @@ impl<S: Store> Proxy<S> {
         &self.store
     }
 
+    pub const fn budget(&self) -> &Arc<Budget> {
+        &self.shared.budget
+    }
+
     /// Answers a request. There is always an answer, so there is no `Result`.
     pub async fn handle<B>(
         self: &Arc<Self>,

@@ -38,6 +38,8 @@ mod forwarding;
 mod invalidation;
 /// One copy per language, over HTTP.
 mod languages;
+/// What is done with little memory left.
+mod memory;
 /// What clients are told when the origin fails.
 mod origin_down;
 /// Nothing private is shared.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cms_edge::app::{App, Surroundings};
+use cms_edge::budget::Budget;
 use cms_edge::clock::{Clock, ManualClock, Timestamp};
 use cms_edge::config;
 use http::header::{HOST, HeaderName};
@@ -46,6 +47,7 @@ pub(crate) struct Stage {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) budget: Arc<Budget>,
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -73,8 +75,13 @@ impl Stage {
         } else {
             ROUTE
         };
+        // Settings may begin with more keys of [server].
+        let (server, settings) = match settings.strip_prefix("[server]\n") {
+            Some(rest) => rest.split_at(rest.find('[').unwrap_or(rest.len())),
+            None => ("", settings),
+        };
         let text = format!(
-            "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\n\
+            "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\n{server}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN_TOKEN}\"\n\
              [upstream.origin]\nservers = [\"{}\"]\n{settings}\n{routes}",
             origin.uri().to_string().trim_end_matches('/')
@@ -89,6 +96,7 @@ impl Stage {
         };
         let app = App::bind(&config, surroundings).await.unwrap();
         let (http, admin) = (app.http()[0], app.admin()[0]);
+        let budget = Arc::clone(app.budget());
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(app.serve(async {
             let _told = stopped.await;
@@ -97,6 +105,7 @@ impl Stage {
             clock,
             http,
             admin,
+            budget,
             stop: Some(stop),
         }
     }
