@@ -263,11 +263,21 @@ impl<S: Store> Fill<S> {
             fields,
             client,
         };
-        match gather::gather(body, rule.object_size_max, memory, &mut |all| {
-            kept.begin_streaming(all)
-        })
-        .await
-        {
+        let mut start = |all| kept.begin_streaming(all);
+        let gathered = gather::gather(body, rule.object_size_max, memory, &mut start).await;
+        self.conclude(route, rule, kept, gathered).await
+    }
+
+    /// The content is there as far as it will be collected. What is left of it goes on to the
+    /// client.
+    async fn conclude(
+        &mut self,
+        route: &Route,
+        rule: &CacheRule,
+        kept: Kept,
+        gathered: Gathered,
+    ) -> Option<Rest> {
+        match gathered {
             Gathered::Whole {
                 content,
                 writer,
