@@ -10,6 +10,7 @@ pub mod describe;
 mod environment;
 pub mod file;
 mod getters;
+mod interpolate;
 mod key_path;
 mod language;
 mod limits;
@@ -19,6 +20,7 @@ mod reader;
 mod reference_text;
 mod route;
 mod rules;
+mod schema;
 mod secrets;
 mod section;
 mod server;
@@ -77,6 +79,11 @@ pub fn parse(
 /// The text of `proxy.toml`: every key, its default, and the consequence at either end.
 pub fn reference() -> String {
     reference_text::text(&describe())
+}
+
+/// A JSON Schema of `proxy.toml`, as indented JSON.
+pub fn schema() -> String {
+    format!("{:#}\n", schema::schema(&describe()))
 }
 
 /// What every key is, in the order of `proxy.toml`.

@@ -2,7 +2,7 @@
 //! far, and the record of the keys.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Value};
@@ -10,6 +10,7 @@ use figment::{Figment, Profile, Provider};
 
 use super::describe::{KeyRecord, Record, SectionRecord};
 use super::environment::{PREFIX, Variable, variable_name};
+use super::interpolate;
 use super::key_path::KeyPath;
 use super::mistake::{Mistake, Mistakes, Place, Problem};
 use super::section::Section;
@@ -29,6 +30,8 @@ pub(super) struct Reader {
     pub(super) folder: PathBuf,
     pub(super) files: Files,
     pub(super) environment: BTreeMap<String, String>,
+    /// Variables that the text names as `${NAME}`; they are no keys, whatever their names.
+    named: BTreeSet<String>,
     text: Option<Text>,
     figment: Figment,
     values: Dict,
@@ -46,6 +49,7 @@ impl Reader {
         environment: BTreeMap<String, String>,
         files: Files,
     ) -> Result<Self, Mistakes> {
+        let named = interpolate::names(text).map(str::to_owned).collect();
         let text = Text::parse(text).map_err(|error| {
             Mistakes::from(Mistake {
                 place: Place::Line {
@@ -60,6 +64,7 @@ impl Reader {
             folder: folder.to_owned(),
             files,
             environment,
+            named,
             figment: Figment::new().merge(&text),
             text: Some(text),
             values: Dict::new(),
@@ -81,6 +86,7 @@ impl Reader {
             folder: PathBuf::new(),
             files: Files::Ignore,
             environment: BTreeMap::new(),
+            named: BTreeSet::new(),
             text: None,
             figment: Figment::new(),
             values: Dict::new(),
@@ -195,6 +201,9 @@ impl Reader {
     fn merge_variables(&mut self) {
         let environment = std::mem::take(&mut self.environment);
         for (name, value) in &environment {
+            if self.named.contains(name) {
+                continue;
+            }
             let Some(variable) = Variable::new(name, value) else {
                 continue;
             };

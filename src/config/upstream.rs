@@ -7,6 +7,7 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 
 use super::describe::{Presence, Sample};
+use super::interpolate;
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
 use crate::fetch::{HostRule, Settings};
@@ -101,8 +102,9 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
         "servers",
         Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
         "a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
-        "Where the CMS is. https servers must have a certificate for their host.",
-        server,
+        "Where the CMS is. https servers must have a certificate for their host. ${NAME} is the \
+         value of a variable.",
+        |text| server(&interpolate::fill(text, &s.reader.environment)?),
     );
     if s.is_given("servers") {
         if servers.is_empty() {
