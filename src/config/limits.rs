@@ -81,8 +81,8 @@ fn connections(s: &Section<'_>) -> (usize, usize, Vec<IpNet>) {
             10_000,
             1..=1_000_000,
             "Open connections of clients, all listeners together. Too low: new clients wait \
-                 for others to leave. Too high: more memory and file descriptors than the machine \
-                 has.",
+             for others to leave. Too high: more memory and file descriptors than the machine has; \
+             half of work_memory should hold 16KiB for each.",
         ),
         s.count(
             "connections_per_address",

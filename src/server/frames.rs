@@ -24,6 +24,9 @@ const CONTROL_PER_REQUEST: u64 = 4;
 const CONTROL_PER_DATA: u64 = 2;
 const CONTROL_BYTES: u64 = 1024;
 
+/// How many of them a client may save up: those for 128 MiB on their way.
+const CONTROL_MAX: u64 = 64 * 1024;
+
 /// DATA frames with less content than this, other than the last of a stream, are nearly empty, in
 /// bytes. hyper keeps some hundred bytes for each that nobody has read.
 const TINY_BYTES: usize = 64;
@@ -111,7 +114,9 @@ impl Frames {
         while let Some(frame) = self.outbound.next(&mut bytes) {
             if frame.kind == Kind::Data {
                 let length = u64::try_from(frame.length).unwrap_or_default();
-                self.control.left += CONTROL_PER_DATA + length / CONTROL_BYTES;
+                let left = self.control.left;
+                let more = left + CONTROL_PER_DATA + length / CONTROL_BYTES;
+                self.control.left = more.min(CONTROL_MAX.max(left));
             }
         }
     }
