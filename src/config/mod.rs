@@ -16,6 +16,7 @@ mod language;
 mod limits;
 mod mistake;
 mod operation;
+mod profile;
 mod reader;
 mod reference_text;
 mod route;

@@ -11,9 +11,9 @@ use super::mistake::nearest;
 use super::operation::{LIFETIME_MAX, LIFETIME_MIN, Tiers};
 use super::section::{Section, Wrong, default, required};
 use super::upstream::Upstream;
-use super::{language, rules, units};
-use crate::key::{KeyRule, VaryRule};
-use crate::policy::{CacheRule, StatusTtl, TtlMode};
+use super::{language, profile, rules, units};
+use crate::key::{Folding, KeyRule, VaryRule};
+use crate::policy::{CacheRule, Profile, StatusTtl, TtlMode};
 use crate::respond::head::handled_fields;
 use crate::route::tags::{BadTemplate, Template};
 use crate::route::{HostPattern, PathPattern, Route, TagRule};
@@ -39,15 +39,20 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         true,
         "false: everything is passed to the CMS, and nothing is stored.",
     );
-    let cache = cache_rule(s, tiers);
+    let profile = profile::read(s);
+    let cache = cache_rule(s, tiers, profile);
     let (mut ignored, forward_headers, key_headers) = headers(s);
     let tags = tags(s, &path);
-    let (query, forward_dropped) = rules::query(s);
-    let cookies = rules::cookies(s);
-    let bypass = rules::bypass(s);
+    let (query, forward_dropped) = rules::query(s, profile);
+    let cookies = rules::cookies(s, profile);
+    let bypass = rules::bypass(s, profile);
     let compress = rules::compress(s);
     let request_body_max = request_body_max(s);
     let language = language::read(s);
+    let folding = match profile {
+        Profile::Cms => Folding::Careful,
+        Profile::Rfc => Folding::Full,
+    };
     ignored.extend(handled_fields(language.is_some(), cookies.forward));
     Route {
         name: name.into(),
@@ -63,7 +68,7 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
             cookies,
             fields: key_headers,
         },
-        vary: VaryRule { ignored },
+        vary: VaryRule { ignored, folding },
         bypass,
         forward_headers,
         forward_dropped,
@@ -176,7 +181,7 @@ fn ttl(
         .unwrap_or_default()
 }
 
-fn cache_rule(s: &Section<'_>, tiers: &Tiers) -> CacheRule {
+fn cache_rule(s: &Section<'_>, tiers: &Tiers, profile: Profile) -> CacheRule {
     let (ttl, mode, ttl_max) = freshness(s, tiers);
     let rule = CacheRule {
         ttl,
@@ -189,12 +194,12 @@ fn cache_rule(s: &Section<'_>, tiers: &Tiers) -> CacheRule {
             "What browsers are told, who cannot be purged. Empty: to ask again each time (which \
              costs a 304) where the lifetime came from this rule; the CMS's own words otherwise.",
         ),
-        stale_while_revalidate: s.duration(
+        stale_while_revalidate: s.optional_duration(
             "stale_while_revalidate",
-            "30s",
             "0s"..="365d",
-            "How long after its lifetime a response may be served while a new one is fetched. 0s: \
-             somebody waits for the CMS each time.",
+            "How long after its lifetime a response may be served while a new one is fetched. \
+             Empty: 30s where the lifetime came from this rule, and what the CMS says otherwise. \
+             0s: somebody waits for the CMS each time.",
         ),
         stale_if_error: s.duration(
             "stale_if_error",
@@ -230,10 +235,35 @@ fn cache_rule(s: &Section<'_>, tiers: &Tiers) -> CacheRule {
              max-age, min-fresh, max-stale and only-if-cached (RFC 9111 §5.2.1); browsers do when \
              they reload. false: strangers cannot make the CMS work.",
         ),
+        profile,
     };
+    let rule = profiled(s, rule);
     check_lifetime(s, &rule);
     rule
 }
+
+/// With the defaults of its profile.
+fn profiled(s: &Section<'_>, rule: CacheRule) -> CacheRule {
+    let profile = rule.profile;
+    let zero = Duration::ZERO;
+    let stale_window = rule.stale_while_revalidate;
+    CacheRule {
+        ttl: profile::or(profile, s, "ttl", rule.ttl, zero),
+        ttl_max: profile::or(profile, s, "ttl_max", rule.ttl_max, YEAR),
+        ttl_by_status: profile::or_nothing(profile, s, "ttl_by_status", rule.ttl_by_status),
+        stale_while_revalidate: profile::or(
+            profile,
+            s,
+            "stale_while_revalidate",
+            stale_window,
+            Some(zero),
+        ),
+        strict_private: profile::or(profile, s, "strict_private", rule.strict_private, false),
+        ..rule
+    }
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn freshness(s: &Section<'_>, tiers: &Tiers) -> (Duration, TtlMode, Duration) {
     let modes = [

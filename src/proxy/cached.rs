@@ -22,7 +22,7 @@ use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
-use crate::key::{EntryKey, Keyed, TargetUri};
+use crate::key::{EntryKey, Folding, Keyed, TargetUri};
 use crate::policy::CacheRule;
 use crate::policy::reuse::{self, Candidate, Disposition, Found};
 use crate::respond::head::Presented;
@@ -102,7 +102,7 @@ impl<S: Store> Proxy<S> {
     async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
         let variants = self.lookup(ask).await;
-        let found = self.found(&variants, presented).await;
+        let found = self.found(&variants, presented, ask.folding()).await;
         let now = self.shared.clock.now();
         let found = match found {
             Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
@@ -117,7 +117,7 @@ impl<S: Store> Proxy<S> {
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
-                let flight_key = variants.flight_key(&ask.keyed.key, presented);
+                let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
                 let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
@@ -130,7 +130,7 @@ impl<S: Store> Proxy<S> {
         if ask.parts.method == Method::HEAD {
             return Turn::Alone(why);
         }
-        let flight_key = variants.flight_key(&ask.keyed.key, presented);
+        let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
         let is_marked = self.shared.marks.is_set(&flight_key, now);
         // What is known not to be storable may be large: its parts come from the origin.
         if is_marked && presented.contains_key(RANGE) {
@@ -183,8 +183,13 @@ impl<S: Store> Proxy<S> {
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.
-    async fn found(&self, variants: &Variants, presented: &HeaderMap) -> Found<Live> {
-        let Some(entry) = variants.select(presented) else {
+    async fn found(
+        &self,
+        variants: &Variants,
+        presented: &HeaderMap,
+        folding: Folding,
+    ) -> Found<Live> {
+        let Some(entry) = variants.select(presented, folding) else {
             return if variants.is_empty() {
                 Found::Nothing
             } else {
@@ -196,7 +201,7 @@ impl<S: Store> Proxy<S> {
             None => {
                 // With it go the older ones it had superseded for these fields under another Vary:
                 // whoever has seen the newer one must not see them again.
-                for superseded in variants.matching(presented) {
+                for superseded in variants.matching(presented, folding) {
                     self.store.remove(superseded).await;
                 }
                 Found::Nothing
@@ -447,6 +452,10 @@ impl<'r> Ask<'r> {
         }
     }
 
+    const fn folding(&self) -> Folding {
+        self.route.vary.folding
+    }
+
     /// Whether what a flight brought that was then purged answers this request, which followed it.
     fn may_share(&self, entry: &StoredResponse) -> bool {
         let presented = &self.parts.headers;
@@ -454,7 +463,11 @@ impl<'r> Ask<'r> {
         entry.response_time() >= self.arrived
             && !entry.terms().no_cache
             && AcceptEncoding::parse(presented).accepts(coding)
-            && self.keyed.key.select(entry.vary(), presented) == *entry.entry_key()
+            && self
+                .keyed
+                .key
+                .select(entry.vary(), presented, self.folding())
+                == *entry.entry_key()
     }
 
     /// As its leader's client gets it.

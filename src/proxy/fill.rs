@@ -21,7 +21,7 @@ use crate::fetch::flight::{Landing, Lead};
 use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::AcceptEncoding;
 use crate::fields::content_encoding::ContentEncoding;
-use crate::fields::{connection, date};
+use crate::fields::{connection, content_length, date};
 use crate::key::{CacheKey, EntryKey, Negotiated, TargetUri};
 use crate::policy::storability::{self, Asked};
 use crate::policy::{CacheRule, reuse, validation};
@@ -251,6 +251,7 @@ impl<S: Store> Fill<S> {
             storable.headers(),
             head.version,
             storable.terms(),
+            content_length::of(&head.headers).and_then(|length| usize::try_from(length).ok()),
             self.presented(route),
         );
         let budget = &self.proxy.shared.budget;

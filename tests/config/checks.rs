@@ -159,7 +159,7 @@ fn stale_windows_have_an_end() {
     );
     one_mistake(
         "stale_while_revalidate = \"-1s\"\n",
-        "proxy.toml:7: route[0].stale_while_revalidate: found \"-1s\"; allowed: a duration from \"0s\" to \"365d\"",
+        "proxy.toml:7: route[0].stale_while_revalidate: found \"-1s\"; allowed: \"\", or a duration from \"0s\" to \"365d\"",
     );
 }
 

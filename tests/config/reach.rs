@@ -104,6 +104,7 @@ const CHANGES: &[Change] = &[
     change("route", "methods", "[\"GET\"]"),
     change("route", "upstream", "\"other\""),
     change("route", "cache", "false"),
+    change("route", "profile", "\"rfc\""),
     change("route", "ttl", "\"1s\""),
     change("route", "ttl_mode", "\"override\""),
     change("route", "ttl_max", "\"3h\""),
