@@ -120,6 +120,7 @@ fn hit(c: &mut Criterion) {
         local: "127.0.0.1:80".parse().unwrap(),
         scheme: "http",
         sni: None,
+        interims: Arc::default(),
     };
     let mut request = Request::get("/api/articles/17")
         .body(Empty::<Bytes>::new())

@@ -8,9 +8,11 @@ pub mod clock;
 pub mod connection;
 pub mod exchange;
 pub mod fields;
+pub mod interim;
 
 pub mod body;
 pub mod telemetry;
+pub mod tunnel;
 
 pub mod key;
 pub mod policy;

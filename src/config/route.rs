@@ -40,6 +40,7 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         "false: everything is passed to the CMS, and nothing is stored.",
     );
     let profile = profile::read(s);
+    let upgrades = upgrades(s);
     let cache = cache_rule(s, tiers, profile);
     let (mut ignored, forward_headers, key_headers) = headers(s);
     let tags = tags(s, &path);
@@ -75,6 +76,7 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         tags,
         compress,
         request_body_max,
+        upgrades,
     }
 }
 
@@ -166,6 +168,34 @@ fn upstream(s: &Section<'_>, upstreams: &[Upstream]) -> usize {
         },
     );
     index.unwrap_or_default()
+}
+
+/// Protocols that may be switched to, in lower case.
+fn upgrades(s: &Section<'_>) -> Vec<Box<str>> {
+    s.list(
+        "upgrades",
+        Presence::Default(Sample::List(&[])),
+        "a protocol of the Upgrade field like \"websocket\"",
+        "Protocols that clients may switch to over HTTP/1.1, e.g. [\"websocket\"]: such a GET goes \
+         to the CMS past the cache, and its connection becomes a tunnel that nothing looks into. \
+         Empty: the Upgrade field is dropped.",
+        |text| {
+            let protocol = text.to_ascii_lowercase();
+            let is_token = |part: &str| HeaderName::from_bytes(part.as_bytes()).is_ok();
+            let is_http = ["h2c", "h2", "http", "tls"];
+            let name = protocol.split('/').next().unwrap_or_default();
+            if is_http.contains(&name) {
+                // What the edge decides for each request would be decided for none of them.
+                return Err(Wrong::because(
+                    "requests would pass unseen through such a tunnel",
+                ));
+            }
+            if protocol.split('/').count() > 2 || !protocol.split('/').all(is_token) {
+                return Err(Wrong::default());
+            }
+            Ok(protocol.into())
+        },
+    )
 }
 
 const TTL: &str = "a tier of [ttl] or a duration like \"5m\"";

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -24,6 +25,9 @@ pub struct Server {
     pub request_body_max: usize,
     /// Bytes.
     pub work_memory: usize,
+    /// Tunnels of other protocols at a time, and how long nothing may move in one.
+    pub upgrades_max: usize,
+    pub upgrade_idle_timeout: Duration,
     /// 0: one per core.
     pub workers: usize,
 }
@@ -56,6 +60,22 @@ impl Server {
                  more is fetched into the cache: misses are answered stale or passed on. When it \
                  is used up, what needs the CMS is answered 503 and new connections are closed; \
                  hits are still served.",
+            ),
+            upgrades_max: s.count(
+                "upgrades_max",
+                1000,
+                0..=1_000_000,
+                "Tunnels (WebSocket) that may be open, all routes together; a request for one more \
+                 is answered 503. They count as connections too, end with `drain`, and hold no place \
+                 of an upstream's `concurrency`. 0: none, whatever the routes allow.",
+            ),
+            upgrade_idle_timeout: s.duration(
+                "upgrade_idle_timeout",
+                "5m",
+                "100ms"..="24h",
+                "How long nothing may move in a tunnel before it is closed; noticed up to a \
+                 quarter late. Short: quiet sockets must send pings. Long: those whose clients \
+                 have vanished keep their place.",
             ),
             workers: s.count(
                 "workers",

@@ -67,6 +67,8 @@ impl Config {
             request_body_max: self.server.request_body_max as u64,
             fills_max: self.cache.fills_max,
             coders_max: cores,
+            upgrades_max: self.server.upgrades_max,
+            upgrade_idle_timeout: self.server.upgrade_idle_timeout,
         }
     }
 

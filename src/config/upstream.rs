@@ -195,7 +195,8 @@ fn patience(s: &Section<'_>) -> [Duration; 5] {
             "idle_timeout",
             "30s",
             "10ms"..="1h",
-            "How long the CMS may pause between two pieces of a body before it counts as broken.",
+            "How long the CMS may pause between two pieces of a body before it counts as broken. A \
+             stream of server-sent events must say something, if only a comment, more often.",
         ),
         s.duration(
             "keepalive",

@@ -35,7 +35,7 @@ use self::balance::Balance;
 use self::body::Held;
 use self::head::{Head, Server};
 use self::limit::Limiter;
-use self::loan::Lender;
+use self::loan::{Lender, Loan};
 use self::retry::{Budget, Content, Failed, Next};
 use self::trouble::Trouble;
 use crate::body::Body;
@@ -161,6 +161,11 @@ impl Upstream {
     /// `Host` follows the [`HostRule`], the framing fields follow the content. Fields about the
     /// client's connection (RFC 9110 §7.6.1) have to be gone already. Dropping the future gives
     /// the exchange up.
+    ///
+    /// A request with `Upgrade` goes over a connection of its own. Only it may be answered 101, to
+    /// that protocol; the connection is then the response's (`hyper::upgrade::on`), and holds no
+    /// place of the upstream any more. Interim responses go to the request's
+    /// [`Relay`](crate::interim::Relay), if it has that extension.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<OriginBody>, Error> {
         let outcome = self.exchange(request).await;
         match &outcome {
@@ -195,12 +200,14 @@ impl Upstream {
         let (head, mut content) = Head::split(request)?;
         let empty = content.is_end_stream();
         let mut budget = Budget::new(self.retries);
-        let (mut tried, mut via) = (Vec::new(), Via::Pooled);
+        let usual = head.via();
+        let (mut tried, mut via) = (Vec::new(), usual);
         let unavailable = || Error::new(Kind::Connect);
         let (mut at, mut server) = self.pick(&tried).ok_or_else(unavailable)?;
         loop {
             let (loan, lender) = loan::lend(content);
-            let request = head.to(server, &self.host, loan)?;
+            let mut request = head.to(server, &self.host, loan)?;
+            self.relay_interim(&head, &mut request);
             let failure = match self.connections.exchange(request, via).await {
                 Ok(response) => {
                     self.balance.lock().succeeded(at);
@@ -227,13 +234,24 @@ impl Upstream {
                 Next::AnotherServer => {
                     tried.push(at);
                     (at, server) = self.pick(&tried).ok_or(error)?;
-                    via = Via::Pooled;
+                    via = usual;
                 }
                 Next::FreshConnection => via = Via::Fresh,
             }
             self.metrics.retried(kind.label());
             content = returned.unwrap_or_default();
         }
+    }
+
+    fn relay_interim(&self, head: &Head, request: &mut Request<Loan>) {
+        let Some(relay) = head.relay().cloned() else {
+            return;
+        };
+        let metrics = self.metrics.clone();
+        hyper::ext::on_informational(request, move |interim| {
+            let passed = relay.pass(interim.status(), interim.headers());
+            metrics.interim(passed.as_str());
+        });
     }
 
     fn pick(&self, tried: &[usize]) -> Option<(usize, &Server)> {

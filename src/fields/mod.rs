@@ -27,6 +27,8 @@ pub mod proxy_status;
 pub mod range;
 pub mod tags;
 mod text;
+pub mod trailer;
+pub mod upgrade;
 pub mod vary;
 pub mod via;
 

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-    HOST, HeaderName, HeaderValue, IF_RANGE, PRAGMA, RANGE, TE,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
+    COOKIE, EXPECT, HOST, HeaderName, HeaderValue, IF_RANGE, PRAGMA, RANGE, TE, UPGRADE,
 };
 use http::{HeaderMap, Method, Request, Uri, Version};
 
@@ -100,6 +100,28 @@ pub fn for_client(
     let mut headers = stripped(route, target, presented, client);
     set_language(&mut headers, route, language);
     request(method, route, target, headers, body)
+}
+
+/// A request to speak `protocol` over a connection of its own.
+pub fn for_upgrade(
+    route: &Route,
+    target: &TargetUri,
+    presented: &HeaderMap,
+    client: Client,
+    protocol: &str,
+) -> Request<Body> {
+    let mut headers = stripped(route, target, presented, client);
+    // RFC 6455 §4.1: what the handshake consists of, whatever else the origin sees.
+    for (name, value) in presented {
+        if name.as_str().starts_with("sec-websocket-") && !headers.contains_key(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(protocol) = HeaderValue::from_str(protocol) {
+        headers.insert(UPGRADE, protocol);
+    }
+    request(Method::GET, route, target, headers, Body::empty())
 }
 
 fn set_language(headers: &mut HeaderMap, route: &Route, language: Option<Negotiated>) {

@@ -274,7 +274,8 @@ impl<S: Store> Proxy<S> {
                 .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
-        let fill = self.new_fill(ask, flight_key, lead, stored.clone());
+        let mut fill = self.new_fill(ask, flight_key, lead, stored.clone());
+        fill.relay = Some(ask.context.relay(ask.route));
         match fill.start(permit).await {
             Some(filled) => self.answer_filled(ask, why, filled).await,
             None => {
@@ -434,6 +435,7 @@ impl<S: Store> Proxy<S> {
             language: ask.keyed.language,
             presented: ask.parts.headers.clone(),
             client: Client::of(ask.context),
+            relay: None,
             no_store: ask.control.no_store,
             key: ask.keyed.key.clone(),
             flight_key,

@@ -1,6 +1,7 @@
 //! What is known of a request before anything is decided. From here on nothing reads the raw URI.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{HOST, HeaderValue, USER_AGENT};
 use http::request::Parts;
@@ -8,6 +9,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::Shared;
 use crate::connection::Connection;
+use crate::interim::{Interims, Relay};
 use crate::key::TargetUri;
 use crate::route::{NoRoute, Route};
 use crate::telemetry::request_id::RequestId;
@@ -24,6 +26,7 @@ pub struct Context<'p> {
     pub route: Option<&'p Route>,
     /// For the access log, which is written when the fields are gone.
     pub user_agent: Option<Box<str>>,
+    interims: &'p Arc<Interims>,
 }
 
 /// Why a request is answered without asking anybody.
@@ -43,7 +46,7 @@ const fn refusal(status: StatusCode, detail: &'static str, text: &'static str) -
 }
 
 impl<'p> Context<'p> {
-    pub fn new(shared: &'p Shared, parts: &Parts, connection: &Connection) -> Self {
+    pub fn new(shared: &'p Shared, parts: &Parts, connection: &'p Connection) -> Self {
         let user_agent = if shared.access_log.is_on() {
             parts.headers.get(USER_AGENT)
         } else {
@@ -61,6 +64,7 @@ impl<'p> Context<'p> {
             user_agent: user_agent
                 .and_then(|value| value.to_str().ok())
                 .map(Into::into),
+            interims: &connection.interims,
         }
     }
 
@@ -106,6 +110,11 @@ impl<'p> Context<'p> {
         })?;
         self.route = Some(route);
         Ok((target, route))
+    }
+
+    /// The way of interim responses to this client.
+    pub fn relay(&self, route: &Route) -> Relay {
+        Relay::new(self.interims, &route.tags.fields)
     }
 
     pub const fn protocol(&self) -> &'static str {

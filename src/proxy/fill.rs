@@ -22,6 +22,7 @@ use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::AcceptEncoding;
 use crate::fields::content_encoding::ContentEncoding;
 use crate::fields::{connection, content_length, date};
+use crate::interim::Relay;
 use crate::key::{CacheKey, EntryKey, Negotiated, TargetUri};
 use crate::policy::storability::{self, Asked};
 use crate::policy::{CacheRule, reuse, validation};
@@ -38,6 +39,8 @@ pub(super) struct Fill<S> {
     pub language: Option<Negotiated>,
     pub presented: HeaderMap,
     pub client: Client,
+    /// Where interim responses go, if a client waits for this fill.
+    pub relay: Option<Relay>,
     /// The request's own `no-store`.
     pub no_store: bool,
     pub key: CacheKey,
@@ -191,6 +194,9 @@ impl<S: Store> Fill<S> {
         let Some(upstream) = shared.upstream(route) else {
             return Err(fetch::Error::new(fetch::Kind::Resolve));
         };
+        if let Some(relay) = &self.relay {
+            request.extensions_mut().insert(relay.clone());
+        }
         let forwarded = Forwarded::begin(shared.clock.now(), fence);
         let response = upstream.send(request).await?;
         let exchange = forwarded.received(shared.clock.now());
@@ -384,8 +390,8 @@ impl<S: Store> Fill<S> {
         let streaming = Streaming {
             status: head.status,
             fields,
+            body: self.proxy.shared.passing(body, &head.headers),
             origin: head.headers,
-            body: Body::stream(body),
             not_stored: Some(reason),
             ttl: None,
         };

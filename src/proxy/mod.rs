@@ -9,11 +9,14 @@ pub mod kept;
 pub mod marks;
 pub mod outcome;
 pub mod pass;
+pub mod passing;
 pub mod ranges;
 pub mod seal;
+pub mod upgrade;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::HeaderName;
@@ -72,6 +75,10 @@ pub struct Limits {
     pub fills_max: usize,
     /// Coders at a time.
     pub coders_max: usize,
+    /// Tunnels at a time, those that are being asked for included.
+    pub upgrades_max: usize,
+    /// How long nothing may move in a tunnel.
+    pub upgrade_idle_timeout: Duration,
 }
 
 /// The proxy. One for the process; requests share it.
@@ -91,6 +98,7 @@ pub struct Shared {
     /// Keys whose validation has just failed.
     failed: Marks,
     fills: Arc<Semaphore>,
+    upgrades: Arc<Semaphore>,
     deriver: Deriver,
     invalidate: Invalidate,
     metrics: Arc<CacheMetrics>,
@@ -112,6 +120,7 @@ impl<S: Store> Proxy<S> {
                 marks: Marks::default(),
                 failed: Marks::default(),
                 fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
+                upgrades: Arc::new(Semaphore::new(parts.limits.upgrades_max)),
                 deriver: Deriver::new(parts.limits.coders_max),
                 invalidate: parts.invalidate,
                 metrics: parts.metrics,
@@ -173,6 +182,9 @@ impl<S: Store> Proxy<S> {
         let Some(target) = &context.target else {
             return refuse(BAD_TARGET);
         };
+        if let Some(protocol) = upgrade::wanted(route, &parts) {
+            return Box::pin(self.upgrade(context, route, &parts, protocol)).await;
+        }
         let is_get_or_head = matches!(parts.method, Method::GET | Method::HEAD);
         let bypass = match &route.cache {
             None => Some(Bypass::Route),

@@ -12,11 +12,12 @@ use super::ask::{self, Client};
 use super::context::Context;
 use super::fill::NO_MEMORY;
 use super::outcome::Outcome;
+use super::passing::Passing;
 use super::{Proxy, Shared, refuse};
 use crate::body::Body;
 use crate::budget::{EXCHANGE_BYTES, Pressure, Shed, Use};
 use crate::entry::scope::Scope;
-use crate::fetch;
+use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::ResponseControl;
 use crate::fields::cache_status::Fwd;
@@ -65,7 +66,8 @@ impl<S: Store> Proxy<S> {
         let language = negotiated(route, target, &parts);
         let (method, headers) = (parts.method.clone(), &parts.headers);
         let body = limited(body, most);
-        let request = ask::for_client(method, route, target, language, headers, client, body);
+        let mut request = ask::for_client(method, route, target, language, headers, client, body);
+        request.extensions_mut().insert(context.relay(route));
         let mut outcome = Outcome::forwarded(Answer::Bypass, why);
         outcome.detail = bypass.map(Bypass::as_str);
         let presented = Presented {
@@ -93,7 +95,8 @@ impl<S: Store> Proxy<S> {
         } = presented;
         let client = Client::of(context);
         let (method, headers) = (parts.method.clone(), &parts.headers);
-        let request = ask::beside_store(method, route, target, language, headers, client);
+        let mut request = ask::beside_store(method, route, target, language, headers, client);
+        request.extensions_mut().insert(context.relay(route));
         let outcome = Outcome::forwarded(Answer::Bypass, why);
         self.exchange(presented, request, parts, false, outcome)
             .await
@@ -109,9 +112,7 @@ impl<S: Store> Proxy<S> {
     ) -> (Response<Body>, Outcome) {
         let (shared, route) = (&self.shared, presented.route);
         if shared.budget.pressure() == Pressure::Hard {
-            shared.budget.shed(Shed::Request);
-            shared.metrics.limit(NO_MEMORY);
-            return no_room(outcome);
+            return no_room(shared, outcome);
         }
         let memory = shared.budget.take(Use::Exchanges, EXCHANGE_BYTES);
         let Some(upstream) = shared.upstream(route) else {
@@ -125,6 +126,22 @@ impl<S: Store> Proxy<S> {
             }
             Err(error) => return failed(outcome, error.kind.status(), error.kind.proxy_status()),
         };
+        let (response, outcome) = self
+            .passed_on(presented, response, parts, is_personal, outcome)
+            .await;
+        (response.map(|body| body.charged(memory)), outcome)
+    }
+
+    /// What the client gets of the origin's answer.
+    pub(super) async fn passed_on(
+        &self,
+        presented: Presented<'_>,
+        response: Response<OriginBody>,
+        parts: &Parts,
+        is_personal: bool,
+        outcome: Outcome,
+    ) -> (Response<Body>, Outcome) {
+        let (shared, route) = (&self.shared, presented.route);
         let (mut head, content) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
         if ContentEncoding::is_junk(&head.headers) {
@@ -140,7 +157,7 @@ impl<S: Store> Proxy<S> {
             fields,
             origin: &head.headers,
         };
-        let content = Body::stream(content).charged(memory);
+        let content = shared.passing(content, head.origin);
         let response = passed(head, content, method, &parts.headers, route);
         (response, outcome)
     }
@@ -228,7 +245,9 @@ pub(super) fn failed(
 }
 
 /// The answer where there is no memory to ask the origin.
-fn no_room(outcome: Outcome) -> (Response<Body>, Outcome) {
+pub(super) fn no_room(shared: &Shared, outcome: Outcome) -> (Response<Body>, Outcome) {
+    shared.budget.shed(Shed::Request);
+    shared.metrics.limit(NO_MEMORY);
     let outcome = Outcome {
         answer: Answer::Failed,
         ..outcome
@@ -248,7 +267,7 @@ fn limited(body: Body, most: u64) -> Body {
         return Body::empty();
     }
     Body::stream(Limited::new(
-        body,
+        Passing::new(body),
         usize::try_from(most).unwrap_or(usize::MAX),
     ))
 }

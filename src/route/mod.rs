@@ -41,6 +41,8 @@ pub struct Route {
     pub compress: CompressRule,
     /// Bytes of a request's content; nothing: what the server allows.
     pub request_body_max: Option<u64>,
+    /// Protocols that clients may switch to (RFC 9110 §7.8); empty: none.
+    pub upgrades: Vec<Box<str>>,
 }
 
 /// All routes.

@@ -1,7 +1,7 @@
 //! Which requests reach the handler: the checks on target, Host and framing that come before any
 //! routing, and the answers to those that do not.
 
-use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
 use super::Limits;
@@ -33,7 +33,8 @@ impl Refusal {
         match self {
             Self::Flaw(_) | Self::Host => StatusCode::BAD_REQUEST,
             // RFC 9112 §6.1: a transfer coding that is not understood.
-            Self::TransferCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Target => StatusCode::URI_TOO_LONG,
             Self::Fields | Self::Heads => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         }
@@ -53,6 +54,11 @@ impl Refusal {
         *response.status_mut() = self.status();
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, text);
+        if self == Self::Connect {
+            // RFC 9110 §15.5.6 asks for it.
+            let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            response.headers_mut().insert(ALLOW, methods);
+        }
         response
     }
 }

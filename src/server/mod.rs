@@ -3,11 +3,13 @@
 //!
 //! A connection's way: `listen` accepts it within the cap, `serve` shakes hands and serves it
 //! with hyper, `wire`, `head` and `frames` read along, `admit` refuses what must not reach a
-//! handler, `watch` and `stalled` keep the deadlines, `holding` counts what is held in memory.
+//! handler, `watch` and `stalled` keep the deadlines, `holding` counts what is held in
+//! memory, `upgrade` runs the tunnel that a connection may become.
 
 mod activity;
 mod addresses;
 mod admit;
+mod drive;
 mod frames;
 mod head;
 mod holding;
@@ -17,6 +19,7 @@ mod redirect;
 mod serve;
 mod stalled;
 pub mod tls;
+mod upgrade;
 mod watch;
 mod wire;
 

@@ -11,8 +11,8 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulConnection;
 use rustls::ProtocolVersion;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -25,10 +25,12 @@ use tokio_util::sync::CancellationToken;
 use super::activity::{Activity, InFlight, TrackedBody};
 use super::addresses::Addresses;
 use super::admit::{Refusal, admit, close_after, head_bytes, is_last};
+use super::drive::Drive;
 use super::frames::{Flood, Rates};
 use super::hyper_settings::{Streams, http1_builder, http2_builder};
 use super::redirect::to_https;
 use super::tls::HTTP2;
+use super::upgrade::Upgrades;
 use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
 use super::wire::Wire;
 use super::{Handler, HttpMode, Limits, Scheme};
@@ -54,10 +56,11 @@ struct Requests<H> {
     service: Arc<Service<H>>,
     connection: Arc<Connection>,
     activity: Arc<Activity>,
+    upgrades: Arc<Upgrades>,
     stop: CancellationToken,
 }
 
-type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 impl<H: Handler> Service<H> {
     pub(super) fn new(
@@ -145,6 +148,7 @@ impl<H: Handler> Service<H> {
             local,
             scheme: scheme.as_str(),
             sni,
+            interims: Arc::default(),
         });
         self.serve_http(stream, connection, stop).await
     }
@@ -191,12 +195,14 @@ impl<H: Handler> Service<H> {
         if is_http2 {
             wire.read_frames(self.rates());
         } else {
-            wire.read_heads();
+            wire.read_heads(Arc::clone(&connection.interims));
         }
+        let upgrades = Arc::new(Upgrades::default());
         let requests = Arc::new(Requests {
             service: Arc::clone(self),
             connection,
             activity: Arc::clone(&activity),
+            upgrades: Arc::clone(&upgrades),
             stop: stop.clone(),
         });
         let answer = service_fn(move |request| Arc::clone(&requests).answer(request));
@@ -205,8 +211,10 @@ impl<H: Handler> Service<H> {
             let connection = self.http2.serve_connection(io, answer);
             return self.drive(connection, activity, stop).await;
         }
-        let connection = self.http1.serve_connection(io, answer);
-        self.drive(connection, activity, stop).await
+        let connection = self.http1.serve_connection(io, answer).with_upgrades();
+        self.drive(connection, activity, stop).await?;
+        upgrades.run().await;
+        Ok(())
     }
 
     async fn sniff(
@@ -236,7 +244,7 @@ impl<H: Handler> Service<H> {
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError>
     where
-        C: GracefulConnection<Error = hyper::Error>,
+        C: Drive,
     {
         let mut connection = pin!(connection);
         let mut watch = Watch::new(Arc::clone(&activity), &self.limits, Instant::now());
@@ -312,17 +320,23 @@ impl<H: Handler> Requests<H> {
         let redirect_port = service
             .redirect_port(&self.connection)
             .filter(|_| !service.handler.is_exempt_from_redirect(&request));
+        let asked = request.extensions_mut().remove::<OnUpgrade>();
+        if is_http1 && request.version() == Version::HTTP_11 {
+            self.connection.interims.begin();
+        }
         let response = match (admitted, redirect_port) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), Some(port)) => to_https(&request, port),
             (Ok(()), None) => Ok(service.handler.handle(request, &self.connection).await),
         };
+        self.connection.interims.end();
         let is_refused = response.is_err();
         let mut response = response.unwrap_or_else(|refusal| {
             service.metrics.limit(refusal.limit());
             refusal.response()
         });
-        if is_http1 && (is_last || is_refused || self.stop.is_cancelled()) {
+        let switches = asked.is_some_and(|asked| self.upgrades.note(asked, &mut response));
+        if is_http1 && !switches && (is_last || is_refused || self.stop.is_cancelled()) {
             close_after(&mut response);
         }
         in_flight.let_go_of_head();

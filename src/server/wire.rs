@@ -13,6 +13,7 @@ use tokio::time::Sleep;
 use super::activity::Activity;
 use super::frames::{Flood, Frames, Rates};
 use super::head::HeadReader;
+use crate::interim::Interims;
 
 /// RFC 9113 §3.4.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,6 +33,9 @@ pub(super) struct Wire<S> {
     frames: Option<Box<Frames>>,
     activity: Arc<Activity>,
     lingering: Option<Linger>,
+    interims: Option<Arc<Interims>>,
+    /// What is left to write of interim responses; nothing else may come before it.
+    interim: Vec<u8>,
 }
 
 struct Linger {
@@ -49,12 +53,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             frames: None,
             activity,
             lingering: None,
+            interims: None,
+            interim: Vec::new(),
         }
     }
 
     /// From here on the connection speaks HTTP/1 and is read along with.
-    pub(super) fn read_heads(&mut self) {
+    pub(super) fn read_heads(&mut self, interims: Arc<Interims>) {
         self.head = Some(HeadReader::default());
+        self.interims = Some(interims);
+    }
+
+    /// From here on the connection speaks another protocol.
+    pub(super) fn end_http(&mut self) {
+        self.head = None;
+        self.interims = None;
     }
 
     /// From here on the connection speaks HTTP/2 and is read along with.
@@ -123,6 +136,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         outcome
     }
 
+    /// hyper flushes when it has written all it has, so that what is taken here stands between two
+    /// messages: no request has an answer while it is taken for it.
+    fn take_interim(&mut self, cx: &Context<'_>) {
+        let interims = self.interims.as_ref();
+        if let Some(bytes) = interims.and_then(|interims| interims.take(cx)) {
+            self.interim.extend(bytes);
+        }
+    }
+
+    /// Before hyper's next bytes, if some are left that came together with them.
+    fn poll_left_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let interims = self.interims.as_ref();
+        if let Some(bytes) = interims.and_then(|interims| interims.take_left()) {
+            self.interim.extend(bytes);
+        }
+        self.poll_interim(cx)
+    }
+
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            let outcome = Pin::new(&mut self.stream).poll_write(cx, &self.interim);
+            match ready!(self.note_sent(outcome))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => drop(self.interim.drain(..written)),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads and drops what the client still sends, until it closes its side.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0; LINGER_BUFFER_BYTES];
@@ -176,6 +218,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_left_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         if let Poll::Ready(Ok(sent)) = &outcome {
             self.follow(*sent, std::iter::once(bytes));
@@ -188,6 +231,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_left_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         if let Poll::Ready(Ok(sent)) = &outcome {
             self.follow(*sent, slices.iter().map(|slice| &**slice));
@@ -200,6 +244,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.take_interim(cx);
+        ready!(self.poll_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
         self.activity.blocked.store(outcome.is_pending(), Relaxed);
         outcome

@@ -1,6 +1,7 @@
 //! What became of requests: one counter for each route and outcome, found by index on the hot
 //! path.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -8,6 +9,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
+
+use super::upgrade::UpgradeMetrics;
 
 /// How a request was answered.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,6 +92,8 @@ pub struct CacheMetrics {
     pub purged_in_flight: Counter,
     /// Fills that are running.
     pub fills: Gauge,
+    /// Tunnels and streams of events.
+    pub upgrades: Arc<UpgradeMetrics>,
     /// Bytes in the memory tier.
     pub memory_bytes: Gauge,
     /// Keys in the memory tier.
@@ -127,6 +132,7 @@ impl CacheMetrics {
             derived: Counter::default(),
             purged_in_flight: Counter::default(),
             fills: Gauge::default(),
+            upgrades: Arc::new(UpgradeMetrics::register(registry)),
             memory_bytes: Gauge::default(),
             memory_keys: Gauge::default(),
         };

@@ -7,3 +7,4 @@ pub mod origin;
 pub mod purge;
 pub mod request_id;
 pub mod server;
+pub mod upgrade;

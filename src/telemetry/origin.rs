@@ -23,6 +23,7 @@ pub struct OriginMetrics {
     broken_bodies: Family<ReasonLabels, Counter>,
     limit_hits: Family<ReasonLabels, Counter>,
     retries: Family<ReasonLabels, Counter>,
+    interim: Family<ReasonLabels, Counter>,
     first_byte: Family<UpstreamLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<UpstreamLabels, Gauge>,
     queued: Family<UpstreamLabels, Gauge>,
@@ -91,6 +92,11 @@ impl OriginMetrics {
                 "Attempts after the first one, by what went wrong before",
                 &self.retries,
             ),
+            (
+                "origin_interim_responses",
+                "Interim responses (1xx), by whether they were sent on or why not",
+                &self.interim,
+            ),
         ];
         for (name, help, family) in by_reason {
             registry.register(name, help, family.clone());
@@ -116,6 +122,7 @@ impl Default for OriginMetrics {
             broken_bodies: Family::default(),
             limit_hits: Family::default(),
             retries: Family::default(),
+            interim: Family::default(),
             first_byte: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             queued: Family::default(),
@@ -160,6 +167,11 @@ impl UpstreamMetrics {
     /// Another attempt follows, because of `reason`.
     pub fn retried(&self, reason: &'static str) {
         self.count(&self.all.retries, reason);
+    }
+
+    /// An interim response came, and `outcome` became of it.
+    pub fn interim(&self, outcome: &'static str) {
+        self.count(&self.all.interim, outcome);
     }
 
     pub fn first_byte(&self, waited: Duration) {
@@ -248,6 +260,7 @@ struct ServerLabels {
 
 const fn status_class(status: u16) -> &'static str {
     match status {
+        100..200 => "1xx",
         200..300 => "2xx",
         300..400 => "3xx",
         400..500 => "4xx",

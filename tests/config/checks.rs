@@ -386,6 +386,14 @@ fn cookies_headers_types_and_efforts_are_of_their_form() {
         "compress.types[0]: found \"text\"; allowed: a media type like \"text/html\", \"text/*\" or \"*+json\"",
     );
     one(
+        "upgrades = [\"web socket\"]\n",
+        "upgrades[0]: found \"web socket\"; allowed: a protocol of the Upgrade field like \"websocket\"",
+    );
+    one(
+        "upgrades = [\"h2c\"]\n",
+        "upgrades[0]: found \"h2c\" (requests would pass unseen through such a tunnel); allowed: a protocol of the Upgrade field like \"websocket\"",
+    );
+    one(
         "compress = { brotli = 12 }\n",
         "compress.brotli: found 12; allowed: a whole number from 0 to 11",
     );

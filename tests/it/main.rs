@@ -12,6 +12,7 @@ mod support {
     pub(crate) mod decode;
     pub(crate) mod origin;
     pub(crate) mod program;
+    pub(crate) mod raw;
     pub(crate) mod recording;
     pub(crate) mod script;
     pub(crate) mod short;
@@ -30,16 +31,25 @@ mod first_light;
 
 /// What real CMSs send, through routes as their operators would write them.
 mod cms;
+/// Streams of server-sent events.
+mod events;
 /// A purge cannot lose to a fetch.
 mod fence;
 /// Which requests are forwarded, and what of them the origin sees.
 mod forwarding;
+/// Interim responses: early hints, and the 100 that asks for content.
+mod interim;
 /// What a successful unsafe request makes of what is stored.
 mod invalidation;
 /// One copy per language, over HTTP.
 mod languages;
 /// What is done with little memory left.
 mod memory;
+/// Trailers, both ways.
+mod trailers;
+/// Tunnels of other protocols.
+mod upgrade;
+
 /// What clients are told when the origin fails.
 mod origin_down;
 /// Nothing private is shared.

@@ -15,7 +15,7 @@ use crate::support::origin::Origin;
 use crate::support::short::{Field, next_tap, piecewise, read, reply, route, until};
 use crate::support::stage::{Answer, HOST_NAME, Stage, whole};
 
-const SMALL: &str = "[server]\nwork_memory = \"16MiB\"\n";
+const SMALL: &str = "server.work_memory = \"16MiB\"\n";
 const MIB: u64 = 1 << 20;
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -196,7 +196,7 @@ async fn what_a_slow_client_has_not_taken_of_a_fill_is_counted() {
 #[tokio::test]
 async fn a_route_may_allow_larger_content_than_the_others() {
     let origin = origin(&[]).await;
-    let settings = "[server]\nrequest_body_max = \"1KiB\"\n\
+    let settings = "server.request_body_max = \"1KiB\"\n\
         [[route]]\nname = \"media\"\npath = \"/media\"\nupstream = \"origin\"\n\
         request_body_max = \"4KiB\"\n\
         [[route]]\nname = \"forms\"\npath = \"/forms\"\nupstream = \"origin\"\n\

@@ -68,18 +68,19 @@ upstream = "origin"
 
 impl Stage {
     /// Starts with `settings`, TOML that follows `[upstream.origin]`: routes, webhooks, sections.
-    /// Without a route there is one for everything, with all defaults.
+    /// Without a route there is one for everything, with all defaults. Lines that begin with
+    /// `server.` are settings of `[server]`.
     pub(crate) async fn start(origin: &Origin, settings: &str) -> Self {
         let routes = if settings.contains("[[route]]") {
             ""
         } else {
             ROUTE
         };
-        // Settings may begin with more keys of [server].
-        let (server, settings) = match settings.strip_prefix("[server]\n") {
-            Some(rest) => rest.split_at(rest.find('[').unwrap_or(rest.len())),
-            None => ("", settings),
-        };
+        let (server, settings): (Vec<&str>, Vec<&str>) = settings
+            .lines()
+            .partition(|line| line.starts_with("server."));
+        let server = server.join("\n").replace("server.", "");
+        let settings = settings.join("\n");
         let text = format!(
             "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\n{server}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN_TOKEN}\"\n\

@@ -10,6 +10,7 @@ use super::rule::{CacheRule, OWN_STALE_WINDOW, Profile, TtlMode};
 use super::{age, validation};
 use crate::exchange::Exchange;
 use crate::fields::cache_control::ResponseControl;
+use crate::fields::media_type;
 use crate::fields::vary::{Vary, VaryStar};
 
 /// Proof that a response may be stored. Only [`assess`] makes one.
@@ -60,10 +61,11 @@ pub enum NotStorable {
     VaryStar,
     NoLifetime,
     RequestNoStore,
+    EventStream,
 }
 
 impl NotStorable {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Method,
         Self::Status,
         Self::NoStore,
@@ -73,6 +75,7 @@ impl NotStorable {
         Self::VaryStar,
         Self::NoLifetime,
         Self::RequestNoStore,
+        Self::EventStream,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -86,6 +89,7 @@ impl NotStorable {
             Self::VaryStar => "vary-star",
             Self::NoLifetime => "no-lifetime",
             Self::RequestNoStore => "request-no-store",
+            Self::EventStream => "event-stream",
         }
     }
 }
@@ -149,6 +153,10 @@ fn permitted(
     }
     if asked.no_store {
         return Err(NotStorable::RequestNoStore);
+    }
+    // It need not end, and what it told one reader is over when the next one comes.
+    if media_type::is_event_stream(response) {
+        return Err(NotStorable::EventStream);
     }
     // §3: "the no-store cache directive is not present in the response", and §5.2.2.3: with
     // must-understand, a cache that knows the status code ignores no-store, and one that does not
