@@ -9,6 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::admin::Admin;
 use crate::admin::readiness::Readiness;
@@ -27,7 +28,7 @@ use crate::purge::target::{NormalQuery, Targets};
 use crate::purge::webhook::{self, Webhooks};
 use crate::purge::{Cause, Purge};
 use crate::route::RouteTable;
-use crate::server::{self, Drained, Handler, Listeners};
+use crate::server::{self, Drained, Handler, Listeners, tls};
 use crate::store::memory::Memory;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::budget;
@@ -65,6 +66,7 @@ pub struct App {
     admin: Arc<AdminHandler>,
     readiness: Arc<Readiness>,
     gauges: Gauges,
+    certificates: CertificateFiles,
 }
 
 /// The requests of the public listeners: purges and webhooks are for us, the rest is proxied.
@@ -82,6 +84,13 @@ struct Gauges {
     metrics: Arc<CacheMetrics>,
 }
 
+/// The certificates of all listeners, which follow their files.
+struct CertificateFiles {
+    every: Duration,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<ServerMetrics>,
+}
+
 /// How often [`Gauges`] are looked up.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
@@ -97,6 +106,11 @@ impl App {
         let public = public.unwrap_or_else(|| config.server());
         let budget = Budget::new(config.work_memory());
         budget::register(&mut registry, Arc::clone(&budget));
+        let certificates = CertificateFiles {
+            every: config.certificates_every(),
+            clock: Arc::clone(&surroundings.clock),
+            metrics: Arc::clone(&server_metrics),
+        };
         let purging = Purging::new(config, &surroundings, &mut registry)?;
         let (proxy, metrics) = proxy(
             config,
@@ -125,6 +139,7 @@ impl App {
             admin: Arc::new(AdminHandler(admin)),
             readiness,
             gauges: Gauges { proxy, metrics },
+            certificates,
         })
     }
 
@@ -150,7 +165,10 @@ impl App {
 
     /// Addresses of the admin listener.
     pub fn admin(&self) -> &[SocketAddr] {
-        self.admin_listeners.http()
+        match self.admin_listeners.https() {
+            [] => self.admin_listeners.http(),
+            https => https,
+        }
     }
 
     /// Serves until `stop`, then drains: the public listeners first, so that health and metrics
@@ -163,6 +181,11 @@ impl App {
             let _gone = told.wait_for(|told| *told).await;
         };
         let gauges = tokio::spawn(self.gauges.look_up());
+        let mut certificates = JoinSet::new();
+        self.certificates
+            .follow(&mut certificates, "public", &self.public);
+        self.certificates
+            .follow(&mut certificates, "admin", &self.admin_listeners);
         let admin = tokio::spawn(
             self.admin_listeners
                 .serve(Arc::clone(&self.admin), told(admin_stopped)),
@@ -176,6 +199,7 @@ impl App {
         admin_stopping.send_replace(true);
         let _admin_drained = admin.await;
         gauges.abort();
+        certificates.abort_all();
         drained
     }
 }
@@ -297,6 +321,20 @@ impl Handler for AdminHandler {
         _connection: &Arc<Connection>,
     ) -> Response<Body> {
         self.0.handle(request).await
+    }
+}
+
+impl CertificateFiles {
+    fn follow(&self, tasks: &mut JoinSet<()>, name: &'static str, listeners: &Listeners) {
+        if let Some(certificates) = listeners.certificates() {
+            let settings = tls::KeepCurrent {
+                every: self.every,
+                listeners: name,
+                clock: Arc::clone(&self.clock),
+                metrics: Arc::clone(&self.metrics),
+            };
+            tasks.spawn(tls::keep_current(certificates, settings));
+        }
     }
 }
 

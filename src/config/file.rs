@@ -2,13 +2,14 @@
 
 pub use super::operation::{AccessLog, Admin, Cache, Level, Log, Purge, Tiers};
 pub use super::server::Server;
+pub use super::tls::{AdminTls, Tls};
 pub use super::upstream::Upstream;
 
 use super::section::{Section, default};
 use super::{route, server, upstream, webhook};
 use crate::purge::webhook::settings::Settings as Webhook;
 use crate::route::Route;
-use crate::server::tls;
+use crate::server::tls::Certificate;
 
 /// A configuration without a mistake, every default filled in.
 #[derive(Clone, Debug)]
@@ -16,8 +17,8 @@ pub struct Config {
     /// The site: part of every key and of the purge log.
     pub namespace: String,
     pub server: Server,
-    pub certificates: Vec<tls::Certificate>,
-    pub tls_min_version: tls::MinVersion,
+    pub certificates: Vec<Certificate>,
+    pub tls: Tls,
     pub admin: Admin,
     pub log: Log,
     pub cache: Cache,
@@ -43,7 +44,7 @@ impl Config {
         );
         let server = Server::read(root);
         let certificates = server::certificates(root);
-        let tls_min_version = server::min_version(root);
+        let tls = Tls::read(root);
         let admin = Admin::read(root);
         let log = Log::read(root);
         let cache = Cache::read(root);
@@ -56,7 +57,7 @@ impl Config {
             namespace: namespace.unwrap_or_default(),
             server,
             certificates,
-            tls_min_version,
+            tls,
             admin,
             log,
             cache,

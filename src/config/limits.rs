@@ -95,8 +95,9 @@ fn connections(s: &Section<'_>) -> (usize, usize, Vec<IpNet>) {
         s.networks(
             "connections_per_address_exempt",
             &["127.0.0.0/8", "::1/128"],
-            "Networks whose addresses may have any number of connections. A load balancer or \
-             proxy in front, through which all clients come, must be listed.",
+            "Networks whose addresses may have any number of connections. Whatever is in front, so \
+             that all clients come from its address, must be in it; trusted_proxies always may, and \
+             behind proxy_protocol_from it is the client's address that counts.",
         ),
     )
 }

@@ -6,6 +6,7 @@
 //! (`describe`); from that record `proxy.toml` is written (`reference_text`).
 
 mod check;
+mod clients;
 pub mod describe;
 mod environment;
 pub mod file;
@@ -28,6 +29,7 @@ mod server;
 pub mod settings;
 mod shadow;
 mod spans;
+mod tls;
 mod units;
 mod upstream;
 mod webhook;

@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use super::describe::Kind;
 use super::getters::{ADDRESS, address, duration_in, near};
 use super::section::{Section, Wrong, default};
+use super::tls::AdminTls;
 use super::units;
 use crate::purge::secret::Token;
 use crate::purge::target;
@@ -20,6 +21,7 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// `None`: the purge endpoints are off.
     pub token: Option<Token>,
+    pub tls: AdminTls,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,7 +85,7 @@ impl Admin {
             default("127.0.0.1:9090"),
             ADDRESS,
             "Where the admin listener is. An address that others than this machine reach needs a \
-             token.",
+             token or a client_ca.",
             address,
         );
         Self {
@@ -93,6 +95,7 @@ impl Admin {
                 "What `POST /purge` must carry as `Authorization: Bearer …`. Empty: the purge \
                  endpoints are off.",
             ),
+            tls: AdminTls::read(&s),
         }
     }
 }
@@ -168,8 +171,9 @@ impl Purge {
             allow_from: s.networks(
                 "allow_from",
                 &["127.0.0.1/32", "::1/128"],
-                "Peers that may send them without a token. A network that strangers are in lets \
-                 them empty the cache; empty is nobody.",
+                "Clients that may send them without a token; behind a proxy they are known only \
+                 with server.trusted_proxies or proxy_protocol_from. A network that strangers \
+                 are in lets them empty the cache; empty is nobody.",
             ),
             token: s.token(
                 "token",

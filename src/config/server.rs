@@ -1,4 +1,4 @@
-//! `[server]`, `[[certificate]]`, `[tls]`: the sides that clients see.
+//! `[server]` and `[[certificate]]`: the sides that clients see.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,14 @@ use std::time::Duration;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::clients::clients;
 use super::describe::{Presence, Sample, Style};
 use super::limits;
 use super::reader::Files;
 use super::section::{Section, Wrong, default, required};
 use crate::route::HostPattern;
-use crate::server::tls::{Certificate, MinVersion, Pem};
+use crate::server::clients::Clients;
+use crate::server::tls::{Certificate, Pem};
 use crate::server::{HttpMode, Limits};
 
 #[derive(Clone, Debug)]
@@ -20,6 +22,7 @@ pub struct Server {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub http_mode: HttpMode,
+    pub clients: Clients,
     pub limits: Limits,
     /// Bytes.
     pub request_body_max: usize,
@@ -42,6 +45,7 @@ impl Server {
             https,
             http,
             http_mode,
+            clients: clients(&s),
             limits: limits::read(&s),
             request_body_max: s.size(
                 "request_body_max",
@@ -125,7 +129,8 @@ fn listeners(s: &Section<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>, HttpMode) {
 }
 
 const CERTIFICATE: &str = "A certificate for the https listeners. The first is the default for \
-    clients that name no host or an unknown one.";
+    clients that name no host or an unknown one. A request for a host that another certificate \
+    than its connection's is for is answered 421, and browsers try again.";
 
 const FILE: &str = "the path of a PEM file";
 
@@ -172,18 +177,6 @@ fn pem(
         s.file(text, content)
     });
     Pem::File(path.unwrap_or_default())
-}
-
-/// `[tls]`: the oldest version.
-pub(super) fn min_version(parent: &Section<'_>) -> MinVersion {
-    let s = parent.section("tls", "What TLS connections of clients must offer.");
-    let versions = [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
-    s.choice(
-        "min_version",
-        MinVersion::Tls12,
-        &versions,
-        "The oldest version of TLS. 1.3 shuts out clients from before 2018.",
-    )
 }
 
 /// What must be in a file that the settings name.

@@ -1,6 +1,7 @@
 //! From what the operator wrote to the settings that each room takes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http::header::HeaderName;
 use rustls_pki_types::CertificateDer;
@@ -29,26 +30,47 @@ impl Config {
     pub fn server(&self) -> server::Settings {
         let tls = tls::Settings {
             certificates: self.certificates.clone(),
-            min_version: self.tls_min_version,
+            min_version: self.tls.min_version,
+            client_ca: None,
         };
         server::Settings {
             https: self.server.https.clone(),
             http: self.server.http.clone(),
             http_mode: self.server.http_mode,
             tls: (!tls.certificates.is_empty()).then_some(tls),
+            hsts: self.tls.hsts,
+            clients: self.server.clients.clone(),
             limits: self.server.limits.clone(),
         }
     }
 
-    /// The admin listener: plaintext, with the public listeners' limits.
+    /// The admin listener: with TLS where it has a certificate, with the public listeners' limits.
     pub fn admin_server(&self) -> server::Settings {
+        let listen = vec![self.admin.listen];
+        let of_admin = &self.admin.tls;
+        let tls = of_admin.certificate().map(|certificate| tls::Settings {
+            certificates: vec![certificate],
+            min_version: self.tls.min_version,
+            client_ca: of_admin.client_ca.clone().map(tls::Pem::File),
+        });
+        let (https, http) = match tls {
+            Some(_) => (listen, Vec::new()),
+            None => (Vec::new(), listen),
+        };
         server::Settings {
-            https: Vec::new(),
-            http: vec![self.admin.listen],
+            https,
+            http,
             http_mode: server::HttpMode::Serve,
-            tls: None,
+            tls,
+            hsts: None,
+            clients: server::clients::Clients::default(),
             limits: self.server.limits.clone(),
         }
+    }
+
+    /// How often the files of certificates are looked at; zero is never.
+    pub const fn certificates_every(&self) -> Duration {
+        self.tls.reload_interval
     }
 
     pub fn admin(&self) -> admin::Settings {

@@ -20,6 +20,7 @@ pub mod cookie;
 pub mod date;
 pub mod entity_tag;
 pub mod forwarded;
+pub mod forwarders;
 pub mod list;
 pub mod media_type;
 pub mod poisoning;

@@ -7,6 +7,8 @@ use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName};
 
 use super::{CacheKey, PART};
+use crate::fields::forwarded::names_client;
+use crate::fields::poisoning::is_vector;
 use crate::fields::vary::Vary;
 use crate::fields::{accept_language, list};
 
@@ -46,10 +48,13 @@ pub struct Secondary(Arc<str>);
 const SECONDARY_BYTES_MAX: usize = 4096;
 
 impl VaryRule {
-    /// The nominated fields that count.
+    /// The nominated fields that count. What the origin is never sent by a client makes no
+    /// difference to it, but would let strangers make copies; scheme and host are in the key.
     pub fn counting(&self, vary: &Vary) -> Vary {
+        let is_sent = |name: &HeaderName| !is_vector(name) || names_client(name);
         let mut ignored = self.ignored.clone();
         ignored.push(ACCEPT_ENCODING);
+        ignored.extend(vary.names().iter().filter(|name| !is_sent(name)).cloned());
         vary.without(&ignored)
     }
 }
@@ -216,6 +221,22 @@ mod tests {
         let mut empty = HeaderMap::new();
         empty.insert(ACCEPT, HeaderValue::from_static(""));
         assert_ne!(of(&vary, &HeaderMap::new()), of(&vary, &empty));
+    }
+
+    #[test]
+    fn what_the_origin_is_never_sent_by_a_client_does_not_count() {
+        let name = |name: &'static str| HeaderName::from_static(name);
+        let vary = [
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-original-url",
+            "x-theme",
+        ];
+        let counting = VaryRule::default().counting(&Vary::from_names(vary.map(name)));
+        // Of the client's address it is known that it counts.
+        let expected = Vary::from_names(["x-forwarded-for", "x-theme"].map(name));
+        assert_eq!(counting, expected);
     }
 
     #[test]

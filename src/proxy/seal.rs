@@ -14,7 +14,7 @@ use crate::entry::{Content, StoredResponse, Tags};
 use crate::exchange::Exchange;
 use crate::fields::accept_encoding::Coding;
 use crate::fields::content_encoding::ContentEncoding;
-use crate::fields::{content_language, content_length, tags};
+use crate::fields::{content_language, content_length, forwarded, tags};
 use crate::policy::storability::{self, Storable};
 use crate::policy::{CacheRule, validation};
 use crate::respond::head;
@@ -104,6 +104,10 @@ impl<S: Store> Fill<S> {
     ) -> Result<(Storable, Coding), Reason> {
         let fields = head.headers.clone();
         let storable = storability::assess(self.asked(), head.status, fields, exchange, rule)?;
+        let counting = route.vary.counting(storable.vary());
+        if counting.names().iter().any(forwarded::names_client) {
+            return Err("vary-client".into());
+        }
         let most = rule.object_size_max as u64;
         if content_length::of(&head.headers).is_some_and(|length| length > most) {
             return Err(TOO_LARGE.into());

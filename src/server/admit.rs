@@ -26,6 +26,8 @@ pub(super) enum Refusal {
     Target,
     #[error("the requests on this connection have too many bytes of header fields")]
     Heads,
+    #[error("this connection is not for that host: open another one for it")]
+    Misdirected,
 }
 
 impl Refusal {
@@ -37,6 +39,8 @@ impl Refusal {
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Target => StatusCode::URI_TOO_LONG,
             Self::Fields | Self::Heads => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            // RFC 9110 §15.5.20.
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
@@ -45,6 +49,7 @@ impl Refusal {
             Self::Fields => Limit::Headers,
             Self::Target => Limit::Target,
             Self::Heads => Limit::ConnectionHeaders,
+            Self::Misdirected => Limit::Misdirected,
             _ => Limit::Framing,
         }
     }
@@ -100,6 +105,14 @@ fn target_bytes(uri: &Uri) -> usize {
         .map_or(0, |authority| authority.as_str().len());
     let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
     authority + path
+}
+
+/// The host of an admitted request, without its port; `None` where HTTP/1.0 names none.
+pub(super) fn host_of<B>(request: &Request<B>) -> Option<&str> {
+    let authority = request.uri().authority();
+    let authority = authority.map(|authority| authority.as_str().as_bytes());
+    let host = || request.headers().get(HOST).map(HeaderValue::as_bytes);
+    host_name(authority.or_else(host)?)
 }
 
 /// The connection ends with this request: its answer says so. Chunked content is where parsers of

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
@@ -23,17 +24,18 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, InFlight, TrackedBody};
-use super::addresses::Addresses;
-use super::admit::{Refusal, admit, close_after, head_bytes, is_last};
+use super::addresses::{Addresses, Place};
+use super::admit::{Refusal, admit, close_after, head_bytes, host_of, is_last};
 use super::drive::Drive;
 use super::frames::{Flood, Rates};
 use super::hyper_settings::{Streams, http1_builder, http2_builder};
+use super::proxy_protocol::{self, ProxyProtocolError};
 use super::redirect::to_https;
-use super::tls::HTTP2;
+use super::tls::{HTTP2, Presented};
 use super::upgrade::Upgrades;
 use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
 use super::wire::Wire;
-use super::{Handler, HttpMode, Limits, Scheme};
+use super::{Handler, HttpMode, Limits, Scheme, Terms, hsts};
 use crate::budget::{Budget, CONNECTION_BYTES, Pressure, Shed, Use};
 use crate::connection::Connection;
 use crate::telemetry::server::{Limit, ServerMetrics};
@@ -41,7 +43,7 @@ use crate::telemetry::server::{Limit, ServerMetrics};
 /// What all connections of a server share.
 pub(super) struct Service<H> {
     handler: Arc<H>,
-    http_mode: HttpMode,
+    terms: Terms,
     limits: Limits,
     metrics: Arc<ServerMetrics>,
     cap: Arc<Semaphore>,
@@ -55,6 +57,10 @@ pub(super) struct Service<H> {
 struct Requests<H> {
     service: Arc<Service<H>>,
     connection: Arc<Connection>,
+    /// The certificate that TLS presented, where hosts are held to it.
+    presented: Option<Presented>,
+    /// The peer is a trusted proxy: each request says whose it is.
+    is_proxied: bool,
     activity: Arc<Activity>,
     upgrades: Arc<Upgrades>,
     stop: CancellationToken,
@@ -65,7 +71,7 @@ pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 impl<H: Handler> Service<H> {
     pub(super) fn new(
         handler: Arc<H>,
-        http_mode: HttpMode,
+        terms: Terms,
         limits: Limits,
         metrics: Arc<ServerMetrics>,
         budget: Arc<Budget>,
@@ -81,7 +87,7 @@ impl<H: Handler> Service<H> {
             ),
             budget,
             handler,
-            http_mode,
+            terms,
             limits,
             metrics,
         })
@@ -114,8 +120,8 @@ impl<H: Handler> Service<H> {
 
     async fn try_serve(
         self: &Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
+        mut stream: TcpStream,
+        via: SocketAddr,
         acceptor: Option<TlsAcceptor>,
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError> {
@@ -124,13 +130,12 @@ impl<H: Handler> Service<H> {
             self.metrics.limit(Limit::Memory);
             return Err(ConnectionError::Memory);
         }
-        let Some(_place) = self.addresses.enter(peer.ip()) else {
-            self.metrics.limit(Limit::Address);
-            return Err(ConnectionError::Address);
-        };
         let _memory = self.budget.take(Use::Connections, CONNECTION_BYTES);
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
+        let peer = self.client_of(&mut stream, via, stop).await?;
+        // From here on `peer` is the client, as far as connections tell.
+        let _place = self.place_for(peer)?;
         let (stream, sni) = match acceptor {
             None => (Either::Left(stream), None),
             Some(acceptor) => {
@@ -145,12 +150,56 @@ impl<H: Handler> Service<H> {
         };
         let connection = Arc::new(Connection {
             peer,
+            via,
             local,
             scheme: scheme.as_str(),
             sni,
             interims: Arc::default(),
         });
         self.serve_http(stream, connection, stop).await
+    }
+
+    /// A place among the connections of the client's address. A trusted proxy, through which many
+    /// clients come, needs none.
+    fn place_for(&self, client: SocketAddr) -> Result<Option<Place>, ConnectionError> {
+        if self.terms.clients.is_trusted_proxy(client) {
+            return Ok(None);
+        }
+        let place = self.addresses.enter(client.ip());
+        if place.is_none() {
+            self.metrics.limit(Limit::Address);
+            return Err(ConnectionError::Address);
+        }
+        Ok(place)
+    }
+
+    /// The client of a connection: its peer, or whom the PROXY header names where the peer must
+    /// send one.
+    async fn client_of(
+        &self,
+        stream: &mut TcpStream,
+        via: SocketAddr,
+        stop: &CancellationToken,
+    ) -> Result<SocketAddr, ConnectionError> {
+        if !self.terms.clients.begins_with_header(via) {
+            return Ok(via);
+        }
+        let outcome = tokio::select! {
+            biased;
+            outcome = proxy_protocol::read(stream) => outcome.map_err(Into::into),
+            () = sleep(self.limits.header_timeout) => Err(ConnectionError::NoProxyHeader),
+            () = stopped_for(stop, FIRST_WORD_MAX) => Err(ConnectionError::Silent),
+        };
+        match outcome {
+            Ok(named) => Ok(named.unwrap_or(via)),
+            Err(error) => {
+                if error.is_of_proxy_header() {
+                    self.metrics.limit(Limit::ProxyProtocol);
+                    tracing::debug!(%via, %error, "a listed proxy sent no PROXY header");
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn shake_hands(
@@ -197,9 +246,15 @@ impl<H: Handler> Service<H> {
         } else {
             wire.read_heads(Arc::clone(&connection.interims));
         }
+        let is_proxied = self.terms.clients.is_trusted_proxy(connection.peer);
+        // A trusted proxy uses one connection for all hosts.
+        let certificates = self.terms.certificates.as_ref();
+        let certificates = certificates.filter(|_| alpn_is_http2.is_some() && !is_proxied);
         let upgrades = Arc::new(Upgrades::default());
         let requests = Arc::new(Requests {
             service: Arc::clone(self),
+            presented: certificates.and_then(|all| all.presented(connection.sni.as_deref())),
+            is_proxied,
             connection,
             activity: Arc::clone(&activity),
             upgrades: Arc::clone(&upgrades),
@@ -222,14 +277,10 @@ impl<H: Handler> Service<H> {
         wire: &mut Wire<Stream>,
         stop: &CancellationToken,
     ) -> Result<bool, ConnectionError> {
-        let stopped = async {
-            stop.cancelled().await;
-            sleep(FIRST_WORD_MAX).await;
-        };
         tokio::select! {
             biased;
             is_http2 = wire.speaks_http2() => return Ok(is_http2?),
-            () = stopped => {}
+            () = stopped_for(stop, FIRST_WORD_MAX) => {}
             () = sleep(self.limits.header_timeout) => self.metrics.limit(Limit::HeaderTimeout),
         }
         Err(ConnectionError::Silent)
@@ -316,9 +367,20 @@ impl<H: Handler> Requests<H> {
         let admitted = flaw
             .map_err(Into::into)
             .and_then(|()| admit(&mut request, &service.limits))
+            .and_then(|()| self.check_place(&request))
             .and_then(|()| service.hold_head(&mut in_flight, &request));
+        let told;
+        let connection = if self.is_proxied {
+            told = service
+                .terms
+                .clients
+                .told(&self.connection, request.headers());
+            &told
+        } else {
+            &self.connection
+        };
         let redirect_port = service
-            .redirect_port(&self.connection)
+            .redirect_port(connection)
             .filter(|_| !service.handler.is_exempt_from_redirect(&request));
         let asked = request.extensions_mut().remove::<OnUpgrade>();
         if is_http1 && request.version() == Version::HTTP_11 {
@@ -327,7 +389,7 @@ impl<H: Handler> Requests<H> {
         let response = match (admitted, redirect_port) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), Some(port)) => to_https(&request, port),
-            (Ok(()), None) => Ok(service.handler.handle(request, &self.connection).await),
+            (Ok(()), None) => Ok(service.handler.handle(request, connection).await),
         };
         self.connection.interims.end();
         let is_refused = response.is_err();
@@ -339,12 +401,36 @@ impl<H: Handler> Requests<H> {
         if is_http1 && !switches && (is_last || is_refused || self.stop.is_cancelled()) {
             close_after(&mut response);
         }
+        if let Some(value) = &service.terms.hsts
+            && connection.scheme == Scheme::Https.as_str()
+        {
+            hsts::add(response.headers_mut(), value);
+        }
         in_flight.let_go_of_head();
         Ok(response.map(|body| {
             let body = TrackedBody::new(body, in_flight);
             if is_http1 { body } else { body.in_pieces() }
         }))
     }
+}
+
+impl<H> Requests<H> {
+    /// Whether the request is for a host that the connection's certificate is for.
+    fn check_place<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let Some(presented) = &self.presented else {
+            return Ok(());
+        };
+        match host_of(request) {
+            Some(host) if !presented.is_for(host) => Err(Refusal::Misdirected),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Ready some time after it was told to stop.
+async fn stopped_for(stop: &CancellationToken, span: Duration) {
+    stop.cancelled().await;
+    sleep(span).await;
 }
 
 impl<H> Service<H> {
@@ -371,7 +457,7 @@ impl<H> Service<H> {
     }
 
     fn redirect_port(&self, connection: &Connection) -> Option<u16> {
-        match self.http_mode {
+        match self.terms.http_mode {
             HttpMode::Redirect { port } if connection.scheme == Scheme::Http.as_str() => Some(port),
             _ => None,
         }
@@ -400,8 +486,23 @@ enum ConnectionError {
     HandshakeTimeout,
     #[error("nothing was sent for too long")]
     Silent,
+    #[error("the PROXY header took too long")]
+    NoProxyHeader,
+    #[error(transparent)]
+    ProxyProtocol(#[from] ProxyProtocolError),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
+}
+
+impl ConnectionError {
+    /// Not so a peer that connects and goes again: load balancers try a port like that.
+    const fn is_of_proxy_header(&self) -> bool {
+        use ProxyProtocolError::{Ended, Malformed};
+        matches!(
+            self,
+            Self::NoProxyHeader | Self::ProxyProtocol(Ended | Malformed)
+        )
+    }
 }

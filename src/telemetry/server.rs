@@ -48,10 +48,14 @@ pub enum Limit {
     H2Calm,
     /// A connection was cut because `drain` had passed.
     Drain,
+    /// A connection from a peer of `proxy_protocol_from` did not begin with a PROXY header in time.
+    ProxyProtocol,
+    /// A request came on a connection whose certificate is not for its host.
+    Misdirected,
 }
 
 impl Limit {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::Connections,
         Self::Accept,
         Self::Address,
@@ -71,6 +75,8 @@ impl Limit {
         Self::H2Empty,
         Self::H2Calm,
         Self::Drain,
+        Self::ProxyProtocol,
+        Self::Misdirected,
     ];
 
     /// The value of the label `limit`.
@@ -95,6 +101,8 @@ impl Limit {
             Self::H2Empty => "h2_empty",
             Self::H2Calm => "h2_calm",
             Self::Drain => "drain",
+            Self::ProxyProtocol => "proxy_protocol",
+            Self::Misdirected => "misdirected",
         }
     }
 }
@@ -106,6 +114,8 @@ pub struct ServerMetrics {
     open: Family<SchemeLabel, Gauge>,
     limits: Family<LimitLabel, Counter>,
     handshakes: Family<HandshakeLabels, Counter>,
+    reloads: Family<OutcomeLabel, Counter>,
+    not_after: Family<ListenersLabel, Gauge>,
     panics: Counter,
     requests: Family<VersionLabel, Counter>,
     // The counters that every request touches, so that it looks up none.
@@ -131,6 +141,16 @@ struct HandshakeLabels {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ListenersLabel {
+    listeners: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct VersionLabel {
     version: &'static str,
 }
@@ -149,6 +169,8 @@ impl ServerMetrics {
             open: Family::default(),
             limits: Family::default(),
             handshakes: Family::default(),
+            reloads: Family::default(),
+            not_after: Family::default(),
             panics: Counter::default(),
         };
         for limit in Limit::ALL {
@@ -179,6 +201,16 @@ impl ServerMetrics {
             "tls_handshakes",
             "TLS handshakes with clients, by outcome and protocol version",
             metrics.handshakes.clone(),
+        );
+        registry.register(
+            "tls_certificate_reloads",
+            "Changes of the certificates' files, by what became of them",
+            metrics.reloads.clone(),
+        );
+        registry.register(
+            "tls_certificate_not_after_seconds",
+            "When the first of the certificates in use ends, in seconds since the Unix epoch",
+            metrics.not_after.clone(),
         );
         registry.register(
             "connection_panics",
@@ -217,6 +249,24 @@ impl ServerMetrics {
         self.handshakes
             .get_or_create_owned(&HandshakeLabels { outcome, version })
             .inc();
+    }
+
+    /// The files of certificates changed; `outcome` is `"ok"`, or `"failed"` where the old ones stay.
+    pub fn certificates_reloaded(&self, outcome: &'static str) {
+        let label = OutcomeLabel { outcome };
+        self.reloads.get_or_create_owned(&label).inc();
+    }
+
+    /// How many changes had this outcome.
+    pub fn certificates_reloaded_count(&self, outcome: &'static str) -> u64 {
+        let label = OutcomeLabel { outcome };
+        self.reloads.get_or_create_owned(&label).get()
+    }
+
+    /// When the first certificate of these listeners ends, in seconds since the Unix epoch.
+    pub fn certificates_not_after(&self, listeners: &'static str) -> Gauge {
+        let label = ListenersLabel { listeners };
+        self.not_after.get_or_create_owned(&label)
     }
 
     /// The task of a connection or of a stream panicked.

@@ -32,6 +32,11 @@ const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
 const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
 const YEAR: &[(&str, &str, &str)] = &[("route", "ttl_max", "\"year\"")];
+const HSTS: &[(&str, &str, &str)] = &[("tls", "hsts", "\"1d\"")];
+const ADMIN_TLS: &[(&str, &str, &str)] = &[
+    ("admin", "tls_cert", "\"admin.pem\""),
+    ("admin", "tls_key", "\"admin.key\""),
+];
 const HOSTS: &[(&str, &str, &str)] = &[
     ("route.language", "sources", "[\"host\"]"),
     ("route.language", "hosts", "{ \"a.example.org\" = \"de\" }"),
@@ -44,6 +49,9 @@ const CHANGES: &[Change] = &[
     change("server", "http", "[\"127.0.0.1:1\"]"),
     change("server", "http_mode", "\"redirect\""),
     change("server", "redirect_port", "8443").given(REDIRECT),
+    change("server", "proxy_protocol_from", "[\"192.0.2.1\"]"),
+    change("server", "trusted_proxies", "[\"192.0.2.0/24\"]"),
+    change("server", "trusted_header", "\"forwarded\""),
     change("server", "drain", "\"1s\""),
     change("server", "tls_handshake_timeout", "\"1s\""),
     change("server", "header_timeout", "\"1s\""),
@@ -69,8 +77,17 @@ const CHANGES: &[Change] = &[
     change("certificate", "key", "\"other.pem\""),
     change("certificate", "hosts", "[\"*.example.org\"]"),
     change("tls", "min_version", "\"1.3\""),
+    change("tls", "reload_interval", "\"1h\""),
+    change("tls", "hsts", "\"1d\""),
+    change("tls", "hsts_include_subdomains", "true").given(HSTS),
+    change("tls", "hsts_preload", "true").given(&[
+        ("tls", "hsts", "\"730d\""), ("tls", "hsts_include_subdomains", "true"),
+    ]),
     change("admin", "listen", "\"127.0.0.1:1\""),
     change("admin", "token", "\"0123456789abcdef\""),
+    change("admin", "tls_cert", "\"other.pem\"").given(ADMIN_TLS),
+    change("admin", "tls_key", "\"other.pem\"").given(ADMIN_TLS),
+    change("admin", "client_ca", "\"ca.pem\"").given(ADMIN_TLS),
     change("log", "access", "\"off\""),
     change("log", "level", "\"warn\""),
     change("cache", "memory", "\"1MiB\""),
@@ -285,6 +302,7 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
         config.log,
         config.work_memory(),
     );
+    let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
     let cache = (config.memory(), config.limits(4), config.routes());

@@ -20,6 +20,8 @@ mod support {
     pub(crate) mod stage;
 }
 
+/// Who the client is.
+mod client;
 /// One request to the origin for many that want the same.
 mod collapse;
 /// Content codings.

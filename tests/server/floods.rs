@@ -220,6 +220,50 @@ async fn an_address_has_so_many_connections_and_no_more() {
     }
 }
 
+#[tokio::test]
+async fn the_address_is_the_one_that_the_proxy_header_names() {
+    let limits = Limits {
+        connections_per_address: 1,
+        connections_per_address_exempt: vec![],
+        ..short_limits()
+    };
+    let mut settings = settings(limits);
+    settings.clients.proxy_protocol_from = vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()];
+    let server = start(settings).await;
+    let from = |client: &str| {
+        format!("PROXY TCP4 {client} 198.51.100.1 1 2\r\nGET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    };
+    let mut streams = Vec::new();
+    for client in ["192.0.2.1", "192.0.2.2"] {
+        let mut stream = server.raw().await;
+        stream.write_all(from(client).as_bytes()).await.unwrap();
+        assert_eq!(one_response(&mut stream).await.1, "GET /x");
+        streams.push(stream);
+    }
+    assert!(attempt(&server, &from("192.0.2.1")).await.is_empty());
+    assert_eq!(server.metrics.limit_count(Limit::Address), 1);
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_has_any_number_of_connections() {
+    let limits = Limits {
+        connections_per_address: 1,
+        connections_per_address_exempt: vec![],
+        ..short_limits()
+    };
+    let mut settings = settings(limits);
+    settings.clients.trusted_proxies = vec![IpAddr::V4(Ipv4Addr::LOCALHOST).into()];
+    let server = start(settings).await;
+    let mut streams = Vec::new();
+    for _ in 0..3 {
+        let mut stream = server.raw().await;
+        let request = b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n";
+        stream.write_all(request).await.unwrap();
+        assert_eq!(one_response(&mut stream).await.1, "GET /x");
+        streams.push(stream);
+    }
+}
+
 /// What comes back, also where the connection is reset.
 async fn attempt(server: &Running, request: &str) -> Vec<u8> {
     let mut stream = server.raw().await;
