@@ -241,7 +241,7 @@ proxy.toml:18: purge.allow_from[0]: found "10.0.0.1/8" (it has bits behind its p
 proxy.toml:19: purge.protocols: found "yes"; allowed: true or false
 proxy.toml:21: ttl.short: found 300; allowed: a duration from "0s" to "3650d"
 proxy.toml:23: upstream.cms.servers[0]: found "http://127.0.0.1:8000/api" (nothing may stand behind the port); allowed: a URL of scheme, host and port like "http://127.0.0.1:8000"
-proxy.toml:24: upstream.cms.conect_timeout: found an unknown key; allowed: servers, host, connect_timeout, first_byte_timeout, idle_timeout, keepalive, queue_timeout, pool_idle_max, concurrency, queue, retries, ca; did you mean "connect_timeout"?
+proxy.toml:24: upstream.cms.conect_timeout: found an unknown key; allowed: servers, host, connect_timeout, first_byte_timeout, idle_timeout, keepalive, queue_timeout, pool_idle_max, concurrency, queue, retries, stale_wait, ca, balance, max_fails, fail_timeout, fail_statuses, slow_start, retry_budget, slow_threshold, server, health_check, breaker; did you mean "connect_timeout"?
 proxy.toml:25: upstream.cms.concurrency: found 0; allowed: a whole number from 1 to 100000
 proxy.toml:28: route[0].path: found "/api/{id" (`{id` has a brace that is not closed); allowed: a path like "/api/articles/{id}", "/files/{*rest}" or "/static/*"
 proxy.toml:30: route[0].ttl: found "5 parsecs"; allowed: a tier (long, medium, short, very_long, year) or a duration like "5m"
@@ -587,5 +587,7 @@ fn certificates_and_keys_are_looked_into() {
 mod checks;
 #[path = "config/reach.rs"]
 mod reach;
+#[path = "config/servers.rs"]
+mod servers;
 #[path = "config/webhooks.rs"]
 mod webhooks;

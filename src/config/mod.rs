@@ -5,6 +5,7 @@
 //! (`section`). The same getter calls, without values, write down what every key is
 //! (`describe`); from that record `proxy.toml` is written (`reference_text`).
 
+mod care;
 mod check;
 mod clients;
 pub mod describe;

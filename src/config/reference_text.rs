@@ -75,9 +75,10 @@ fn write_section(out: &mut String, section: &SectionRecord, off: bool) {
 fn write_key(out: &mut String, key: &KeyRecord, off: bool) {
     out.push('\n');
     let presence = match key.presence {
-        Presence::Default(_) => "",
-        Presence::Required(_) => " Required.",
-        Presence::Optional(_) => " Not set by default.",
+        Presence::Default(_) => String::new(),
+        Presence::Required(_) => " Required.".to_owned(),
+        Presence::Either(_, other) => format!(" Required, unless `{other}` is given."),
+        Presence::Optional(_) => " Not set by default.".to_owned(),
     };
     comment(out, key.doc);
     comment(out, &format!("Allowed: {}.{presence}", key.kind.allowed()));

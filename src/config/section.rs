@@ -279,7 +279,12 @@ impl<'r> Section<'r> {
 
     /// A section that is there only for its defaults, or that is itself a mistake, lacks nothing.
     fn refuse_lack(&self, path: &KeyPath, key: &Key) {
-        if matches!(key.presence, Presence::Required(_)) && self.values.is_some() {
+        let is_required = match key.presence {
+            Presence::Required(_) => true,
+            Presence::Either(_, other) => !self.is_given(other),
+            Presence::Default(_) | Presence::Optional(_) => false,
+        };
+        if is_required && self.values.is_some() {
             let found = "nothing".to_owned();
             self.reader.report(path, found, key.kind.allowed(), None);
         }

@@ -1,7 +1,6 @@
 //! GET and HEAD on a cached route: look up, decide, and act on the decision.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -11,6 +10,7 @@ use super::context::Context;
 use super::fill::{self, Fill, Filled};
 use super::outcome::Outcome;
 use super::pass::{self, Head};
+use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
 use crate::body::Body;
 use crate::budget::{Pressure, Shed};
@@ -35,9 +35,6 @@ use crate::transform::NotDerived;
 
 /// How often one request looks again after somebody else's flight, before it goes alone.
 const FLIGHTS_MAX: usize = 3;
-
-/// How long after a failed validation stale responses are served without another one.
-pub(super) const VALIDATION_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request on a cached route, and what has been found out about it.
 struct Ask<'r> {
@@ -127,10 +124,31 @@ impl<S: Store> Proxy<S> {
             Disposition::Validate(why, live) => (why, Some(live)),
             Disposition::Forward(why) => (why, None),
         };
-        if ask.parts.method == Method::HEAD {
-            return Turn::Alone(why);
-        }
+        Box::pin(self.forward(ask, why, stored, &variants)).await
+    }
+
+    /// Nothing stored answers as it is: the origin is asked, unless another request does so, or
+    /// what is stored stands in.
+    async fn forward(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+        variants: &Variants,
+    ) -> Turn {
+        let presented = &ask.parts.headers;
+        let now = self.shared.clock.now();
         let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
+        let shared = &self.shared;
+        if shared.has_just_failed(stored.as_ref(), &ask.control, &flight_key, now) {
+            let (status, error) = JUST_FAILED;
+            let answer = self.stand_in(ask, why, stored, status, error).await;
+            return Turn::Answered(answer);
+        }
+        if ask.parts.method == Method::HEAD {
+            let answer = self.head(ask, why, stored).await;
+            return Turn::Answered(answer);
+        }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
         // What is known not to be storable may be large: its parts come from the origin.
         if is_marked && presented.contains_key(RANGE) {
@@ -145,14 +163,24 @@ impl<S: Store> Proxy<S> {
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
                 // Between the look and the flight another one may have landed.
-                if !self.lookup(ask).await.is_same(&variants) {
+                if !self.lookup(ask).await.is_same(variants) {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
                 let answer = Box::pin(self.fill(ask, why, flight_key, Some(lead), stored)).await;
                 return Turn::Answered(answer);
             }
-            Flight::Follow(follow) => follow.landing().await,
+            Flight::Follow(follow) => {
+                let waited = self.shared.patiently(
+                    ask.route,
+                    stored.as_ref(),
+                    &ask.control,
+                    &flight_key,
+                    follow.landing(),
+                );
+                let (status, error) = WAITED_OUT;
+                waited.await.unwrap_or(Landing::Failed { status, error })
+            }
         };
         match landing {
             Landing::Overtaken(entry) if ask.may_share(&entry) => {
@@ -166,6 +194,23 @@ impl<S: Store> Proxy<S> {
                 Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
+    }
+
+    /// A HEAD fills nothing: it is passed on, and what is stored stands in where that fails.
+    async fn head(
+        &self,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+    ) -> (Response<Body>, Outcome) {
+        let passed = self.pass_keyed(ask.context, ask.presented(), ask.parts, why);
+        let (response, outcome) = Box::pin(passed).await;
+        if outcome.answer != Answer::Failed {
+            return (response, outcome);
+        }
+        let error = outcome.detail.unwrap_or_default();
+        self.stand_in(ask, why, stored, response.status(), error)
+            .await
     }
 
     async fn lookup(&self, ask: &Ask<'_>) -> Variants {
@@ -274,16 +319,22 @@ impl<S: Store> Proxy<S> {
                 .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
-        let mut fill = self.new_fill(ask, flight_key, lead, stored.clone());
+        let mut fill = self.new_fill(ask, flight_key.clone(), lead, stored.clone());
         fill.relay = Some(ask.context.relay(ask.route));
-        match fill.start(permit).await {
-            Some(filled) => self.answer_filled(ask, why, filled).await,
-            None => {
-                let status = StatusCode::BAD_GATEWAY;
-                self.stand_in(ask, why, stored, status, "proxy_internal_error")
-                    .await
-            }
-        }
+        let filled = fill.start(permit);
+        let waited = self.shared.patiently(
+            ask.route,
+            stored.as_ref(),
+            &ask.control,
+            &flight_key,
+            filled,
+        );
+        let (status, error) = match waited.await {
+            Some(Some(filled)) => return self.answer_filled(ask, why, filled).await,
+            Some(None) => (StatusCode::BAD_GATEWAY, "proxy_internal_error"),
+            None => WAITED_OUT,
+        };
+        self.stand_in(ask, why, stored, status, error).await
     }
 
     /// Answers a miss with little memory: with what is stale if that may be (RFC 5861 §4), else

@@ -10,9 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Proxy;
 use super::ask::{self, Client};
-use super::cached::VALIDATION_PAUSE;
 use super::gather::{self, Gathered, Rest};
 use super::kept::Kept;
+use super::patience::VALIDATION_PAUSE;
 use crate::body::Body;
 use crate::budget::{Charge, EXCHANGE_BYTES, Shed, Use};
 use crate::entry::purges::Live;
@@ -442,6 +442,10 @@ impl<S: Store> Fill<S> {
     }
 
     fn land(&mut self, landing: Landing) {
+        // Whoever was told not to wait may ask again.
+        if !matches!(landing, Landing::Failed { .. }) {
+            self.proxy.shared.failed.clear(&self.flight_key);
+        }
         if let Some(lead) = self.lead.take() {
             lead.land(landing);
         }

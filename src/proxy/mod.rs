@@ -10,6 +10,7 @@ pub mod marks;
 pub mod outcome;
 pub mod pass;
 pub mod passing;
+pub mod patience;
 pub mod ranges;
 pub mod seal;
 pub mod upgrade;

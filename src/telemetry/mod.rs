@@ -7,4 +7,5 @@ pub mod origin;
 pub mod purge;
 pub mod request_id;
 pub mod server;
+pub mod servers;
 pub mod upgrade;

@@ -70,6 +70,8 @@ mod reuse;
 mod stale;
 /// Bodies on their way.
 mod streaming;
+/// An origin in trouble: who waits for it, and who does not.
+mod trouble;
 /// Conditional requests to the origin, and what its answers make of a stored response.
 mod validation;
 /// Which request fields make another copy.
