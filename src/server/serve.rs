@@ -14,7 +14,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use rustls::ProtocolVersion;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -38,7 +38,7 @@ use super::wire::Wire;
 use super::{Handler, HttpMode, Limits, Scheme, Terms, hsts};
 use crate::budget::{Budget, CONNECTION_BYTES, Pressure, Shed, Use};
 use crate::connection::Connection;
-use crate::telemetry::server::{Limit, ServerMetrics};
+use crate::telemetry::server::{Limit, ServerMetrics, TlsSession};
 
 /// What all connections of a server share.
 pub(super) struct Service<H> {
@@ -222,6 +222,7 @@ impl<H: Handler> Service<H> {
             _ => "1.2",
         };
         self.metrics.tls_handshake("ok", version);
+        self.metrics.tls_session(&session(stream.get_ref().1));
         Ok(stream)
     }
 
@@ -471,6 +472,25 @@ fn is_calming(error: &hyper::Error) -> bool {
     cause.is_some_and(|cause| {
         cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
     })
+}
+
+/// What client and server agreed on. The names are those of the library, so their number is bounded.
+fn session(tls: &ServerConnection) -> TlsSession {
+    let cipher = tls.negotiated_cipher_suite();
+    let group = tls.negotiated_key_exchange_group();
+    TlsSession {
+        handshake: match tls.handshake_kind() {
+            Some(HandshakeKind::Resumed) => "resumed",
+            Some(HandshakeKind::FullWithHelloRetryRequest) => "full_retried",
+            _ => "full",
+        },
+        cipher: cipher
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+        group: group
+            .and_then(|group| group.name().as_str())
+            .unwrap_or("none"),
+    }
 }
 
 /// Why a connection ended early. Only logged.

@@ -7,7 +7,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
 
 use crate::budget::{Budget, Shed, Use};
 
@@ -23,16 +23,16 @@ impl Collector for Collected {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let gauge = |bytes: u64| ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX));
         let max = encoder.encode_descriptor(
-            "work_memory_max",
+            "work_memory_max_bytes",
             "Bytes that work in progress may take",
-            Some(&Unit::Bytes),
+            None,
             MetricType::Gauge,
         )?;
         gauge(self.0.max()).encode(max)?;
         let mut used = encoder.encode_descriptor(
-            "work_memory",
+            "work_memory_bytes",
             "Bytes that work in progress takes, by use",
-            Some(&Unit::Bytes),
+            None,
             MetricType::Gauge,
         )?;
         for what in Use::ALL {
