@@ -7,6 +7,7 @@ use prometheus_client::registry::Registry;
 
 use crate::admin::readiness::Readiness;
 use crate::admin::reload::Reload;
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entry::purges::{Mode, Purges};
@@ -17,6 +18,7 @@ use crate::purge::{Cause, Purge};
 use crate::store::memory::Memory;
 use crate::switches::Switches;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::budget;
 use crate::telemetry::cache::CacheMetrics;
 use crate::telemetry::lifecycle::LifecycleMetrics;
 use crate::telemetry::origin::OriginMetrics;
@@ -35,6 +37,8 @@ pub(super) struct Core {
     pub(super) purges: Arc<Purges>,
     pub(super) log: Arc<LocalLog>,
     pub(super) access_log: AccessLog,
+    /// What work in progress may take, and takes.
+    pub(super) budget: Arc<Budget>,
     pub(super) tracing: Tracing,
     pub(super) switches: Arc<Switches>,
     /// All metrics, with the prefix of each.
@@ -69,6 +73,8 @@ impl Core {
         let registry = exposed.sub_registry_with_prefix(PREFIX);
         process::register_build(registry);
         surroundings.access_log.register(registry);
+        let budget = Budget::new(config.work_memory());
+        budget::register(registry, Arc::clone(&budget));
         let switches = Arc::new(Switches::new(config.switches));
         switches.register(registry);
         let purge_metrics = PurgeMetrics::register(registry);
@@ -92,6 +98,7 @@ impl Core {
             origin_metrics: Arc::new(OriginMetrics::register(registry)),
             cache_metrics: CacheMetrics::register(registry),
             transform_metrics: TransformMetrics::register(registry),
+            budget,
             tracing: tracing(config, registry),
             switches,
             registry: Arc::new(exposed),

@@ -27,6 +27,7 @@ use self::front::{AdminFront, Front};
 use self::notify::Notifier;
 use self::reload::{Reloader, Reloads, Source};
 use self::site::Site;
+use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::proxy::Proxy;
@@ -138,7 +139,8 @@ impl App {
         let public = surroundings.server.unwrap_or_else(|| config.server());
         let public =
             server::bind_or_inherit(public, Arc::clone(&metrics), &mut inherited, Role::Http)
-                .await?;
+                .await?
+                .within(Arc::clone(&core.budget));
         let admin_listeners =
             server::bind_or_inherit(config.admin_server(), metrics, &mut inherited, Role::Admin)
                 .await?;
@@ -166,6 +168,11 @@ impl App {
     /// The proxy behind the public listeners, as it is now.
     pub fn proxy(&self) -> Arc<Proxy<Arc<Memory>>> {
         Arc::clone(&self.site.load().proxy)
+    }
+
+    /// What work in progress may take, and takes.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.core.budget
     }
 
     /// Addresses of the HTTPS listeners.

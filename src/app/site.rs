@@ -117,6 +117,7 @@ fn proxy(core: &Core, config: &Config, upstreams: &[Named]) -> Arc<Proxy<Arc<Mem
         tracing: core.tracing.clone(),
         access_log: core.access_log.clone(),
         limits: config.limits(cores),
+        budget: Arc::clone(&core.budget),
     })
 }
 

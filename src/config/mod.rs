@@ -17,6 +17,7 @@ mod interpolate;
 mod key_path;
 mod language;
 pub mod lifecycle;
+mod limits;
 mod log;
 mod mistake;
 mod operation;

@@ -97,6 +97,11 @@ impl Config {
         }
     }
 
+    /// Bytes that work in progress may take.
+    pub const fn work_memory(&self) -> u64 {
+        self.server.work_memory as u64
+    }
+
     pub const fn purge_targets(&self) -> purge::target::Settings {
         self.purge.targets
     }

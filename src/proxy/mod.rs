@@ -5,6 +5,7 @@ pub mod cached;
 pub mod context;
 pub mod fill;
 pub mod gather;
+mod instead;
 pub mod kept;
 pub mod marks;
 pub mod outcome;
@@ -32,6 +33,7 @@ use self::context::{Context, Refusal};
 use self::marks::Marks;
 use self::outcome::Outcome;
 use crate::body::{Body, BodyError};
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::entry::purges::Purges;
@@ -68,6 +70,8 @@ pub struct Parts<S> {
     pub access_log: AccessLog,
     pub tracing: Tracing,
     pub limits: Limits,
+    /// What work in progress may take.
+    pub budget: Arc<Budget>,
 }
 
 /// Bounds of the whole proxy.
@@ -112,6 +116,7 @@ pub struct Shared {
     tracing: Tracing,
     ids: RequestIds,
     limits: Limits,
+    budget: Arc<Budget>,
 }
 
 impl<S: Store> Proxy<S> {
@@ -135,6 +140,7 @@ impl<S: Store> Proxy<S> {
                 tracing: parts.tracing,
                 ids: RequestIds::default(),
                 limits: parts.limits,
+                budget: parts.budget,
             },
             store: parts.store,
         })
@@ -142,6 +148,10 @@ impl<S: Store> Proxy<S> {
 
     pub const fn store(&self) -> &S {
         &self.store
+    }
+
+    pub const fn budget(&self) -> &Arc<Budget> {
+        &self.shared.budget
     }
 
     /// Answers a request. There is always an answer, so there is no `Result`.

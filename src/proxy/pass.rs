@@ -10,10 +10,12 @@ use http_body_util::{LengthLimitError, Limited};
 
 use super::ask::{self, Client};
 use super::context::Context;
+use super::fill::NO_MEMORY;
 use super::outcome::Outcome;
 use super::passing::Passing;
 use super::{Proxy, Shared, refuse};
 use crate::body::Body;
+use crate::budget::{EXCHANGE_BYTES, Pressure, Shed, Use};
 use crate::entry::scope::Scope;
 use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
@@ -54,7 +56,9 @@ impl<S: Store> Proxy<S> {
         let Some(target) = &context.target else {
             return refuse(super::BAD_TARGET);
         };
-        let most = shared.limits.request_body_max;
+        let most = route
+            .request_body_max
+            .unwrap_or(shared.limits.request_body_max);
         if content_length::of(&parts.headers).is_some_and(|length| length > most) {
             shared.metrics.limit("request-body");
             return refuse(TOO_LARGE);
@@ -111,6 +115,10 @@ impl<S: Store> Proxy<S> {
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
         let (shared, route) = (&self.shared, presented.route);
+        if shared.budget.pressure() == Pressure::Hard {
+            return no_room(shared, outcome);
+        }
+        let memory = shared.budget.take(Use::Exchanges, EXCHANGE_BYTES);
         let Some(upstream) = shared.upstream(route) else {
             return failed(outcome, StatusCode::BAD_GATEWAY, "destination_not_found");
         };
@@ -122,8 +130,10 @@ impl<S: Store> Proxy<S> {
             }
             Err(error) => return failed(outcome, error.kind.status(), error.kind.proxy_status()),
         };
-        self.passed_on(presented, response, parts, is_personal, outcome)
-            .await
+        let (response, outcome) = self
+            .passed_on(presented, response, parts, is_personal, outcome)
+            .await;
+        (response.map(|body| body.charged(memory)), outcome)
     }
 
     /// What the client gets of the origin's answer.
@@ -239,6 +249,17 @@ pub(super) fn failed(
         synthetic::gateway_error(status, error),
         outcome.because(error),
     )
+}
+
+/// The answer where there is no memory to ask the origin.
+pub(super) fn no_room(shared: &Shared, outcome: Outcome) -> (Response<Body>, Outcome) {
+    shared.budget.shed(Shed::Request);
+    shared.metrics.limit(NO_MEMORY);
+    let outcome = Outcome {
+        answer: Answer::Failed,
+        ..outcome
+    };
+    (synthetic::no_room(), outcome.because(NO_MEMORY))
 }
 
 /// The language of what is asked for on a cached route; what changes something has none.

@@ -40,6 +40,8 @@ pub struct Route {
     pub forward_dropped: bool,
     pub tags: TagRule,
     pub compress: CompressRule,
+    /// Bytes of a request's content; nothing: what the server allows.
+    pub request_body_max: Option<u64>,
     /// Protocols that clients may switch to (RFC 9110 §7.8); empty: none.
     pub upgrades: Vec<Box<str>>,
     /// What an operator turns off while the program runs.

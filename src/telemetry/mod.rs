@@ -1,6 +1,7 @@
 //! What the program says about itself. A sink at the bottom of the house: it calls nobody.
 
 pub mod access_log;
+pub mod budget;
 pub mod cache;
 pub mod histogram;
 pub mod lifecycle;

@@ -47,6 +47,8 @@ mod interim;
 mod invalidation;
 /// One copy per language, over HTTP.
 mod languages;
+/// What is done with little memory left.
+mod memory;
 /// Trailers, both ways.
 mod trailers;
 /// Tunnels of other protocols.
