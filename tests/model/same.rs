@@ -1,0 +1,185 @@
+//! Which states are the same: those that differ in what cannot matter any more, and those that
+//! are each other's image when instances or keys change places.
+
+use std::hash::{Hash, Hasher};
+
+use super::rules::{Rule, World};
+use super::state::*;
+
+impl State {
+    /// Drops what no step will ever look at again.
+    pub(super) fn forget_what_cannot_matter(&mut self, world: &World) {
+        if world.without.is_none() {
+            let redis = self.redis.generation;
+            let rolls = !self.redis.is_stamped || redis == 0;
+            // What a generation that no log has any more was given to, only its instances use.
+            let instances = self.instances;
+            let is_dead = |value: &Value| {
+                let generation = value.fence.generation;
+                generation != redis && instances.iter().all(|one| one.generation != generation)
+            };
+            for value in &mut self.redis.values {
+                *value = value.filter(|value| !is_dead(value));
+            }
+            if rolls {
+                // The next script begins a new log.
+                self.redis = Redis {
+                    values: self.redis.values,
+                    generation: self.redis.generation,
+                    head: 0,
+                    ..Redis::default()
+                };
+            }
+            if let Some(replica) = &mut self.replica {
+                *replica = Redis {
+                    values: replica.values,
+                    generation: replica.generation,
+                    ..Redis::default()
+                };
+            }
+            for instance in &mut self.instances {
+                for value in &mut instance.memory {
+                    *value = value.filter(|value| value.fence.generation == instance.generation);
+                }
+            }
+        }
+        if world.keeps(Rule::LeaseFromSending) {
+            // An answer that comes too late gives nothing.
+            for instance in &mut self.instances {
+                if instance
+                    .renewal
+                    .is_some_and(|renewal| renewal.age >= world.lease)
+                {
+                    instance.renewal = None;
+                }
+            }
+        }
+        self.flights.sort_unstable_by(|a, b| b.cmp(a));
+    }
+
+    /// One of all states that are this one's images.
+    pub fn canonical(&self, world: &World) -> Self {
+        if world.without == Some(Rule::OneProcessOneLease) {
+            return *self;
+        }
+        let sorted = self.with_instances_sorted(world);
+        if world.keys < 2 {
+            return sorted;
+        }
+        sorted.min(self.with_keys_swapped().with_instances_sorted(world))
+    }
+
+    fn with_instances_sorted(&self, world: &World) -> Self {
+        let mut order: [usize; N] = std::array::from_fn(|at| at);
+        let key = |at: usize| {
+            let flights: [Option<Flight>; F] = self.flights.map(|flight| {
+                flight
+                    .filter(|flight| flight.instance as usize == at)
+                    .map(|flight| Flight {
+                        instance: 0,
+                        ..flight
+                    })
+            });
+            let replica = self.replica.and_then(|replica| replica.registry[at]);
+            (
+                self.instances[at],
+                self.redis.registry[at],
+                replica,
+                flights,
+            )
+        };
+        order[..world.instances].sort_by_cached_key(|at| key(*at));
+        if order.is_sorted() {
+            return *self;
+        }
+        let mut next = *self;
+        let mut place = [0_u8; N];
+        for (to, from) in order.into_iter().enumerate() {
+            place[from] = to as u8;
+            next.instances[to] = self.instances[from];
+            next.redis.registry[to] = self.redis.registry[from];
+            if let (Some(to_replica), Some(replica)) = (&mut next.replica, &self.replica) {
+                to_replica.registry[to] = replica.registry[from];
+            }
+        }
+        for flight in next.flights.iter_mut().flatten() {
+            flight.instance = place[flight.instance as usize];
+        }
+        next.flights.sort_unstable_by(|a, b| b.cmp(a));
+        next
+    }
+
+    fn with_keys_swapped(&self) -> Self {
+        let mut next = *self;
+        for redis in [Some(&mut next.redis), next.replica.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            redis.snapshot.swap(0, 1);
+            redis.values.swap(0, 1);
+        }
+        for instance in &mut next.instances {
+            instance.slots.swap(0, 1);
+            instance.memory.swap(0, 1);
+            instance.served.swap(0, 1);
+            // What is half read is not symmetric: its keys are read in order.
+        }
+        for flight in next.flights.iter_mut().flatten() {
+            flight.key = 1 - flight.key;
+        }
+        next.flights.sort_unstable_by(|a, b| b.cmp(a));
+        next.versions.swap(0, 1);
+        next.promised.swap(0, 1);
+        for purge in next.purges.iter_mut().flatten() {
+            purge.key = 1 - purge.key;
+        }
+        let is_reading = |one: &Instance| matches!(one.mode, Mode::Reading(_));
+        if self.instances.iter().any(is_reading) {
+            return *self;
+        }
+        next
+    }
+
+    pub fn fingerprint(&self) -> u64 {
+        let mut hasher = Mix(0);
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+/// 64 bits for one state. With ten million states the chance that two share them is one in 400,000.
+struct Mix(u64);
+
+impl Mix {
+    fn mix(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.0 = mixed ^ (mixed >> 29);
+    }
+}
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        mixed ^ (mixed >> 32)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.mix(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, byte: u8) {
+        self.mix(u64::from(byte));
+    }
+
+    fn write_usize(&mut self, word: usize) {
+        self.mix(word as u64);
+    }
+
+    fn write_isize(&mut self, word: isize) {
+        self.mix(word as u64);
+    }
+}
