@@ -105,8 +105,10 @@ impl State {
         }
     }
 
-    /// The log has the renewal at once: if it came later, the instance would be gone later.
-    pub(super) fn renew(&mut self, world: &World, at: usize) {
+    /// The log has the renewal at once: if it came later, the instance would be gone later. Its
+    /// answer comes at once or never, for the same reason, unless what is at stake is when a lease
+    /// begins.
+    pub(super) fn renew(&mut self, world: &World, at: usize, is_answered: bool) {
         self.ensure(world);
         let instance = &self.instances[at];
         if instance.generation != self.redis.generation
@@ -130,6 +132,13 @@ impl State {
             0
         };
         self.instances[at].renewal = Some(Renewal { age: 0, since });
+        if world.keeps(Rule::LeaseFromSending) {
+            if is_answered {
+                self.answered(world, at);
+            } else {
+                self.instances[at].renewal = None;
+            }
+        }
     }
 
     pub(super) fn answered(&mut self, world: &World, at: usize) {

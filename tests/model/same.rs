@@ -7,59 +7,117 @@ use super::rules::{Rule, World};
 use super::state::*;
 
 impl State {
-    /// Drops what no step will ever look at again.
+    /// Drops what no step will ever look at again. Only the whole protocol is known to look at so
+    /// little.
     pub(super) fn forget_what_cannot_matter(&mut self, world: &World) {
-        if world.without.is_none() {
-            let redis = self.redis.generation;
-            let rolls = !self.redis.is_stamped || redis == 0;
-            // What a generation that no log has any more was given to, only its instances use.
-            let instances = self.instances;
-            let is_dead = |value: &Value| {
-                let generation = value.fence.generation;
-                generation != redis && instances.iter().all(|one| one.generation != generation)
-            };
-            for value in &mut self.redis.values {
-                *value = value.filter(|value| !is_dead(value));
-            }
-            if rolls {
-                // The next script begins a new log.
-                self.redis = Redis {
-                    values: self.redis.values,
-                    generation: self.redis.generation,
-                    head: 0,
-                    ..Redis::default()
-                };
-            }
-            if let Some(replica) = &mut self.replica {
-                *replica = Redis {
-                    values: replica.values,
-                    generation: replica.generation,
-                    ..Redis::default()
-                };
-            }
+        if world.keeps(Rule::LeaseFromSending) {
             for instance in &mut self.instances {
-                for value in &mut instance.memory {
-                    *value = value.filter(|value| value.fence.generation == instance.generation);
-                }
+                instance.renewal = None;
             }
         }
-        if world.keeps(Rule::LeaseFromSending) {
-            // An answer that comes too late gives nothing.
+        if world.without.is_none() {
+            self.forget_lost_logs();
             for instance in &mut self.instances {
-                if instance
-                    .renewal
-                    .is_some_and(|renewal| renewal.age >= world.lease)
-                {
-                    instance.renewal = None;
-                }
+                forget_of(instance);
             }
+            self.forget_values();
+            self.forget_flights();
+            self.forget_of_onlooker();
         }
         self.flights.sort_unstable_by(|a, b| b.cmp(a));
     }
 
+    /// A log that the next script will begin anew, and whoever has followed it and has no lease.
+    fn forget_lost_logs(&mut self) {
+        let redis = &mut self.redis;
+        if !redis.is_stamped {
+            *redis = Redis {
+                values: redis.values,
+                ..Redis::default()
+            };
+        }
+        if let Some(replica) = &mut self.replica {
+            *replica = Redis {
+                values: replica.values,
+                ..Redis::default()
+            };
+        }
+        let current = redis.generation;
+        for (instance, known) in self.instances.iter_mut().zip(&mut redis.registry) {
+            if let Mode::Reading(reading) = instance.mode
+                && reading.generation != current
+            {
+                instance.mode = Mode::Fenced;
+            }
+            if instance.generation != current {
+                instance.last = 0;
+                if instance.trust == 0 && !matches!(instance.mode, Mode::Reading(_)) {
+                    *instance = Instance {
+                        catch_up: NEVER,
+                        ..Instance::default()
+                    };
+                }
+            }
+            if let Some(known) = known
+                && instance.generation == current
+                && known.since <= instance.applied
+            {
+                known.since = 0;
+            }
+        }
+    }
+
+    /// What is covered for all who could ever serve it.
+    fn forget_values(&mut self) {
+        let (current, snapshot) = (self.redis.generation, self.redis.snapshot);
+        let instances = self.instances;
+        let is_dead = |key: usize, value: &Value| {
+            let Fence {
+                generation,
+                position,
+            } = value.fence;
+            let is_read = |one: &Instance| matches!(one.mode, Mode::Reading(reading) if reading.generation == generation);
+            (generation != current || snapshot[key].hard > position)
+                && instances.iter().all(|one| {
+                    !is_read(one)
+                        && (one.generation != generation || one.slots[key].hard > position)
+                })
+        };
+        for redis in [Some(&mut self.redis), self.replica.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            for (key, value) in redis.values.iter_mut().enumerate() {
+                *value = value.filter(|value| !is_dead(key, value));
+            }
+        }
+    }
+
+    fn forget_of_onlooker(&mut self) {
+        for purge in self.purges.iter_mut().flatten() {
+            if purge.is_complete {
+                purge.version = 0;
+                purge.place = Fence::default();
+            }
+        }
+    }
+
+    /// An exchange that nobody can follow, that nobody will store, and that owes nothing.
+    fn forget_flights(&mut self) {
+        for open in &mut self.flights {
+            *open = open.filter(|flight| {
+                let instance = &self.instances[flight.instance as usize];
+                let is_usable = flight.fence.generation == instance.generation
+                    && instance.slots[flight.key as usize].hard <= flight.fence.position;
+                is_usable || flight.version < flight.owed
+            });
+        }
+    }
+
     /// One of all states that are this one's images.
     pub fn canonical(&self, world: &World) -> Self {
-        if world.without == Some(Rule::OneProcessOneLease) {
+        // A counter-example is easier to follow when everybody keeps their number.
+        if world.without.is_some() {
             return *self;
         }
         let sorted = self.with_instances_sorted(world);
@@ -144,6 +202,22 @@ impl State {
         let mut hasher = Mix(0);
         self.hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+fn forget_of(instance: &mut Instance) {
+    let (generation, slots) = (instance.generation, instance.slots);
+    for (value, slot) in instance.memory.iter_mut().zip(slots) {
+        *value = value.filter(|value| {
+            value.fence.generation == generation && slot.hard <= value.fence.position
+        });
+    }
+    if instance.catch_up <= instance.applied {
+        instance.catch_up = 0;
+    }
+    if instance.trust == 0 {
+        instance.catch_up = NEVER;
+        instance.has_lagged = false;
     }
 }
 

@@ -67,10 +67,7 @@ impl State {
         while self.instances[at].mode != Mode::Tailing {
             self.take(world, Step::Read(at))?;
         }
-        if self.instances[at].renewal.is_none() {
-            self.take(world, Step::Renew(at))?;
-        }
-        self.take(world, Step::Answered(at))
+        self.take(world, Step::Renew(at))
     }
 
     fn take(&mut self, world: &World, step: Step) -> Option<()> {

@@ -16,8 +16,11 @@ pub enum Step {
     Tail(usize),
     /// Says too early that the next record was applied.
     AcknowledgeEarly(usize),
-    /// Renews the lease: the log has it, the answer is on its way.
+    /// Renews the lease.
     Renew(usize),
+    /// Renews it, and never hears the answer.
+    RenewUnheard(usize),
+    /// The answer comes, where it does not come at once.
     Answered(usize),
     AnswerLost(usize),
     /// One step of reading the log anew.
@@ -129,12 +132,9 @@ impl State {
                         steps.push(Step::AcknowledgeEarly(at));
                     }
                 }
-                steps.push(match instance.renewal {
-                    None => Step::Renew(at),
-                    Some(_) => Step::Answered(at),
-                });
-                if instance.renewal.is_some() {
-                    steps.push(Step::AnswerLost(at));
+                match instance.renewal {
+                    None => steps.extend([Step::Renew(at), Step::RenewUnheard(at)]),
+                    Some(_) => steps.extend([Step::Answered(at), Step::AnswerLost(at)]),
                 }
             }
         }
@@ -197,7 +197,8 @@ impl State {
             Step::AcknowledgeEarly(at) => {
                 next.acknowledge(world, at, self.instances[at].applied + 1)
             }
-            Step::Renew(at) => next.renew(world, at),
+            Step::Renew(at) => next.renew(world, at, true),
+            Step::RenewUnheard(at) => next.renew(world, at, false),
             Step::Answered(at) => next.answered(world, at),
             Step::AnswerLost(at) => next.instances[at].renewal = None,
             Step::Read(at) => next.read(world, at),
