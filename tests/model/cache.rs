@@ -26,10 +26,13 @@ impl State {
         if !self.is_trusted(world, at) {
             return None;
         }
-        [self.instances[at].memory[key], self.redis.values[key]]
-            .into_iter()
-            .flatten()
-            .find(|value| self.admits(world, at, key, *value))
+        [
+            self.instances[at].memory[key],
+            self.redis_of(at).values[key],
+        ]
+        .into_iter()
+        .flatten()
+        .find(|value| self.admits(world, at, key, *value))
     }
 
     pub fn may_put(&self, world: &World, old: Option<Value>, new: Value, rule: Rule) -> bool {
@@ -158,10 +161,12 @@ impl State {
         if world.memory && self.may_put(world, held, value, Rule::MemoryCompareAndSet) {
             self.instances[at].memory[key] = Some(value);
         }
-        let held = self.redis.values[key];
-        if shared && self.may_put(world, held, value, Rule::SharedCompareAndSet) {
-            self.redis.values[key] = Some(value);
-        }
+        self.at_master_of(at, |state| {
+            let held = state.redis.values[key];
+            if shared && state.may_put(world, held, value, Rule::SharedCompareAndSet) {
+                state.redis.values[key] = Some(value);
+            }
+        });
         Ok(())
     }
 
@@ -172,7 +177,10 @@ impl State {
                 continue;
             }
             for key in 0..world.keys {
-                for value in [self.instances[at].memory[key], self.redis.values[key]] {
+                for value in [
+                    self.instances[at].memory[key],
+                    self.redis_of(at).values[key],
+                ] {
                     if value.is_some_and(|value| {
                         value.version < self.promised[key] && self.admits(world, at, key, value)
                     }) {

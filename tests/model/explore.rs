@@ -1,6 +1,7 @@
 //! Breadth first through all that can happen; the first violation is one of the shortest.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -40,13 +41,12 @@ pub fn explore(world: &World, states_max: usize, progress: bool) -> Option<Explo
     let first = State::first(world).canonical(world);
     let mut seen = Seen::default();
     seen.insert(first.fingerprint(), first.fingerprint());
-    let (mut level, mut next) = (vec![first], Vec::new());
+    let (mut level, mut next) = (vec![(first.fingerprint(), first)], Vec::new());
     let mut steps = Vec::new();
     let mut depth = 0;
     let mut violation = None;
     while !level.is_empty() && violation.is_none() {
-        for state in level.drain(..) {
-            let from = state.fingerprint();
+        for (from, state) in level.drain(..) {
             if progress && !state.settles(world) {
                 violation = Some(("it does not get back to serving hits", state, None));
                 break;
@@ -56,11 +56,10 @@ pub fn explore(world: &World, states_max: usize, progress: bool) -> Option<Explo
                 match state.after(world, *step) {
                     Ok(after) => {
                         let after = after.canonical(world);
-                        if let std::collections::hash_map::Entry::Vacant(free) =
-                            seen.entry(after.fingerprint())
-                        {
+                        let print = after.fingerprint();
+                        if let Entry::Vacant(free) = seen.entry(print) {
                             free.insert(from);
-                            next.push(after);
+                            next.push((print, after));
                         }
                     }
                     Err(what) => {

@@ -53,6 +53,22 @@ impl State {
         }
     }
 
+    /// Whoever has appended a purge appends it again when a new generation begins before its
+    /// receipt is complete.
+    pub(super) fn purge_again(&mut self, world: &World, number: usize) {
+        self.ensure(world);
+        let redis = &mut self.redis;
+        if let Some(purge) = &mut self.purges[number] {
+            redis.head += 1;
+            redis.records[redis.head as usize - 1] = number as u8 + 1;
+            redis.snapshot[purge.key as usize].raise(purge.is_hard, redis.head);
+            purge.place = Fence {
+                generation: redis.generation,
+                position: redis.head,
+            };
+        }
+    }
+
     /// Reads the next record.
     pub(super) fn tail(&mut self, world: &World, at: usize) {
         let instance = &self.instances[at];
@@ -170,6 +186,10 @@ impl State {
         let mut reading = reading;
         if reading.steps == head_at {
             self.ensure(world);
+            let is_other = self.instances[at].generation != self.redis.generation;
+            if is_other && self.redis.age < world.split && world.keeps(Rule::WaitOutTheOther) {
+                return;
+            }
             reading.generation = self.redis.generation;
             reading.head = self.redis.head;
             reading.head_id = self.redis.id_at(self.redis.head);

@@ -59,6 +59,10 @@ pub enum Rule {
     FlightsEndAtPurges,
     /// Without a lease a request follows no flight that has left.
     FlightsNeedLease,
+    /// While another master may still give receipts, nobody takes a fence of the new generation.
+    WaitOutTheOther,
+    /// Nor does the new generation, while that one may still renew leases.
+    QuarantineOutlastsTheOther,
     /// A restarted process has an empty memory. (Not a rule: see the tests.)
     RestartForgets,
 }
@@ -68,6 +72,8 @@ pub enum Rule {
 pub struct Faults {
     /// Redis loses all that was written since some moment, and another server goes on.
     pub failovers: u8,
+    /// The same, but the old server takes writes for some ticks more, from those who still reach it.
+    pub splits: u8,
     /// FLUSHALL, or a restart without data.
     pub flushes: u8,
     /// The oldest records are dropped from the log.
@@ -93,6 +99,8 @@ pub struct World {
     pub lease: u8,
     /// Ticks after its last renewal until an instance may be declared gone.
     pub gone: u8,
+    /// Ticks that a master goes on after another one was promoted.
+    pub split: u8,
     /// Whether a clock may lose one tick in each lease.
     pub drift: bool,
     /// Whether the origin answers 304 even though the content has changed: validators of one
@@ -116,6 +124,7 @@ impl World {
             fetches: 1,
             faults: Faults {
                 failovers: 0,
+                splits: 0,
                 flushes: 0,
                 trims: 0,
                 kills: 0,
@@ -123,6 +132,7 @@ impl World {
             late: 0,
             lease: 1,
             gone: 1,
+            split: 0,
             drift: false,
             coarse_validators: false,
             memory: true,
@@ -135,6 +145,15 @@ impl World {
         Self {
             without: Some(rule),
             ..self
+        }
+    }
+
+    /// Ticks from the beginning of a generation to its first complete receipt.
+    pub fn quarantine(&self) -> u8 {
+        match self.without {
+            Some(Rule::Quarantine) => 0,
+            Some(Rule::QuarantineOutlastsTheOther) => self.gone,
+            _ => self.gone + self.split,
         }
     }
 

@@ -16,11 +16,13 @@ impl State {
             }
         }
         if world.without.is_none() {
-            self.forget_lost_logs();
+            if world.split == 0 {
+                self.forget_lost_logs();
+                self.forget_values();
+            }
             for instance in &mut self.instances {
                 forget_of(instance);
             }
-            self.forget_values();
             self.forget_flights();
             self.forget_of_onlooker();
         }
@@ -139,6 +141,7 @@ impl State {
                     })
             });
             let replica = self.replica.and_then(|replica| replica.registry[at]);
+            let replica = (replica, self.old.and_then(|(old, _)| old.registry[at]));
             (
                 self.instances[at],
                 self.redis.registry[at],
@@ -159,6 +162,9 @@ impl State {
             if let (Some(to_replica), Some(replica)) = (&mut next.replica, &self.replica) {
                 to_replica.registry[to] = replica.registry[from];
             }
+            if let (Some((to_old, _)), Some((old, _))) = (&mut next.old, &self.old) {
+                to_old.registry[to] = old.registry[from];
+            }
         }
         for flight in next.flights.iter_mut().flatten() {
             flight.instance = place[flight.instance as usize];
@@ -169,7 +175,8 @@ impl State {
 
     fn with_keys_swapped(&self) -> Self {
         let mut next = *self;
-        for redis in [Some(&mut next.redis), next.replica.as_mut()]
+        let old = next.old.as_mut().map(|(old, _)| old);
+        for redis in [Some(&mut next.redis), next.replica.as_mut(), old]
             .into_iter()
             .flatten()
         {

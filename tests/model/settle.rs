@@ -39,8 +39,13 @@ impl State {
                 )?;
             }
         }
-        for _ in 0..world.gone {
+        for _ in 0..world.gone + world.split {
             self.take(world, Step::Tick)?;
+        }
+        for number in 0..self.purges.len() {
+            if self.purges[number].is_some_and(|purge| world.split > 0 && self.is_lost(&purge)) {
+                self.take(world, Step::PurgeAgain(number))?;
+            }
         }
         for at in 0..world.instances {
             self.round_of(world, at)?;
@@ -56,18 +61,27 @@ impl State {
         if self.instances[at].mode == Mode::Tailing {
             self.take(world, Step::Renew(at))?;
         }
-        while self.instances[at].mode != Mode::Tailing {
-            self.take(world, Step::Read(at))?;
-        }
+        self.read_through(world, at)?;
         while self.instances[at].mode == Mode::Tailing
             && self.instances[at].applied < self.redis.head
         {
             self.take(world, Step::Tail(at))?;
         }
-        while self.instances[at].mode != Mode::Tailing {
-            self.take(world, Step::Read(at))?;
+        self.read_through(world, at)?;
+        match self.instances[at].mode {
+            Mode::Tailing => self.take(world, Step::Renew(at)),
+            Mode::Fenced | Mode::Reading(_) => Some(()),
         }
-        self.take(world, Step::Renew(at))
+    }
+
+    fn read_through(&mut self, world: &World, at: usize) -> Option<()> {
+        // The head and each key's slot; it may have to begin again, or to wait.
+        for _ in 0..2 * (world.keys + 1) {
+            if self.instances[at].mode != Mode::Tailing {
+                self.take(world, Step::Read(at))?;
+            }
+        }
+        Some(())
     }
 
     fn take(&mut self, world: &World, step: Step) -> Option<()> {

@@ -102,6 +102,8 @@ pub struct Instance {
     /// The position it has to reach before it serves. [`NEVER`]: it has no lease.
     pub catch_up: u8,
     pub renewal: Option<Renewal>,
+    /// Whether it still talks to the master that was replaced.
+    pub is_behind: bool,
     pub memory: [Option<Value>; K],
     /// The newest fence that was served of each key.
     pub served: [u8; K],
@@ -139,6 +141,8 @@ pub struct State {
     pub redis: Redis,
     /// What the replica has that will be promoted.
     pub replica: Option<Redis>,
+    /// The master that was replaced, and the ticks it goes on.
+    pub old: Option<(Redis, u8)>,
     pub instances: [Instance; N],
     pub flights: [Option<Flight>; F],
     /// What the origin has.
@@ -171,7 +175,7 @@ impl State {
         };
         state.redis.generation = 1;
         state.redis.is_stamped = true;
-        state.redis.age = world.gone;
+        state.redis.age = world.gone + world.split;
         for key in 0..world.keys {
             state.redis.values[key] = value;
         }

@@ -52,12 +52,27 @@ pub enum Step {
     TickBut(usize),
     /// An instance that was silent for too long is declared gone.
     DeclareGone(usize),
+    /// Something happens at the master that was replaced.
+    Behind(Behind),
+    /// Another server is promoted while some still talk to this one.
+    Split,
+    /// An instance finds the new master.
+    Move(usize),
+    /// A purge is appended again, to the new generation.
+    PurgeAgain(usize),
     /// From here on nothing reaches the replica any more.
     ReplicaStops,
     Failover,
     Flush,
     Trim,
     Kill(usize),
+}
+
+/// What nobody in particular does at the master that was replaced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Behind {
+    Purge { key: usize },
+    DeclareGone(usize),
 }
 
 impl State {
@@ -106,6 +121,7 @@ impl State {
             }
         }
         steps.push(Step::Tick);
+        self.steps_of_split(world, steps);
         let left = self.faults_left;
         if left.failovers > 0 {
             steps.push(match self.replica {
@@ -126,7 +142,7 @@ impl State {
         match instance.mode {
             Mode::Fenced | Mode::Reading(_) => steps.push(Step::Read(at)),
             Mode::Tailing => {
-                if instance.applied < self.redis.head {
+                if instance.applied < self.redis_of(at).head {
                     steps.push(Step::Tail(at));
                     if !world.keeps(Rule::AcknowledgeAfterApplying) {
                         steps.push(Step::AcknowledgeEarly(at));
@@ -170,7 +186,7 @@ impl State {
             }
             if world.memory
                 && self.is_trusted(world, at)
-                && let Some(value) = self.redis.values[key]
+                && let Some(value) = self.redis_of(at).values[key]
                 && self.admits(world, at, key, value)
                 && self.may_put(
                     world,
@@ -193,15 +209,15 @@ impl State {
         let mut next = *self;
         match step {
             Step::Purge { key, hard, by } => next.purge(world, key, hard, by),
-            Step::Tail(at) => next.tail(world, at),
+            Step::Tail(at) => next.at_master_of(at, |next| next.tail(world, at)),
             Step::AcknowledgeEarly(at) => {
                 next.acknowledge(world, at, self.instances[at].applied + 1)
             }
-            Step::Renew(at) => next.renew(world, at, true),
-            Step::RenewUnheard(at) => next.renew(world, at, false),
+            Step::Renew(at) => next.at_master_of(at, |next| next.renew(world, at, true)),
+            Step::RenewUnheard(at) => next.at_master_of(at, |next| next.renew(world, at, false)),
             Step::Answered(at) => next.answered(world, at),
             Step::AnswerLost(at) => next.instances[at].renewal = None,
-            Step::Read(at) => next.read(world, at),
+            Step::Read(at) => next.at_master_of(at, |next| next.read(world, at)),
             Step::Fetch {
                 at,
                 key,
@@ -209,7 +225,9 @@ impl State {
             } => next.fetch(world, at, key, conditional),
             Step::Follow(flight) => next.follow(flight),
             Step::Land { flight, shared } => next.land(world, flight, shared)?,
-            Step::Promote { at, key } => next.instances[at].memory[key] = self.redis.values[key],
+            Step::Promote { at, key } => {
+                next.instances[at].memory[key] = self.redis_of(at).values[key]
+            }
             Step::Serve { at, key } => next.serve(world, at, key)?,
             Step::Tick => next.tick(world, None),
             Step::TickBut(at) => next.tick(world, Some(at)),
@@ -225,14 +243,19 @@ impl State {
                 next.faults_left.trims -= 1;
             }
             Step::Kill(at) => next.kill(world, at),
+            Step::Behind(step) => next.behind(world, step),
+            Step::Split => next.split(world),
+            Step::Move(at) => next.instances[at].is_behind = false,
+            Step::PurgeAgain(number) => next.purge_again(world, number),
         }
-        next.complete(world);
+        next.complete_everywhere(world);
         next.check(world)?;
         next.forget_what_cannot_matter(world);
         Ok(next)
     }
 
     fn tick(&mut self, world: &World, but: Option<usize>) {
+        self.tick_of_split();
         for (at, instance) in self.instances.iter_mut().enumerate() {
             if but == Some(at) {
                 instance.has_lagged = true;
@@ -243,12 +266,13 @@ impl State {
                 renewal.age = world.lease.min(renewal.age + 1);
             }
         }
-        for redis in [Some(&mut self.redis), self.replica.as_mut()]
+        let old = self.old.as_mut().map(|(old, _)| old);
+        for redis in [Some(&mut self.redis), self.replica.as_mut(), old]
             .into_iter()
             .flatten()
         {
             if redis.generation > 0 {
-                redis.age = world.gone.min(redis.age + 1);
+                redis.age = world.quarantine().max(world.split).min(redis.age + 1);
             }
             for known in redis.registry.iter_mut().flatten() {
                 known.silent = world.gone.min(known.silent + 1);
@@ -256,7 +280,7 @@ impl State {
         }
     }
 
-    fn fail_over(&mut self) {
+    pub(super) fn fail_over(&mut self) {
         if let Some(replica) = self.replica.take() {
             self.redis = replica;
             self.redis.is_stamped = false;
@@ -293,11 +317,11 @@ impl State {
     }
 
     /// A receipt is given as soon as it can be: later it would promise the same to fewer.
-    fn complete(&mut self, world: &World) {
+    pub(super) fn complete(&mut self, world: &World) {
         let redis = &self.redis;
         let is_known = redis.generation != 0
             && (redis.is_stamped || !world.keeps(Rule::ServerIdentity))
-            && (redis.age >= world.gone || !world.keeps(Rule::Quarantine));
+            && redis.age >= world.quarantine();
         if !is_known {
             return;
         }
@@ -307,9 +331,11 @@ impl State {
                 .iter()
                 .flatten()
                 .all(|known| known.applied >= purge.place.position);
-            // What was fetched under a later generation left after this purge was appended.
-            let is_superseded = redis.generation != purge.place.generation;
-            let is_here = redis.head >= purge.place.position
+            // What was fetched under a later generation left after this purge was appended, unless
+            // both generations are alive at once.
+            let is_superseded = world.split == 0 && redis.generation != purge.place.generation;
+            let is_here = redis.generation == purge.place.generation
+                && redis.head >= purge.place.position
                 && (all_have || !world.keeps(Rule::ReceiptWaits));
             if is_superseded || is_here {
                 purge.is_complete = true;
