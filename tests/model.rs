@@ -6,15 +6,15 @@
 //! counter-examples: `cargo test --test model is_needed -- --nocapture`.
 
 mod model {
-    pub mod cache;
-    pub mod explore;
-    pub mod log;
-    pub mod rules;
-    pub mod same;
-    pub mod settle;
-    pub mod split;
-    pub mod state;
-    pub mod steps;
+    pub(crate) mod cache;
+    pub(crate) mod explore;
+    pub(crate) mod log;
+    pub(crate) mod rules;
+    pub(crate) mod same;
+    pub(crate) mod settle;
+    pub(crate) mod split;
+    pub(crate) mod state;
+    pub(crate) mod steps;
 }
 
 use model::explore::explore;
@@ -71,6 +71,22 @@ fn assert_needed(rule: Rule, world: World) {
     );
 }
 
+/// Without `rule` all is as well as with it.
+fn assert_superfluous(rule: Rule, world: World) {
+    let explored = explore(&world.without(rule), usize::MAX, true);
+    let explored = explored.unwrap_or_else(|| panic!("{rule:?}: not explored whole"));
+    println!(
+        "without {rule:?}: {} states, and all is well",
+        explored.states
+    );
+    assert!(
+        explored.violation.is_none(),
+        "without {rule:?}: {:?}",
+        explored.violation
+    );
+}
+
+/// More than any counter-example takes.
 const STATES_MAX: usize = 3_000_000;
 
 const fn small(faults: Faults) -> World {
@@ -222,6 +238,7 @@ fn generation_and_position_are_read_in_one_piece() {
     assert_needed(
         Rule::FenceInOnePiece,
         World {
+            instances: 1,
             hard: 2,
             ..small(FLUSH)
         },
@@ -374,7 +391,13 @@ fn no_flight_is_joined_without_a_lease() {
 
 #[test]
 fn no_fence_is_taken_while_another_master_lives() {
-    assert_needed(Rule::WaitOutTheOther, SPLIT);
+    assert_needed(
+        Rule::WaitOutTheOther,
+        World {
+            instances: 1,
+            ..SPLIT
+        },
+    );
 }
 
 #[test]
@@ -387,6 +410,14 @@ fn the_quarantine_outlasts_another_master() {
             ..SPLIT
         },
     );
+}
+
+#[test]
+fn a_lost_purge_is_appended_again() {
+    let explored = explore(&SPLIT.without(Rule::AppendAgain), STATES_MAX, true);
+    let violation = explored.and_then(|explored| explored.violation);
+    println!("without AppendAgain: {violation:?}");
+    assert!(violation.is_some_and(|violation| violation.what.contains("get back")));
 }
 
 // What seemed to be a rule.
@@ -427,6 +458,18 @@ fn large_worlds_with_two_instances() {
 #[test]
 #[ignore = "takes minutes"]
 fn large_worlds_with_three_instances() {
+    let larger = World {
+        instances: 3,
+        hard: 2,
+        ..World::small()
+    };
+    for (name, faults) in [
+        ("three, two purges, failover", FAILOVER),
+        ("three, two purges, flush", FLUSH),
+        ("three, two purges, restart", KILL),
+    ] {
+        assert_kept(name, World { faults, ..larger });
+    }
     let three = World {
         instances: 3,
         ..World::small()
@@ -520,4 +563,13 @@ fn large_worlds_with_other_faults() {
             ..SPLIT
         },
     );
+}
+
+/// States are told apart only by what can matter. Here they are told apart by everything.
+#[test]
+#[ignore = "takes minutes"]
+fn worlds_looked_at_in_full() {
+    for faults in [FAILOVER, FLUSH, TRIM] {
+        assert_superfluous(Rule::RestartForgets, small(faults));
+    }
 }

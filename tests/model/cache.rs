@@ -5,7 +5,7 @@ use super::state::*;
 
 impl State {
     /// Whether an instance may use what it holds, and what is in Redis.
-    pub fn is_trusted(&self, world: &World, at: usize) -> bool {
+    pub(crate) fn is_trusted(&self, world: &World, at: usize) -> bool {
         let instance = &self.instances[at];
         instance.mode == Mode::Tailing
             && (instance.trust > 0 || !world.keeps(Rule::LeaseAtHit))
@@ -14,7 +14,7 @@ impl State {
     }
 
     /// Whether no hard purge that the instance knows of covers a value.
-    pub fn admits(&self, world: &World, at: usize, key: usize, value: Value) -> bool {
+    pub(crate) fn admits(&self, world: &World, at: usize, key: usize, value: Value) -> bool {
         let instance = &self.instances[at];
         let is_ours = value.fence.generation == instance.generation
             || !world.keeps(Rule::ValuesOfThisGeneration);
@@ -22,7 +22,7 @@ impl State {
     }
 
     /// What a request would be answered with: memory, then Redis.
-    pub fn served_by(&self, world: &World, at: usize, key: usize) -> Option<Value> {
+    pub(crate) fn served_by(&self, world: &World, at: usize, key: usize) -> Option<Value> {
         if !self.is_trusted(world, at) {
             return None;
         }
@@ -35,7 +35,13 @@ impl State {
         .find(|value| self.admits(world, at, key, *value))
     }
 
-    pub fn may_put(&self, world: &World, old: Option<Value>, new: Value, rule: Rule) -> bool {
+    pub(crate) fn may_put(
+        &self,
+        world: &World,
+        old: Option<Value>,
+        new: Value,
+        rule: Rule,
+    ) -> bool {
         old.is_none_or(|old| {
             !world.keeps(rule)
                 || old.fence.generation != new.fence.generation
@@ -43,7 +49,7 @@ impl State {
         })
     }
 
-    pub(super) fn serve(
+    pub(crate) fn serve(
         &mut self,
         world: &World,
         at: usize,
@@ -64,7 +70,7 @@ impl State {
 
     /// A conditional request is for what is stored. Where validators can be relied on, it matters
     /// only for the fence.
-    pub(super) fn may_validate(&self, world: &World, at: usize, key: usize) -> bool {
+    pub(crate) fn may_validate(&self, world: &World, at: usize, key: usize) -> bool {
         if !world.coarse_validators && world.keeps(Rule::ValidatingFence) {
             return false;
         }
@@ -76,7 +82,7 @@ impl State {
             && (world.coarse_validators || value.version == self.versions[key])
     }
 
-    pub(super) fn fetch(&mut self, world: &World, at: usize, key: usize, conditional: bool) {
+    pub(crate) fn fetch(&mut self, at: usize, key: usize, conditional: bool) {
         self.fetches_left -= 1;
         let instance = &self.instances[at];
         let stored = instance.memory[key].map_or(0, |value| value.version);
@@ -100,7 +106,7 @@ impl State {
         }
     }
 
-    pub(super) fn may_follow(&self, world: &World, flight: &Flight) -> bool {
+    pub(crate) fn may_follow(&self, world: &World, flight: &Flight) -> bool {
         let instance = &self.instances[flight.instance as usize];
         let is_open = flight.fence.generation == instance.generation
             && instance.slots[flight.key as usize].hard <= flight.fence.position;
@@ -110,7 +116,7 @@ impl State {
     }
 
     /// Whether a request for a key would follow rather than lead.
-    pub(super) fn is_collapsed(&self, world: &World, at: usize, key: usize) -> bool {
+    pub(crate) fn is_collapsed(&self, world: &World, at: usize, key: usize) -> bool {
         self.flights.iter().flatten().any(|flight| {
             flight.instance as usize == at
                 && flight.key as usize == key
@@ -118,13 +124,13 @@ impl State {
         })
     }
 
-    pub(super) fn follow(&mut self, flight: usize) {
+    pub(crate) fn follow(&mut self, flight: usize) {
         if let Some(flight) = &mut self.flights[flight] {
             flight.owed = self.promised[flight.key as usize];
         }
     }
 
-    pub(super) fn land(
+    pub(crate) fn land(
         &mut self,
         world: &World,
         flight: usize,
@@ -171,7 +177,7 @@ impl State {
     }
 
     /// What must be true in every state: nothing that may be served is older than promised.
-    pub(super) fn check(&self, world: &World) -> Result<(), &'static str> {
+    pub(crate) fn check(&self, world: &World) -> Result<(), &'static str> {
         for at in 0..world.instances {
             if !self.is_trusted(world, at) {
                 continue;

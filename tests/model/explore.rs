@@ -11,16 +11,16 @@ use super::steps::Step;
 
 /// What an exploration has found.
 #[derive(Debug)]
-pub struct Explored {
-    pub states: usize,
-    pub depth: usize,
-    pub violation: Option<Violation>,
+pub(crate) struct Explored {
+    pub(crate) states: usize,
+    pub(crate) depth: usize,
+    pub(crate) violation: Option<Violation>,
 }
 
 /// What happened, step by step, until a promise was broken.
-pub struct Violation {
-    pub what: &'static str,
-    pub steps: Vec<Step>,
+pub(crate) struct Violation {
+    pub(crate) what: &'static str,
+    pub(crate) steps: Vec<Step>,
 }
 
 impl fmt::Debug for Violation {
@@ -37,7 +37,7 @@ impl fmt::Debug for Violation {
 type Seen = HashMap<u64, u64, BuildHasherDefault<Whole>>;
 
 /// Explores up to `states_max` states; without an end within them there is no result.
-pub fn explore(world: &World, states_max: usize, progress: bool) -> Option<Explored> {
+pub(crate) fn explore(world: &World, states_max: usize, progress: bool) -> Option<Explored> {
     let first = State::first(world).canonical(world);
     let mut seen = Seen::default();
     seen.insert(first.fingerprint(), first.fingerprint());

@@ -22,7 +22,7 @@ impl State {
     }
 
     /// Publishing and appending in one: what is fetched in between is newer than its fence says.
-    pub(super) fn purge(&mut self, world: &World, key: usize, hard: bool, by: usize) {
+    pub(crate) fn purge(&mut self, world: &World, key: usize, hard: bool, by: usize) {
         self.ensure(world);
         let number = self.purges.iter().flatten().count();
         self.versions[key] += 1;
@@ -55,7 +55,7 @@ impl State {
 
     /// Whoever has appended a purge appends it again when a new generation begins before its
     /// receipt is complete.
-    pub(super) fn purge_again(&mut self, world: &World, number: usize) {
+    pub(crate) fn purge_again(&mut self, world: &World, number: usize) {
         self.ensure(world);
         let redis = &mut self.redis;
         if let Some(purge) = &mut self.purges[number] {
@@ -70,7 +70,7 @@ impl State {
     }
 
     /// Reads the next record.
-    pub(super) fn tail(&mut self, world: &World, at: usize) {
+    pub(crate) fn tail(&mut self, world: &World, at: usize) {
         let instance = &self.instances[at];
         let is_strange = instance.generation != self.redis.generation
             && world.keeps(Rule::RecordsOfThisGeneration);
@@ -99,7 +99,7 @@ impl State {
     }
 
     /// Said as soon as it is so: later, receipts would only wait.
-    pub(super) fn acknowledge(&mut self, world: &World, at: usize, position: u8) {
+    pub(crate) fn acknowledge(&mut self, world: &World, at: usize, position: u8) {
         let is_same = self.instances[at].generation == self.redis.generation
             || !world.keeps(Rule::RecordsOfThisGeneration);
         if let Some(known) = &mut self.redis.registry[registration(world, at)]
@@ -124,7 +124,7 @@ impl State {
     /// The log has the renewal at once: if it came later, the instance would be gone later. Its
     /// answer comes at once or never, for the same reason, unless what is at stake is when a lease
     /// begins.
-    pub(super) fn renew(&mut self, world: &World, at: usize, is_answered: bool) {
+    pub(crate) fn renew(&mut self, world: &World, at: usize, is_answered: bool) {
         self.ensure(world);
         let instance = &self.instances[at];
         if instance.generation != self.redis.generation
@@ -157,7 +157,7 @@ impl State {
         }
     }
 
-    pub(super) fn answered(&mut self, world: &World, at: usize) {
+    pub(crate) fn answered(&mut self, world: &World, at: usize) {
         let instance = &mut self.instances[at];
         let Some(renewal) = instance.renewal.take() else {
             return;
@@ -172,7 +172,7 @@ impl State {
     }
 
     /// Reads the head, then the snapshot key by key, and takes over what it has read.
-    pub(super) fn read(&mut self, world: &World, at: usize) {
+    pub(crate) fn read(&mut self, world: &World, at: usize) {
         let reading = match self.instances[at].mode {
             Mode::Reading(reading) => reading,
             Mode::Fenced | Mode::Tailing => Reading::default(),

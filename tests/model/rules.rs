@@ -2,7 +2,7 @@
 
 /// One rule of the protocol. The model keeps all of them, but for those it is told to leave out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Rule {
+pub(crate) enum Rule {
     /// An exchange reads its fence before its request leaves.
     FenceBeforeFetch,
     /// Generation and position of a fence are read as one.
@@ -63,59 +63,61 @@ pub enum Rule {
     WaitOutTheOther,
     /// Nor does the new generation, while that one may still renew leases.
     QuarantineOutlastsTheOther,
+    /// A purge whose receipt is not complete is appended again to a new generation.
+    AppendAgain,
     /// A restarted process has an empty memory. (Not a rule: see the tests.)
     RestartForgets,
 }
 
 /// Faults that may still happen.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// Redis loses all that was written since some moment, and another server goes on.
-    pub failovers: u8,
+    pub(crate) failovers: u8,
     /// The same, but the old server takes writes for some ticks more, from those who still reach it.
-    pub splits: u8,
+    pub(crate) splits: u8,
     /// FLUSHALL, or a restart without data.
-    pub flushes: u8,
+    pub(crate) flushes: u8,
     /// The oldest records are dropped from the log.
-    pub trims: u8,
+    pub(crate) trims: u8,
     /// A process is killed and starts again.
-    pub kills: u8,
+    pub(crate) kills: u8,
 }
 
 /// The world to explore.
 #[derive(Clone, Copy, Debug)]
-pub struct World {
-    pub instances: usize,
-    pub keys: usize,
+pub(crate) struct World {
+    pub(crate) instances: usize,
+    pub(crate) keys: usize,
     /// Hard purges that may happen, and soft ones.
-    pub hard: u8,
-    pub soft: u8,
+    pub(crate) hard: u8,
+    pub(crate) soft: u8,
     /// Exchanges with the origin that may happen.
-    pub fetches: u8,
-    pub faults: Faults,
+    pub(crate) fetches: u8,
+    pub(crate) faults: Faults,
     /// Instances that have not joined yet, and of those that have joined none has lost anything.
-    pub late: usize,
+    pub(crate) late: usize,
     /// Ticks a lease runs.
-    pub lease: u8,
+    pub(crate) lease: u8,
     /// Ticks after its last renewal until an instance may be declared gone.
-    pub gone: u8,
+    pub(crate) gone: u8,
     /// Ticks that a master goes on after another one was promoted.
-    pub split: u8,
+    pub(crate) split: u8,
     /// Whether a clock may lose one tick in each lease.
-    pub drift: bool,
+    pub(crate) drift: bool,
     /// Whether the origin answers 304 even though the content has changed: validators of one
     /// second's precision, or wrong ones.
-    pub coarse_validators: bool,
+    pub(crate) coarse_validators: bool,
     /// Whether instances keep anything in their own memory.
-    pub memory: bool,
+    pub(crate) memory: bool,
     /// Whether to remember what fence was served, to see that it never goes back.
-    pub monotone: bool,
-    pub without: Option<Rule>,
+    pub(crate) monotone: bool,
+    pub(crate) without: Option<Rule>,
 }
 
 impl World {
     /// Two instances that have joined and hold everything, two keys, one lease of one tick.
-    pub const fn small() -> Self {
+    pub(crate) const fn small() -> Self {
         Self {
             instances: 2,
             keys: 1,
@@ -141,7 +143,7 @@ impl World {
         }
     }
 
-    pub const fn without(self, rule: Rule) -> Self {
+    pub(crate) const fn without(self, rule: Rule) -> Self {
         Self {
             without: Some(rule),
             ..self
@@ -149,7 +151,7 @@ impl World {
     }
 
     /// Ticks from the beginning of a generation to its first complete receipt.
-    pub fn quarantine(&self) -> u8 {
+    pub(crate) fn quarantine(&self) -> u8 {
         match self.without {
             Some(Rule::Quarantine) => 0,
             Some(Rule::QuarantineOutlastsTheOther) => self.gone,
@@ -157,7 +159,7 @@ impl World {
         }
     }
 
-    pub fn keeps(&self, rule: Rule) -> bool {
+    pub(crate) fn keeps(&self, rule: Rule) -> bool {
         self.without != Some(rule)
     }
 }

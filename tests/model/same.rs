@@ -9,7 +9,7 @@ use super::state::*;
 impl State {
     /// Drops what no step will ever look at again. Only the whole protocol is known to look at so
     /// little.
-    pub(super) fn forget_what_cannot_matter(&mut self, world: &World) {
+    pub(crate) fn forget_what_cannot_matter(&mut self, world: &World) {
         if world.keeps(Rule::LeaseFromSending) {
             for instance in &mut self.instances {
                 instance.renewal = None;
@@ -117,7 +117,7 @@ impl State {
     }
 
     /// One of all states that are this one's images.
-    pub fn canonical(&self, world: &World) -> Self {
+    pub(crate) fn canonical(&self, world: &World) -> Self {
         // A counter-example is easier to follow when everybody keeps their number.
         if world.without.is_some() {
             return *self;
@@ -205,7 +205,7 @@ impl State {
         next
     }
 
-    pub fn fingerprint(&self) -> u64 {
+    pub(crate) fn fingerprint(&self) -> u64 {
         let mut hasher = Mix(0);
         self.hash(&mut hasher);
         hasher.finish()

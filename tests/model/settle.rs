@@ -10,7 +10,7 @@ const ROUNDS_MAX: usize = 4;
 
 impl State {
     /// Whether all get back to serving, with every receipt complete, when nothing fails any more.
-    pub fn settles(&self, world: &World) -> bool {
+    pub(crate) fn settles(&self, world: &World) -> bool {
         let mut now = *self;
         now.faults_left = Default::default();
         now.replica = None;
@@ -43,7 +43,7 @@ impl State {
             self.take(world, Step::Tick)?;
         }
         for number in 0..self.purges.len() {
-            if self.purges[number].is_some_and(|purge| world.split > 0 && self.is_lost(&purge)) {
+            if self.is_lost(world, number) {
                 self.take(world, Step::PurgeAgain(number))?;
             }
         }
@@ -104,20 +104,19 @@ impl State {
     fn is_hit_after_fetch(&self, world: &World, key: usize) -> bool {
         let mut now = *self;
         now.fetches_left = 1;
-        now.fetch(world, 0, key, false);
-        let flight = now.flights.iter().position(Option::is_some);
-        flight.is_some_and(|flight| {
-            now.take(
-                world,
-                Step::Land {
-                    flight,
-                    shared: true,
-                },
-            )
-            .is_some()
-        }) && (0..world.instances).all(|at| {
-            now.served_by(world, at, key)
-                .is_some_and(|value| value.version == now.versions[key])
-        })
+        now.fetch(0, key, false);
+        let Some(flight) = now.flights.iter().position(Option::is_some) else {
+            return false;
+        };
+        let shared = true;
+        let has_landed = now.take(world, Step::Land { flight, shared }).is_some();
+        let is_hit = |at: usize| {
+            now.served_by(world, at, key).is_some_and(|value| {
+                // What is softly purged is served while it is validated.
+                let soft = now.instances[at].slots[key].soft;
+                value.version == now.versions[key] || soft > value.fence.position
+            })
+        };
+        has_landed && (0..world.instances).all(is_hit)
     }
 }

@@ -1,20 +1,20 @@
 //! Two masters for a while: another server was promoted, and the old one still takes writes from
 //! whoever reaches it.
 
-use super::rules::World;
+use super::rules::{Rule, World};
 use super::state::*;
 use super::steps::{Behind, Step};
 
 impl State {
     /// The server that an instance talks to.
-    pub fn redis_of(&self, at: usize) -> &Redis {
+    pub(crate) fn redis_of(&self, at: usize) -> &Redis {
         match &self.old {
             Some((old, _)) if self.instances[at].is_behind => old,
             _ => &self.redis,
         }
     }
 
-    pub(super) fn steps_of_split(&self, world: &World, steps: &mut Vec<Step>) {
+    pub(crate) fn steps_of_split(&self, world: &World, steps: &mut Vec<Step>) {
         if self.faults_left.splits > 0 {
             steps.push(match self.replica {
                 None => Step::ReplicaStops,
@@ -22,11 +22,8 @@ impl State {
             });
         }
         let Some((old, _)) = &self.old else {
-            for (number, purge) in self.purges.iter().enumerate() {
-                if world.split > 0 && purge.is_some_and(|purge| self.is_lost(&purge)) {
-                    steps.push(Step::PurgeAgain(number));
-                }
-            }
+            let is_lost = |number: &usize| self.is_lost(world, *number);
+            steps.extend((0..P).filter(is_lost).map(Step::PurgeAgain));
             return;
         };
         for key in 0..world.keys {
@@ -44,18 +41,24 @@ impl State {
         }
     }
 
-    /// Whether a purge without a complete receipt is in a log that is gone.
-    pub(super) fn is_lost(&self, purge: &Purge) -> bool {
-        !purge.is_complete
-            && (purge.place.generation != self.redis.generation || !self.redis.is_stamped)
+    /// Whether a purge without a complete receipt is in a log that is gone. Where no two masters
+    /// can be, the new generation has purged everything.
+    pub(crate) fn is_lost(&self, world: &World, number: usize) -> bool {
+        let is_lost = |purge: Purge| {
+            !purge.is_complete
+                && (purge.place.generation != self.redis.generation || !self.redis.is_stamped)
+        };
+        world.split > 0
+            && world.keeps(Rule::AppendAgain)
+            && self.purges[number].is_some_and(is_lost)
     }
 
     /// Does something at the master that `at` talks to.
-    pub(super) fn at_master_of(&mut self, at: usize, step: impl FnOnce(&mut Self)) {
+    pub(crate) fn at_master_of(&mut self, at: usize, step: impl FnOnce(&mut Self)) {
         self.at_master(self.instances[at].is_behind, step);
     }
 
-    pub(super) fn behind(&mut self, world: &World, step: Behind) {
+    pub(crate) fn behind(&mut self, world: &World, step: Behind) {
         self.at_master(true, |state| match step {
             Behind::Purge { key } => state.purge(world, key, true, 0),
             Behind::DeclareGone(at) => state.redis.registry[at] = None,
@@ -76,7 +79,7 @@ impl State {
         }
     }
 
-    pub(super) fn split(&mut self, world: &World) {
+    pub(crate) fn split(&mut self, world: &World) {
         let old = self.redis;
         self.faults_left.splits -= 1;
         self.faults_left.failovers += 1;
@@ -88,14 +91,14 @@ impl State {
     }
 
     /// Receipts are given by either master.
-    pub(super) fn complete_everywhere(&mut self, world: &World) {
+    pub(crate) fn complete_everywhere(&mut self, world: &World) {
         self.complete(world);
         if self.old.is_some() {
             self.at_master(true, |state| state.complete(world));
         }
     }
 
-    pub(super) fn tick_of_split(&mut self) {
+    pub(crate) fn tick_of_split(&mut self) {
         if let Some((_, left)) = &mut self.old {
             *left -= 1;
             if *left == 0 {

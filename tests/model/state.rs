@@ -3,64 +3,64 @@
 use super::rules::{Faults, World};
 
 /// Bounds of the world: instances, keys, purges, exchanges under way.
-pub const N: usize = 3;
-pub const K: usize = 2;
-pub const P: usize = 3;
-pub const F: usize = 3;
+pub(crate) const N: usize = 3;
+pub(crate) const K: usize = 2;
+pub(crate) const P: usize = 3;
+pub(crate) const F: usize = 3;
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Fence {
+pub(crate) struct Fence {
     /// 0: none.
-    pub generation: u8,
-    pub position: u8,
+    pub(crate) generation: u8,
+    pub(crate) position: u8,
 }
 
 /// A stored response: which version of the key's content it is, and its fence.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Value {
-    pub version: u8,
-    pub fence: Fence,
+pub(crate) struct Value {
+    pub(crate) version: u8,
+    pub(crate) fence: Fence,
 }
 
 /// One key's slot: the newest hard and the newest soft purge.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Slot {
-    pub hard: u8,
-    pub soft: u8,
+pub(crate) struct Slot {
+    pub(crate) hard: u8,
+    pub(crate) soft: u8,
 }
 
 /// An instance as the log knows it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Registered {
+pub(crate) struct Registered {
     /// The position it says it has applied.
-    pub applied: u8,
+    pub(crate) applied: u8,
     /// The head of the log when it was registered.
-    pub since: u8,
+    pub(crate) since: u8,
     /// Ticks since its last renewal, up to the number that makes it gone.
-    pub silent: u8,
+    pub(crate) silent: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Redis {
+pub(crate) struct Redis {
     /// 0: there is no log.
-    pub generation: u8,
+    pub(crate) generation: u8,
     /// Whether the log was begun on this very server.
-    pub is_stamped: bool,
+    pub(crate) is_stamped: bool,
     /// Ticks since the generation began, up to the number that makes an instance gone.
-    pub age: u8,
+    pub(crate) age: u8,
     /// The purge at each position, counted from 1. Where nothing is, 0.
-    pub records: [u8; P],
+    pub(crate) records: [u8; P],
     /// Records that were trimmed.
-    pub trimmed: u8,
-    pub head: u8,
-    pub snapshot: [Slot; K],
-    pub registry: [Option<Registered>; N],
-    pub values: [Option<Value>; K],
+    pub(crate) trimmed: u8,
+    pub(crate) head: u8,
+    pub(crate) snapshot: [Slot; K],
+    pub(crate) registry: [Option<Registered>; N],
+    pub(crate) values: [Option<Value>; K],
 }
 
 /// The state of an instance towards the log.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// It has to read the log anew.
     #[default]
     Fenced,
@@ -71,95 +71,95 @@ pub enum Mode {
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Reading {
-    pub steps: u8,
-    pub generation: u8,
-    pub head: u8,
-    pub head_id: u8,
-    pub slots: [Slot; K],
+pub(crate) struct Reading {
+    pub(crate) steps: u8,
+    pub(crate) generation: u8,
+    pub(crate) head: u8,
+    pub(crate) head_id: u8,
+    pub(crate) slots: [Slot; K],
 }
 
 /// The answer to a renewal, on its way.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Renewal {
+pub(crate) struct Renewal {
     /// Ticks since it was sent, by the clock of the instance.
-    pub age: u8,
-    pub since: u8,
+    pub(crate) age: u8,
+    pub(crate) since: u8,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Instance {
-    pub mode: Mode,
-    pub generation: u8,
-    pub applied: u8,
+pub(crate) struct Instance {
+    pub(crate) mode: Mode,
+    pub(crate) generation: u8,
+    pub(crate) applied: u8,
     /// The purge it has applied last.
-    pub last: u8,
-    pub slots: [Slot; K],
+    pub(crate) last: u8,
+    pub(crate) slots: [Slot; K],
     /// Ticks until its lease runs out, by its own clock.
-    pub trust: u8,
+    pub(crate) trust: u8,
     /// Whether its clock has lost a tick of this lease.
-    pub has_lagged: bool,
+    pub(crate) has_lagged: bool,
     /// The position it has to reach before it serves. [`NEVER`]: it has no lease.
-    pub catch_up: u8,
-    pub renewal: Option<Renewal>,
+    pub(crate) catch_up: u8,
+    pub(crate) renewal: Option<Renewal>,
     /// Whether it still talks to the master that was replaced.
-    pub is_behind: bool,
-    pub memory: [Option<Value>; K],
+    pub(crate) is_behind: bool,
+    pub(crate) memory: [Option<Value>; K],
     /// The newest fence that was served of each key.
-    pub served: [u8; K],
+    pub(crate) served: [u8; K],
 }
 
-pub const NEVER: u8 = u8::MAX;
+pub(crate) const NEVER: u8 = u8::MAX;
 
 /// An exchange with the origin. The version is read when the request leaves: an origin that
 /// answers later answers with something newer, which does less harm.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Flight {
-    pub instance: u8,
-    pub key: u8,
-    pub version: u8,
-    pub fence: Fence,
+pub(crate) struct Flight {
+    pub(crate) instance: u8,
+    pub(crate) key: u8,
+    pub(crate) version: u8,
+    pub(crate) fence: Fence,
     /// Whether it validates what is stored.
-    pub is_conditional: bool,
+    pub(crate) is_conditional: bool,
     /// The oldest version that may be given to those who wait for it.
-    pub owed: u8,
+    pub(crate) owed: u8,
 }
 
 /// A purge that was asked for, as an onlooker sees it.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Purge {
-    pub key: u8,
-    pub is_hard: bool,
+pub(crate) struct Purge {
+    pub(crate) key: u8,
+    pub(crate) is_hard: bool,
     /// The version that was published before it.
-    pub version: u8,
-    pub place: Fence,
-    pub is_complete: bool,
+    pub(crate) version: u8,
+    pub(crate) place: Fence,
+    pub(crate) is_complete: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct State {
-    pub redis: Redis,
+pub(crate) struct State {
+    pub(crate) redis: Redis,
     /// What the replica has that will be promoted.
-    pub replica: Option<Redis>,
+    pub(crate) replica: Option<Redis>,
     /// The master that was replaced, and the ticks it goes on.
-    pub old: Option<(Redis, u8)>,
-    pub instances: [Instance; N],
-    pub flights: [Option<Flight>; F],
+    pub(crate) old: Option<(Redis, u8)>,
+    pub(crate) instances: [Instance; N],
+    pub(crate) flights: [Option<Flight>; F],
     /// What the origin has.
-    pub versions: [u8; K],
+    pub(crate) versions: [u8; K],
     /// The version of each key that a complete receipt has promised.
-    pub promised: [u8; K],
-    pub purges: [Option<Purge>; P],
-    pub generations: u8,
-    pub hard_left: u8,
-    pub soft_left: u8,
-    pub fetches_left: u8,
-    pub faults_left: Faults,
+    pub(crate) promised: [u8; K],
+    pub(crate) purges: [Option<Purge>; P],
+    pub(crate) generations: u8,
+    pub(crate) hard_left: u8,
+    pub(crate) soft_left: u8,
+    pub(crate) fetches_left: u8,
+    pub(crate) faults_left: Faults,
 }
 
 impl State {
     /// All who have joined hold the first version of everything, and so does Redis.
-    pub fn first(world: &World) -> Self {
+    pub(crate) fn first(world: &World) -> Self {
         let fence = Fence {
             generation: 1,
             position: 0,
@@ -200,7 +200,7 @@ impl State {
 
 impl Redis {
     /// The purge at a position; 0 before the first.
-    pub fn id_at(&self, position: u8) -> u8 {
+    pub(crate) fn id_at(&self, position: u8) -> u8 {
         match position {
             0 => 0,
             _ => self.records[position as usize - 1],
@@ -208,19 +208,19 @@ impl Redis {
     }
 
     /// The first record after a position that is still there.
-    pub fn next_after(&self, position: u8) -> Option<u8> {
+    pub(crate) fn next_after(&self, position: u8) -> Option<u8> {
         let next = position.max(self.trimmed) + 1;
         (next <= self.head).then_some(next)
     }
 }
 
 impl Slot {
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         self.hard = self.hard.max(other.hard);
         self.soft = self.soft.max(other.soft);
     }
 
-    pub fn raise(&mut self, is_hard: bool, position: u8) {
+    pub(crate) fn raise(&mut self, is_hard: bool, position: u8) {
         let slot = if is_hard {
             &mut self.hard
         } else {

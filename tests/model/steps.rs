@@ -5,7 +5,7 @@ use super::state::*;
 
 /// One thing that happens, at one place. The names are what a counter-example is told with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Step {
+pub(crate) enum Step {
     /// An editor publishes, and the instance `by` appends the purge.
     Purge {
         key: usize,
@@ -70,14 +70,14 @@ pub enum Step {
 
 /// What nobody in particular does at the master that was replaced.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Behind {
+pub(crate) enum Behind {
     Purge { key: usize },
     DeclareGone(usize),
 }
 
 impl State {
     /// All that can happen next.
-    pub fn steps(&self, world: &World, steps: &mut Vec<Step>) {
+    pub(crate) fn steps(&self, world: &World, steps: &mut Vec<Step>) {
         steps.clear();
         for key in 0..world.keys {
             let by = if world.keeps(Rule::Contiguous) {
@@ -205,7 +205,7 @@ impl State {
     }
 
     /// The world after a step. An error is what was promised otherwise.
-    pub fn after(&self, world: &World, step: Step) -> Result<Self, &'static str> {
+    pub(crate) fn after(&self, world: &World, step: Step) -> Result<Self, &'static str> {
         let mut next = *self;
         match step {
             Step::Purge { key, hard, by } => next.purge(world, key, hard, by),
@@ -222,7 +222,7 @@ impl State {
                 at,
                 key,
                 conditional,
-            } => next.fetch(world, at, key, conditional),
+            } => next.fetch(at, key, conditional),
             Step::Follow(flight) => next.follow(flight),
             Step::Land { flight, shared } => next.land(world, flight, shared)?,
             Step::Promote { at, key } => {
@@ -280,7 +280,7 @@ impl State {
         }
     }
 
-    pub(super) fn fail_over(&mut self) {
+    pub(crate) fn fail_over(&mut self) {
         if let Some(replica) = self.replica.take() {
             self.redis = replica;
             self.redis.is_stamped = false;
@@ -317,7 +317,7 @@ impl State {
     }
 
     /// A receipt is given as soon as it can be: later it would promise the same to fewer.
-    pub(super) fn complete(&mut self, world: &World) {
+    pub(crate) fn complete(&mut self, world: &World) {
         let redis = &self.redis;
         let is_known = redis.generation != 0
             && (redis.is_stamped || !world.keeps(Rule::ServerIdentity))
