@@ -117,9 +117,11 @@ fn hit(c: &mut Criterion) {
     let proxy = app.proxy();
     let connection = Connection {
         peer: "127.0.0.1:1234".parse().unwrap(),
+        via: "127.0.0.1:1234".parse().unwrap(),
         local: "127.0.0.1:80".parse().unwrap(),
         scheme: "http",
         sni: None,
+        interims: Arc::default(),
     };
     let mut request = Request::get("/api/articles/17")
         .body(Empty::<Bytes>::new())

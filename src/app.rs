@@ -9,6 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::admin::Admin;
 use crate::admin::readiness::Readiness;
@@ -25,14 +26,18 @@ use crate::purge::protocol::{self, Protocol};
 use crate::purge::target::{NormalQuery, Targets};
 use crate::purge::webhook::{self, Webhooks};
 use crate::purge::{Cause, Purge};
-use crate::route::RouteTable;
-use crate::server::{self, Drained, Handler, Listeners};
+use crate::route::{Route, RouteTable};
+use crate::server::{self, Drained, Handler, Listeners, tls};
 use crate::store::memory::Memory;
+use crate::switches::Switches;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::cache::CacheMetrics;
+use crate::telemetry::cache::{CacheMetrics, RouteLabels};
 use crate::telemetry::origin::OriginMetrics;
+use crate::telemetry::process;
 use crate::telemetry::purge::PurgeMetrics;
 use crate::telemetry::server::ServerMetrics;
+use crate::telemetry::trace::{TraceMetrics, Tracing};
+use crate::telemetry::transform::TransformMetrics;
 
 /// What is not in the configuration.
 pub struct Surroundings {
@@ -63,6 +68,7 @@ pub struct App {
     admin: Arc<AdminHandler>,
     readiness: Arc<Readiness>,
     gauges: Gauges,
+    certificates: CertificateFiles,
 }
 
 /// The requests of the public listeners: purges and webhooks are for us, the rest is proxied.
@@ -80,6 +86,13 @@ struct Gauges {
     metrics: Arc<CacheMetrics>,
 }
 
+/// The certificates of all listeners, which follow their files.
+struct CertificateFiles {
+    every: Duration,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<ServerMetrics>,
+}
+
 /// How often [`Gauges`] are looked up.
 const GAUGES_EVERY: Duration = Duration::from_secs(1);
 
@@ -89,12 +102,20 @@ impl App {
     /// # Errors
     /// A setting that a room refuses, or an address that cannot be listened on.
     pub async fn bind(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
-        let mut registry = Registry::with_prefix("cms_edge");
-        let server_metrics = Arc::new(ServerMetrics::register(&mut registry));
+        let mut exposed = Registry::default();
+        let registry = registry(&mut exposed, &surroundings);
+        let switches = Arc::new(Switches::new(config.switches));
+        switches.register(registry);
+        let server_metrics = Arc::new(ServerMetrics::register(registry));
         let public = surroundings.server.clone();
         let public = public.unwrap_or_else(|| config.server());
-        let purging = Purging::new(config, &surroundings, &mut registry)?;
-        let (proxy, metrics) = proxy(config, surroundings, &purging, &mut registry)?;
+        let certificates = CertificateFiles {
+            every: config.certificates_every(),
+            clock: Arc::clone(&surroundings.clock),
+            metrics: Arc::clone(&server_metrics),
+        };
+        let purging = Purging::new(config, &surroundings, registry)?;
+        let (proxy, metrics) = proxy(config, surroundings, &purging, &switches, registry)?;
         let front = purging.front(config, Arc::clone(&proxy))?;
         let public = server::bind(public, Arc::clone(&server_metrics)).await?;
         let admin_listeners = server::bind(config.admin_server(), server_metrics).await?;
@@ -103,10 +124,11 @@ impl App {
             config.admin(),
             purging.log,
             purging.targets,
-            Arc::new(registry),
+            Arc::new(exposed),
             Arc::clone(&readiness),
             purging.metrics,
-        );
+        )
+        .with_switches(switches);
         Ok(Self {
             public,
             admin_listeners,
@@ -114,6 +136,7 @@ impl App {
             admin: Arc::new(AdminHandler(admin)),
             readiness,
             gauges: Gauges { proxy, metrics },
+            certificates,
         })
     }
 
@@ -134,7 +157,10 @@ impl App {
 
     /// Addresses of the admin listener.
     pub fn admin(&self) -> &[SocketAddr] {
-        self.admin_listeners.http()
+        match self.admin_listeners.https() {
+            [] => self.admin_listeners.http(),
+            https => https,
+        }
     }
 
     /// Serves until `stop`, then drains: the public listeners first, so that health and metrics
@@ -147,6 +173,11 @@ impl App {
             let _gone = told.wait_for(|told| *told).await;
         };
         let gauges = tokio::spawn(self.gauges.look_up());
+        let mut certificates = JoinSet::new();
+        self.certificates
+            .follow(&mut certificates, "public", &self.public);
+        self.certificates
+            .follow(&mut certificates, "admin", &self.admin_listeners);
         let admin = tokio::spawn(
             self.admin_listeners
                 .serve(Arc::clone(&self.admin), told(admin_stopped)),
@@ -160,6 +191,7 @@ impl App {
         admin_stopping.send_replace(true);
         let _admin_drained = admin.await;
         gauges.abort();
+        certificates.abort_all();
         drained
     }
 }
@@ -222,12 +254,13 @@ fn proxy(
     config: &Config,
     surroundings: Surroundings,
     purging: &Purging,
+    switches: &Switches,
     registry: &mut Registry,
 ) -> anyhow::Result<(Arc<Proxy<Memory>>, Arc<CacheMetrics>)> {
     let origin_metrics = Arc::new(OriginMetrics::register(registry));
-    let routes = config.routes();
-    let names = routes.iter().map(|route| &*route.name);
-    let metrics = Arc::new(CacheMetrics::register(registry, names));
+    let routes = config.routes().with_switches(switches);
+    let metrics = CacheMetrics::register(registry);
+    let metrics = Arc::new(metrics.for_routes(routes.iter().map(labels)));
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     let upstreams = config
         .upstreams()?
@@ -242,10 +275,46 @@ fn proxy(
         purges: Arc::clone(&purging.purges),
         invalidate: invalidate(Arc::clone(&purging.log)),
         metrics: Arc::clone(&metrics),
+        transform_metrics: TransformMetrics::register(registry),
+        tracing: tracing(config, registry),
         access_log: surroundings.access_log,
         limits: config.limits(cores),
     });
     Ok((proxy, metrics))
+}
+
+/// What is exposed: names that all programs have, and ours with their prefix.
+fn registry<'r>(exposed: &'r mut Registry, surroundings: &Surroundings) -> &'r mut Registry {
+    process::register(exposed, surroundings.clock.now());
+    let registry = exposed.sub_registry_with_prefix("cms_edge");
+    process::register_build(registry);
+    surroundings.access_log.register(registry);
+    registry
+}
+
+/// What a route is called in metrics.
+fn labels(route: &Route) -> RouteLabels<'_> {
+    let languages = route.key.language.iter();
+    RouteLabels {
+        name: &route.name,
+        languages: languages
+            .flat_map(|rule| rule.supported().iter().map(|tag| &**tag))
+            .collect(),
+    }
+}
+
+/// Traces, and the task that sends their spans, which ends with the last of the senders.
+fn tracing(config: &Config, registry: &mut Registry) -> Tracing {
+    let metrics = TraceMetrics::register(registry);
+    let settings = config.tracing();
+    let (tracing, spans) = Tracing::new(&settings, metrics.clone());
+    #[cfg(feature = "otlp")]
+    if let Some(spans) = spans {
+        tokio::spawn(crate::telemetry::otlp::export(settings, spans, metrics));
+    }
+    #[cfg(not(feature = "otlp"))]
+    drop((spans, metrics));
+    tracing
 }
 
 impl Handler for Front {
@@ -279,6 +348,20 @@ impl Handler for AdminHandler {
         _connection: &Arc<Connection>,
     ) -> Response<Body> {
         self.0.handle(request).await
+    }
+}
+
+impl CertificateFiles {
+    fn follow(&self, tasks: &mut JoinSet<()>, name: &'static str, listeners: &Listeners) {
+        if let Some(certificates) = listeners.certificates() {
+            let settings = tls::KeepCurrent {
+                every: self.every,
+                listeners: name,
+                clock: Arc::clone(&self.clock),
+                metrics: Arc::clone(&self.metrics),
+            };
+            tasks.spawn(tls::keep_current(certificates, settings));
+        }
     }
 }
 

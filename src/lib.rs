@@ -7,9 +7,13 @@ pub mod clock;
 pub mod connection;
 pub mod exchange;
 pub mod fields;
+pub mod interim;
 
 pub mod body;
 pub mod telemetry;
+pub mod tunnel;
+
+pub mod switches;
 
 pub mod key;
 pub mod policy;

@@ -6,13 +6,23 @@
     reason = "a test may stop where it stands"
 )]
 
+#[path = "server/client_address.rs"]
+mod client_address;
 #[path = "server/drain.rs"]
 mod drain;
 #[path = "server/framing.rs"]
 mod framing;
 #[path = "server/limits.rs"]
 mod limits;
+#[path = "server/misdirected.rs"]
+mod misdirected;
 #[path = "server/protocols.rs"]
 mod protocols;
+#[path = "server/proxy_protocol.rs"]
+mod proxy_protocol;
 #[path = "server/support.rs"]
 mod support;
+#[path = "server/tls_reload.rs"]
+mod tls_reload;
+#[path = "server/tls_terms.rs"]
+mod tls_terms;

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::BodyError;
+use crate::fields::trailer;
 
 /// How much a paced writer may be ahead of its reader, in bytes.
 const AHEAD_BYTES_MAX: usize = 256 * 1024;
@@ -106,8 +107,11 @@ impl Writer {
         }
     }
 
-    /// The content is complete.
-    pub fn finish(self, trailers: Option<HeaderMap>) {
+    /// The content is complete. Of the trailers only those that may be such are read.
+    pub fn finish(self, mut trailers: Option<HeaderMap>) {
+        if let Some(trailers) = &mut trailers {
+            trailer::strip(trailers);
+        }
         self.end(Ok(()), trailers);
     }
 

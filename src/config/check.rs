@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
 
 use super::file::Config;
 use super::key_path::KeyPath;
@@ -21,12 +22,16 @@ pub(super) fn check(config: &Config, reader: &Reader) {
     check.redirect();
     check.addresses();
     check.admin();
+    check.hsts();
     check.purge();
     check.upstreams();
     check.route_names();
     check.shadows();
     check.webhooks();
 }
+
+/// What the list that browsers ship with asks for.
+const PRELOAD_MIN: Duration = Duration::from_secs(365 * 24 * 3600);
 
 struct Check<'a> {
     config: &'a Config,
@@ -102,11 +107,52 @@ impl Check<'_> {
         let admin = self.root.key("admin");
         let (listen, token) = (admin.key("listen"), admin.key("token"));
         let address = self.config.admin.listen;
-        let is_open = !address.ip().is_loopback() && self.config.admin.token.is_none();
-        if is_open && self.are_sound(&[&listen, &token]) {
+        let [cert, key, client_ca] = ["tls_cert", "tls_key", "client_ca"].map(|key| admin.key(key));
+        let tls = &self.config.admin.tls;
+        let is_guarded = self.config.admin.token.is_some() || tls.client_ca.is_some();
+        let is_open = !address.ip().is_loopback() && !is_guarded;
+        if is_open && self.are_sound(&[&listen, &token, &client_ca]) {
             let found = format!("{address}, which others reach, without a token");
-            let allowed = "a loopback address like \"127.0.0.1:9090\", or an admin.token";
+            let allowed = "a loopback address like \"127.0.0.1:9090\", an admin.token, or an \
+                admin.client_ca";
             self.reader.object(&listen, &found, allowed);
+        }
+        if !self.are_sound(&[&cert, &key, &client_ca]) {
+            return;
+        }
+        match (&tls.cert, &tls.key) {
+            (Some(_), None) => {
+                let found = "a certificate without its key";
+                self.reader
+                    .object(&cert, found, "\"\", or also an admin.tls_key");
+            }
+            (None, Some(_)) => {
+                let found = "a key without its certificate";
+                self.reader
+                    .object(&key, found, "\"\", or also an admin.tls_cert");
+            }
+            (None, None) if tls.client_ca.is_some() => {
+                let found = "client certificates without TLS";
+                let allowed = "\"\", or also an admin.tls_cert and an admin.tls_key";
+                self.reader.object(&client_ca, found, allowed);
+            }
+            _ => {}
+        }
+    }
+
+    /// The terms of the list that browsers ship with (hstspreload.org).
+    fn hsts(&self) {
+        let tls = self.root.key("tls");
+        let [hsts, subdomains, preload] =
+            ["hsts", "hsts_include_subdomains", "hsts_preload"].map(|key| tls.key(key));
+        let Some(hsts_is) = self.config.tls.hsts else {
+            return;
+        };
+        let is_met = hsts_is.include_subdomains && hsts_is.max_age >= PRELOAD_MIN;
+        if hsts_is.preload && !is_met && self.are_sound(&[&hsts, &subdomains, &preload]) {
+            let found = "true, without what the list asks for";
+            let allowed = "false, or tls.hsts of at least \"365d\" and hsts_include_subdomains";
+            self.reader.object(&preload, found, allowed);
         }
     }
 

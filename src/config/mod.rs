@@ -5,25 +5,33 @@
 //! (`section`). The same getter calls, without values, write down what every key is
 //! (`describe`); from that record `proxy.toml` is written (`reference_text`).
 
+mod care;
 mod check;
+mod clients;
 pub mod describe;
 mod environment;
 pub mod file;
 mod getters;
+mod interpolate;
 mod key_path;
 mod language;
+mod log;
 mod mistake;
 mod operation;
+mod operator;
+mod profile;
 mod reader;
 mod reference_text;
 mod route;
 mod rules;
+mod schema;
 mod secrets;
 mod section;
 mod server;
 pub mod settings;
 mod shadow;
 mod spans;
+mod tls;
 mod units;
 mod upstream;
 mod webhook;
@@ -76,6 +84,11 @@ pub fn parse(
 /// The text of `proxy.toml`: every key, its default, and the consequence at either end.
 pub fn reference() -> String {
     reference_text::text(&describe())
+}
+
+/// A JSON Schema of `proxy.toml`, as indented JSON.
+pub fn schema() -> String {
+    format!("{:#}\n", schema::schema(&describe()))
 }
 
 /// What every key is, in the order of `proxy.toml`.

@@ -2,7 +2,7 @@
 //! far, and the record of the keys.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use figment::value::{Dict, Value};
@@ -10,8 +10,10 @@ use figment::{Figment, Profile, Provider};
 
 use super::describe::{KeyRecord, Record, SectionRecord};
 use super::environment::{PREFIX, Variable, variable_name};
+use super::interpolate;
 use super::key_path::KeyPath;
 use super::mistake::{Mistake, Mistakes, Place, Problem};
+use super::operator::Operator;
 use super::section::Section;
 use super::spans::Text;
 
@@ -29,6 +31,9 @@ pub(super) struct Reader {
     pub(super) folder: PathBuf,
     pub(super) files: Files,
     pub(super) environment: BTreeMap<String, String>,
+    pub(super) operator: Operator,
+    /// Variables that the text names as `${NAME}`; they are no keys, whatever their names.
+    named: BTreeSet<String>,
     text: Option<Text>,
     figment: Figment,
     values: Dict,
@@ -46,6 +51,7 @@ impl Reader {
         environment: BTreeMap<String, String>,
         files: Files,
     ) -> Result<Self, Mistakes> {
+        let named = interpolate::names(text).map(str::to_owned).collect();
         let text = Text::parse(text).map_err(|error| {
             Mistakes::from(Mistake {
                 place: Place::Line {
@@ -60,6 +66,8 @@ impl Reader {
             folder: folder.to_owned(),
             files,
             environment,
+            operator: Operator::default(),
+            named,
             figment: Figment::new().merge(&text),
             text: Some(text),
             values: Dict::new(),
@@ -67,6 +75,7 @@ impl Reader {
             record: None,
         };
         reader.merge_variables();
+        reader.operator = Operator::read(&reader);
         // Sources that were built by hand cannot fail; an empty configuration lacks every
         // required key and says so.
         let mut profiles = reader.figment.data().unwrap_or_default();
@@ -81,6 +90,8 @@ impl Reader {
             folder: PathBuf::new(),
             files: Files::Ignore,
             environment: BTreeMap::new(),
+            operator: Operator::default(),
+            named: BTreeSet::new(),
             text: None,
             figment: Figment::new(),
             values: Dict::new(),
@@ -121,6 +132,20 @@ impl Reader {
             },
         };
         self.mistakes.borrow_mut().push((path.clone(), mistake));
+    }
+
+    /// Adds a mistake in a variable that has a name of its own.
+    pub(super) fn report_variable(&self, name: &str, found: String, allowed: &str) {
+        let mistake = Mistake {
+            place: Place::Variable {
+                name: name.to_owned(),
+            },
+            problem: Problem::Variable {
+                found,
+                allowed: allowed.to_owned(),
+            },
+        };
+        self.mistakes.borrow_mut().push((KeyPath::root(), mistake));
     }
 
     /// Adds a mistake about a value that could be read, unless something is wrong with it or with
@@ -195,6 +220,9 @@ impl Reader {
     fn merge_variables(&mut self) {
         let environment = std::mem::take(&mut self.environment);
         for (name, value) in &environment {
+            if self.named.contains(name) {
+                continue;
+            }
             let Some(variable) = Variable::new(name, value) else {
                 continue;
             };

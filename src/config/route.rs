@@ -9,14 +9,16 @@ use super::describe::{Presence, Sample, Style};
 use super::getters::near;
 use super::mistake::nearest;
 use super::operation::{LIFETIME_MAX, LIFETIME_MIN, Tiers};
+use super::operator::CACHE_TTL;
 use super::section::{Section, Wrong, default, required};
 use super::upstream::Upstream;
-use super::{language, rules};
-use crate::key::{KeyRule, VaryRule};
-use crate::policy::{CacheRule, StatusTtl, TtlMode};
+use super::{language, profile, rules};
+use crate::key::{Folding, KeyRule, VaryRule};
+use crate::policy::{CacheRule, Profile, StatusTtl, TtlMode};
 use crate::respond::head::handled_fields;
 use crate::route::tags::{BadTemplate, Template};
 use crate::route::{HostPattern, PathPattern, Route, TagRule};
+use crate::switches::RouteSwitch;
 
 const ROUTE: &str = "A route takes the requests that match its hosts, path and methods; the first \
     in the order of the file wins. This one takes everything.";
@@ -36,14 +38,20 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         true,
         "false: everything is passed to the CMS, and nothing is stored.",
     );
-    let cache = cache_rule(s, tiers);
+    let profile = profile::read(s);
+    let upgrades = upgrades(s);
+    let cache = cache_rule(s, tiers, profile);
     let (mut ignored, forward_headers, key_headers) = headers(s);
     let tags = tags(s, &path);
-    let (query, forward_dropped) = rules::query(s);
-    let cookies = rules::cookies(s);
-    let bypass = rules::bypass(s);
+    let (query, forward_dropped) = rules::query(s, profile);
+    let cookies = rules::cookies(s, profile);
+    let bypass = rules::bypass(s, profile);
     let compress = rules::compress(s);
     let language = language::read(s);
+    let folding = match profile {
+        Profile::Cms => Folding::Careful,
+        Profile::Rfc => Folding::Full,
+    };
     ignored.extend(handled_fields(language.is_some(), cookies.forward));
     Route {
         name: name.into(),
@@ -59,12 +67,14 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
             cookies,
             fields: key_headers,
         },
-        vary: VaryRule { ignored },
+        vary: VaryRule { ignored, folding },
         bypass,
         forward_headers,
         forward_dropped,
         tags,
         compress,
+        switch: RouteSwitch::default(),
+        upgrades,
     }
 }
 
@@ -138,6 +148,34 @@ fn upstream(s: &Section<'_>, upstreams: &[Upstream]) -> usize {
     index.unwrap_or_default()
 }
 
+/// Protocols that may be switched to, in lower case.
+fn upgrades(s: &Section<'_>) -> Vec<Box<str>> {
+    s.list(
+        "upgrades",
+        Presence::Default(Sample::List(&[])),
+        "a protocol of the Upgrade field like \"websocket\"",
+        "Protocols that clients may switch to over HTTP/1.1, e.g. [\"websocket\"]: such a GET goes \
+         to the CMS past the cache, and its connection becomes a tunnel that nothing looks into. \
+         Empty: the Upgrade field is dropped.",
+        |text| {
+            let protocol = text.to_ascii_lowercase();
+            let is_token = |part: &str| HeaderName::from_bytes(part.as_bytes()).is_ok();
+            let is_http = ["h2c", "h2", "http", "tls"];
+            let name = protocol.split('/').next().unwrap_or_default();
+            if is_http.contains(&name) {
+                // What the edge decides for each request would be decided for none of them.
+                return Err(Wrong::because(
+                    "requests would pass unseen through such a tunnel",
+                ));
+            }
+            if protocol.split('/').count() > 2 || !protocol.split('/').all(is_token) {
+                return Err(Wrong::default());
+            }
+            Ok(protocol.into())
+        },
+    )
+}
+
 const TTL: &str = "a tier of [ttl] or a duration like \"5m\"";
 
 fn ttl(
@@ -151,7 +189,7 @@ fn ttl(
         .unwrap_or_default()
 }
 
-fn cache_rule(s: &Section<'_>, tiers: &Tiers) -> CacheRule {
+fn cache_rule(s: &Section<'_>, tiers: &Tiers, profile: Profile) -> CacheRule {
     let (ttl, mode, ttl_max) = freshness(s, tiers);
     let rule = CacheRule {
         ttl,
@@ -164,12 +202,12 @@ fn cache_rule(s: &Section<'_>, tiers: &Tiers) -> CacheRule {
             "What browsers are told, who cannot be purged. Empty: to ask again each time (which \
              costs a 304) where the lifetime came from this rule; the CMS's own words otherwise.",
         ),
-        stale_while_revalidate: s.duration(
+        stale_while_revalidate: s.optional_duration(
             "stale_while_revalidate",
-            "30s",
             "0s"..="365d",
-            "How long after its lifetime a response may be served while a new one is fetched. 0s: \
-             somebody waits for the CMS each time.",
+            "How long after its lifetime a response may be served while a new one is fetched. \
+             Empty: 30s where the lifetime came from this rule, and what the CMS says otherwise. \
+             0s: somebody waits for the CMS each time.",
         ),
         stale_if_error: s.duration(
             "stale_if_error",
@@ -205,10 +243,35 @@ fn cache_rule(s: &Section<'_>, tiers: &Tiers) -> CacheRule {
              max-age, min-fresh, max-stale and only-if-cached (RFC 9111 §5.2.1); browsers do when \
              they reload. false: strangers cannot make the CMS work.",
         ),
+        profile,
     };
+    let rule = profiled(s, rule);
     check_lifetime(s, &rule);
     rule
 }
+
+/// With the defaults of its profile.
+fn profiled(s: &Section<'_>, rule: CacheRule) -> CacheRule {
+    let profile = rule.profile;
+    let zero = Duration::ZERO;
+    let stale_window = rule.stale_while_revalidate;
+    CacheRule {
+        ttl: profile::or(profile, s, "ttl", rule.ttl, zero),
+        ttl_max: profile::or(profile, s, "ttl_max", rule.ttl_max, YEAR),
+        ttl_by_status: profile::or_nothing(profile, s, "ttl_by_status", rule.ttl_by_status),
+        stale_while_revalidate: profile::or(
+            profile,
+            s,
+            "stale_while_revalidate",
+            stale_window,
+            Some(zero),
+        ),
+        strict_private: profile::or(profile, s, "strict_private", rule.strict_private, false),
+        ..rule
+    }
+}
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn freshness(s: &Section<'_>, tiers: &Tiers) -> (Duration, TtlMode, Duration) {
     let modes = [
@@ -226,6 +289,10 @@ fn freshness(s: &Section<'_>, tiers: &Tiers) -> (Duration, TtlMode, Duration) {
          `ttl_by_status`. Short: the CMS is asked more often. Long: what no purge reaches stays \
          old for longer.",
     );
+    let lifetime = match s.reader.operator.ttl {
+        Some(ttl) if !s.is_given("ttl") => ttl,
+        _ => lifetime,
+    };
     let mode = s.choice(
         "ttl_mode",
         TtlMode::Default,
@@ -291,8 +358,12 @@ fn check_lifetime(s: &Section<'_>, lifetime: &CacheRule) {
     let longest = format!("at most ttl_max, {}", seconds(lifetime.ttl_max));
     if lifetime.ttl > lifetime.ttl_max {
         let found = format!("a lifetime of {}", seconds(lifetime.ttl));
-        // The key that the file gives is the one to change.
-        if s.is_given("ttl") || !s.is_given("ttl_max") {
+        // What is given is what has to be changed.
+        let is_theirs = s.reader.operator.ttl.is_some() && !s.is_given("ttl");
+        if is_theirs {
+            let longest = format!("{longest} of {}", s.path);
+            s.reader.report_variable(CACHE_TTL, found, &longest);
+        } else if s.is_given("ttl") || !s.is_given("ttl_max") {
             s.object("ttl", &found, &longest);
         } else {
             let found = format!("{}, less than ttl", seconds(lifetime.ttl_max));

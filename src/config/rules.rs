@@ -2,17 +2,19 @@
 
 use super::describe::{Presence, Sample};
 use super::getters::{HEADER_NAME, header_name};
+use super::profile;
 use super::section::{Section, Wrong};
 use super::server::bounded;
 use crate::key::query::Pattern;
 use crate::key::{CookieRule, QueryRule};
+use crate::policy::Profile;
 use crate::route::compress::TYPES;
 use crate::route::{BypassRule, CompressRule};
 
 const PARAMETER: &str = "a parameter's name like \"page\" or \"utm_*\"";
 
 /// The rule, and whether the parameters that do not count are forwarded all the same.
-pub(super) fn query(parent: &Section<'_>) -> (QueryRule, bool) {
+pub(super) fn query(parent: &Section<'_>, profile: Profile) -> (QueryRule, bool) {
     let s = parent.section("query", "Which part of the query makes another page.");
     let keep = s.list(
         "keep",
@@ -34,15 +36,18 @@ pub(super) fn query(parent: &Section<'_>) -> (QueryRule, bool) {
         let allowed = "`keep` or `drop`: what is not kept is dropped";
         s.object("drop", "parameters in `keep` and in `drop`", allowed);
     }
+    let sort = s.boolean(
+        "sort",
+        true,
+        "a=1&b=2 and b=2&a=1 are one page. false: for a CMS that minds the order of names; the \
+         order of one name's values always counts.",
+    );
+    let sort = profile::or(profile, &s, "sort", sort, false);
+    let drop = profile::or_nothing(profile, &s, "drop", drop);
     let rule = QueryRule {
         drop: if keep.is_empty() { drop } else { Vec::new() },
         keep,
-        sort: s.boolean(
-            "sort",
-            true,
-            "a=1&b=2 and b=2&a=1 are one page. false: for a CMS that minds the order of names; \
-             the order of one name's values always counts.",
-        ),
+        sort,
     };
     let forward_dropped = s.boolean(
         "forward_dropped",
@@ -85,9 +90,9 @@ const SESSIONS: &[&str] = &[
     "io.prismic.preview",
 ];
 
-pub(super) fn cookies(parent: &Section<'_>) -> CookieRule {
+pub(super) fn cookies(parent: &Section<'_>, profile: Profile) -> CookieRule {
     let s = parent.section("cookies", "What cookies mean.");
-    CookieRule {
+    let rule = CookieRule {
         bypass: s.list(
             "bypass",
             Presence::Default(Sample::List(SESSIONS)),
@@ -111,6 +116,11 @@ pub(super) fn cookies(parent: &Section<'_>) -> CookieRule {
             "The CMS sees all cookies. true: it may answer by them, and unless it says so in \
              Vary, one visitor's page is given to all.",
         ),
+    };
+    CookieRule {
+        bypass: profile::or_nothing(profile, &s, "bypass", rule.bypass),
+        forward: profile::or(profile, &s, "forward", rule.forward, true),
+        ..rule
     }
 }
 
@@ -132,11 +142,11 @@ const PREVIEWS: &[&str] = &[
     "publicationState=preview",
 ];
 
-pub(super) fn bypass(parent: &Section<'_>) -> BypassRule {
+pub(super) fn bypass(parent: &Section<'_>, profile: Profile) -> BypassRule {
     let doc = "Marks of a preview, or of a request with rights of its own: it is never looked up \
         nor stored, and is answered private, no-store.";
     let s = parent.section("bypass", doc);
-    BypassRule {
+    let rule = BypassRule {
         query: s.list(
             "query",
             Presence::Default(Sample::List(PREVIEWS)),
@@ -154,6 +164,10 @@ pub(super) fn bypass(parent: &Section<'_>) -> BypassRule {
              §3.5).",
             header_name,
         ),
+    };
+    BypassRule {
+        query: profile::or_nothing(profile, &s, "query", rule.query),
+        headers: profile::or_nothing(profile, &s, "header", rule.headers),
     }
 }
 
@@ -170,7 +184,7 @@ fn marker(text: &str) -> Result<(Box<str>, Option<Box<str>>), Wrong> {
 
 pub(super) fn compress(parent: &Section<'_>) -> CompressRule {
     let s = parent.section("compress", "Compression of what the CMS sends without it.");
-    CompressRule {
+    let rule = CompressRule {
         enabled: s.boolean("enabled", true, "false: bodies pass as the CMS sent them."),
         types: s.list(
             "types",
@@ -197,6 +211,21 @@ pub(super) fn compress(parent: &Section<'_>) -> CompressRule {
             0..=11,
             "Effort, from fast to small. Above 6 is for what is stored for days.",
         )),
+    };
+    let Some(levels) = s.reader.operator.compression else {
+        return rule;
+    };
+    let unless_given = |key, given: u32, level| {
+        if s.is_given(key) {
+            given
+        } else {
+            bounded(level)
+        }
+    };
+    CompressRule {
+        gzip: unless_given("gzip", rule.gzip, levels.gzip),
+        brotli: unless_given("brotli", rule.brotli, levels.brotli),
+        ..rule
     }
 }
 

@@ -1,4 +1,4 @@
-//! `[server]`, `[[certificate]]`, `[tls]`: the sides that clients see.
+//! `[server]` and `[[certificate]]`: the sides that clients see.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,11 +7,13 @@ use std::time::Duration;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use super::clients::clients;
 use super::describe::{Presence, Sample, Style};
 use super::reader::Files;
 use super::section::{Section, Wrong, default, required};
 use crate::route::HostPattern;
-use crate::server::tls::{Certificate, MinVersion, Pem};
+use crate::server::clients::Clients;
+use crate::server::tls::{Certificate, Pem};
 use crate::server::{HttpMode, Limits};
 
 #[derive(Clone, Debug)]
@@ -19,9 +21,13 @@ pub struct Server {
     pub https: Vec<SocketAddr>,
     pub http: Vec<SocketAddr>,
     pub http_mode: HttpMode,
+    pub clients: Clients,
     pub limits: Limits,
     /// Bytes.
     pub request_body_max: usize,
+    /// Tunnels of other protocols at a time, and how long nothing may move in one.
+    pub upgrades_max: usize,
+    pub upgrade_idle_timeout: Duration,
     /// 0: one per core.
     pub workers: usize,
 }
@@ -36,6 +42,7 @@ impl Server {
             https,
             http,
             http_mode,
+            clients: clients(&s),
             limits: limits(&s),
             request_body_max: s.size(
                 "request_body_max",
@@ -43,6 +50,22 @@ impl Server {
                 "0B"..="64GiB",
                 "Bytes of a request's body that are passed on to the CMS; more is answered 413. \
                  Uploads of editors must fit in it.",
+            ),
+            upgrades_max: s.count(
+                "upgrades_max",
+                1000,
+                0..=1_000_000,
+                "Tunnels (WebSocket) that may be open, all routes together; a request for one more \
+                 is answered 503. They count as connections too, end with `drain`, and hold no place \
+                 of an upstream's `concurrency`. 0: none, whatever the routes allow.",
+            ),
+            upgrade_idle_timeout: s.duration(
+                "upgrade_idle_timeout",
+                "5m",
+                "100ms"..="24h",
+                "How long nothing may move in a tunnel before it is closed; noticed up to a \
+                 quarter late. Short: quiet sockets must send pings. Long: those whose clients \
+                 have vanished keep their place.",
             ),
             workers: s.count(
                 "workers",
@@ -163,7 +186,8 @@ fn patience(s: &Section<'_>) -> [Duration; 4] {
 }
 
 const CERTIFICATE: &str = "A certificate for the https listeners. The first is the default for \
-    clients that name no host or an unknown one.";
+    clients that name no host or an unknown one. A request for a host that another certificate \
+    than its connection's is for is answered 421, and browsers try again.";
 
 const FILE: &str = "the path of a PEM file";
 
@@ -210,18 +234,6 @@ fn pem(
         s.file(text, content)
     });
     Pem::File(path.unwrap_or_default())
-}
-
-/// `[tls]`: the oldest version.
-pub(super) fn min_version(parent: &Section<'_>) -> MinVersion {
-    let s = parent.section("tls", "What TLS connections of clients must offer.");
-    let versions = [("1.2", MinVersion::Tls12), ("1.3", MinVersion::Tls13)];
-    s.choice(
-        "min_version",
-        MinVersion::Tls12,
-        &versions,
-        "The oldest version of TLS. 1.3 shuts out clients from before 2018.",
-    )
 }
 
 /// What must be in a file that the settings name.

@@ -1,6 +1,7 @@
 //! From what the operator wrote to the settings that each room takes.
 
 use std::path::Path;
+use std::time::Duration;
 
 use http::header::HeaderName;
 use rustls_pki_types::CertificateDer;
@@ -15,6 +16,7 @@ use crate::purge::{self, webhook};
 use crate::route::RouteTable;
 use crate::server::{self, tls};
 use crate::store;
+use crate::telemetry::trace;
 
 /// A file that the configuration names and that cannot be read any more.
 #[derive(Debug, Error)]
@@ -29,26 +31,47 @@ impl Config {
     pub fn server(&self) -> server::Settings {
         let tls = tls::Settings {
             certificates: self.certificates.clone(),
-            min_version: self.tls_min_version,
+            min_version: self.tls.min_version,
+            client_ca: None,
         };
         server::Settings {
             https: self.server.https.clone(),
             http: self.server.http.clone(),
             http_mode: self.server.http_mode,
             tls: (!tls.certificates.is_empty()).then_some(tls),
+            hsts: self.tls.hsts,
+            clients: self.server.clients.clone(),
             limits: self.server.limits.clone(),
         }
     }
 
-    /// The admin listener: plaintext, with the public listeners' limits.
+    /// The admin listener: with TLS where it has a certificate, with the public listeners' limits.
     pub fn admin_server(&self) -> server::Settings {
+        let listen = vec![self.admin.listen];
+        let of_admin = &self.admin.tls;
+        let tls = of_admin.certificate().map(|certificate| tls::Settings {
+            certificates: vec![certificate],
+            min_version: self.tls.min_version,
+            client_ca: of_admin.client_ca.clone().map(tls::Pem::File),
+        });
+        let (https, http) = match tls {
+            Some(_) => (listen, Vec::new()),
+            None => (Vec::new(), listen),
+        };
         server::Settings {
-            https: Vec::new(),
-            http: vec![self.admin.listen],
+            https,
+            http,
             http_mode: server::HttpMode::Serve,
-            tls: None,
+            tls,
+            hsts: None,
+            clients: server::clients::Clients::default(),
             limits: self.server.limits.clone(),
         }
+    }
+
+    /// How often the files of certificates are looked at; zero is never.
+    pub const fn certificates_every(&self) -> Duration {
+        self.tls.reload_interval
     }
 
     pub fn admin(&self) -> admin::Settings {
@@ -67,6 +90,8 @@ impl Config {
             request_body_max: self.server.request_body_max as u64,
             fills_max: self.cache.fills_max,
             coders_max: cores,
+            upgrades_max: self.server.upgrades_max,
+            upgrade_idle_timeout: self.server.upgrade_idle_timeout,
         }
     }
 
@@ -105,6 +130,14 @@ impl Config {
 
     pub fn routes(&self) -> RouteTable {
         RouteTable::new(self.routes.iter().cloned())
+    }
+
+    pub fn tracing(&self) -> trace::Settings {
+        trace::Settings {
+            endpoint: self.trace.endpoint.clone(),
+            sample_percent: self.trace.sample_percent,
+            namespace: self.namespace.clone(),
+        }
     }
 
     pub fn webhooks(&self) -> Vec<webhook::settings::Settings> {

@@ -7,9 +7,10 @@ use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 
 use super::describe::{Presence, Sample};
+use super::interpolate;
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
-use crate::fetch::{HostRule, Settings};
+use crate::fetch::{Care, HostRule, Settings};
 use crate::route::pattern::is_host;
 
 /// A CMS by its name.
@@ -49,7 +50,7 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         keepalive,
         queue_timeout,
     ] = patience(s);
-    let settings = Settings {
+    let mut settings = Settings {
         servers,
         host,
         connect_timeout,
@@ -85,6 +86,14 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
              a failed connection. Each is load on a CMS in trouble.",
         )),
         ca: None,
+        stale_wait: s.duration(
+            "stale_wait",
+            "5s",
+            "0s"..="1h",
+            "How long a visitor who could have a stale copy waits for the CMS; then that is served, \
+             and the request to the CMS goes on. 0s: as long as anybody.",
+        ),
+        care: Care::default(),
     };
     let ca = optional_file(
         s,
@@ -93,16 +102,21 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         "The authorities that may sign the certificates of https servers. Empty: those of the \
          system.",
     );
+    settings.care = super::care::care(s, &mut settings.servers);
     Upstream { name, settings, ca }
 }
+
+pub(super) const SERVER_FORM: &str =
+    "a URL of scheme, host and port like \"http://127.0.0.1:8000\"";
 
 fn servers(s: &Section<'_>) -> Vec<Uri> {
     let servers = s.list(
         "servers",
-        Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
-        "a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
-        "Where the CMS is. https servers must have a certificate for their host.",
-        server,
+        Presence::Either(Sample::List(&["http://127.0.0.1:8000"]), "server"),
+        SERVER_FORM,
+        "Where the CMS is. https servers must have a certificate for their host. ${NAME} is the \
+         value of a variable. Servers with weights have tables instead, [[upstream.NAME.server]].",
+        |text| filled_server(s, text),
     );
     if s.is_given("servers") {
         if servers.is_empty() {
@@ -115,6 +129,11 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
         }
     }
     servers
+}
+
+/// A server in whose URL `${NAME}` is the value of a variable.
+pub(super) fn filled_server(s: &Section<'_>, text: &str) -> Result<Uri, Wrong> {
+    server(&interpolate::fill(text, &s.reader.environment)?)
 }
 
 fn server(text: &str) -> Result<Uri, Wrong> {
@@ -193,7 +212,8 @@ fn patience(s: &Section<'_>) -> [Duration; 5] {
             "idle_timeout",
             "30s",
             "10ms"..="1h",
-            "How long the CMS may pause between two pieces of a body before it counts as broken.",
+            "How long the CMS may pause between two pieces of a body before it counts as broken. A \
+             stream of server-sent events must say something, if only a comment, more often.",
         ),
         s.duration(
             "keepalive",

@@ -144,7 +144,10 @@ fn tls_settings(arguments: &Arguments) -> anyhow::Result<(String, server::Settin
                 hosts: vec!["localhost".to_owned()],
             }],
             min_version: tls::MinVersion::Tls12,
+            client_ca: None,
         }),
+        hsts: None,
+        clients: server::clients::Clients::default(),
         limits: server::Limits::default(),
     };
     Ok((certificate, settings))

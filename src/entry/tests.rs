@@ -9,6 +9,7 @@ use super::purges::{Mode, Purges};
 use super::scope::Scope;
 use super::*;
 use crate::exchange::{Forwarded, Generation, Position};
+use crate::key::Folding;
 use crate::key::{KeyRule, TargetUri};
 use crate::policy::CacheRule;
 use crate::policy::storability::{Asked, assess};
@@ -35,7 +36,7 @@ fn stored(purges: &Purges, path: &str, tags: &[&str]) -> Arc<StoredResponse> {
     let key = KeyRule::default().key(&target, &HeaderMap::new()).key;
     let vary = Vary::default();
     Arc::new(StoredResponse::seal(
-        key.select(&vary, &HeaderMap::new()),
+        key.select(&vary, &HeaderMap::new(), Folding::Careful),
         vary,
         &storable,
         Head::new(&HeaderMap::new(), &HeaderMap::new()),

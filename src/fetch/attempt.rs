@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Extensions, Request, Response, StatusCode};
+use http::header::UPGRADE;
+use http::{Extensions, HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::client::legacy::{self, Client};
@@ -17,6 +18,7 @@ use super::Settings;
 use super::connect::{ConnectError, Connector, Used};
 use super::error::{Error, Kind};
 use super::loan::Loan;
+use crate::fields::upgrade;
 use crate::telemetry::origin::UpstreamMetrics;
 
 /// Fields in the head of a response, and the bytes of that head. hyper looks at the latter after
@@ -76,6 +78,8 @@ impl Connections {
         via: Via,
     ) -> Result<Response<Incoming>, Failure> {
         let mut capture = capture_connection(&mut request);
+        let protocol = request.headers().get(UPGRADE).cloned();
+        let protocol = protocol.as_ref();
         let connected = async { drop(capture.wait_for_connection_metadata().await) };
         let mut response = match via {
             Via::Pooled => self.pooled.request(request),
@@ -85,11 +89,11 @@ impl Connections {
         let sent = tokio::select! {
             biased;
             // Without a connection only failures end here; with one, a very quick response may.
-            outcome = &mut response => return self.judge(outcome, began),
+            outcome = &mut response => return self.judge(outcome, began, protocol),
             () = connected => Instant::now(),
         };
         match timeout(self.first_byte_timeout, response).await {
-            Ok(outcome) => self.judge(outcome, sent),
+            Ok(outcome) => self.judge(outcome, sent, protocol),
             Err(_) => Err(Failure::of_answer(Kind::FirstByteTimeout)),
         }
     }
@@ -98,14 +102,19 @@ impl Connections {
         &self,
         outcome: Result<Response<Incoming>, legacy::Error>,
         sent: Instant,
+        protocol: Option<&HeaderValue>,
     ) -> Result<Response<Incoming>, Failure> {
         let mut response = outcome.map_err(Failure::of_client)?;
         self.metrics.first_byte(sent.elapsed());
         if let Some(used) = response.extensions_mut().remove::<Used>() {
             used.mark();
         }
-        // RFC 9110 §15.2.2: we never ask for another protocol.
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        // RFC 9110 §7.8: a server "MUST NOT switch to a protocol that was not indicated".
+        let is_asked_for =
+            |protocol: &HeaderValue| upgrade::is_to(response.headers(), protocol.as_bytes());
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && !protocol.is_some_and(is_asked_for)
+        {
             return Err(Failure::of_answer(Kind::InvalidResponse));
         }
         Ok(response)

@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep};
 use super::error::{Error, Kind};
 use super::limit::Place;
 use super::loan::Lender;
+use super::roster::Seat;
 use crate::body::BodyError;
 use crate::telemetry::origin::UpstreamMetrics;
 
@@ -39,7 +40,7 @@ pub struct OriginBody {
 pub(super) struct Held {
     pub(super) _place: Place,
     pub(super) _lender: Lender,
-    pub(super) server: Box<str>,
+    pub(super) seat: Seat,
     pub(super) metrics: UpstreamMetrics,
 }
 
@@ -80,7 +81,7 @@ impl OriginBody {
     fn break_off(&mut self, mut error: Error) -> BodyError {
         if let Some(held) = &self.held {
             held.metrics.body_broken(error.kind.label());
-            error = error.at(&held.server);
+            error = error.at(held.seat.name());
         }
         self.end();
         error.into()

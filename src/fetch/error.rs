@@ -67,6 +67,8 @@ pub enum Kind {
     Tls,
     #[error("the origin server did not begin to answer in time")]
     FirstByteTimeout,
+    #[error("the origin servers have failed too often and are not asked for a while")]
+    BreakerOpen,
     #[error("too many requests wait for the origin servers")]
     QueueFull,
     #[error("the request waited too long for its turn at the origin servers")]
@@ -102,7 +104,9 @@ impl Kind {
             Self::ConnectTimeout | Self::FirstByteTimeout | Self::ResponseStalled => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BreakerOpen | Self::QueueFull | Self::QueueTimeout => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::InvalidRequest | Self::RequestBody => StatusCode::BAD_REQUEST,
         }
     }
@@ -115,6 +119,7 @@ impl Kind {
             Self::ConnectTimeout => "connection_timeout",
             Self::Tls => "tls_protocol_error",
             Self::FirstByteTimeout => "http_response_timeout",
+            Self::BreakerOpen => "destination_unavailable",
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
             Self::Closed => "connection_terminated",
             Self::InvalidResponse => "http_protocol_error",
@@ -132,6 +137,7 @@ impl Kind {
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
             Self::FirstByteTimeout => "first_byte_timeout",
+            Self::BreakerOpen => "breaker_open",
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
             Self::Closed => "closed",
@@ -149,5 +155,25 @@ impl Kind {
             self,
             Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::Tls
         )
+    }
+
+    /// Whether it speaks against the origin servers: not our own limits, not the client.
+    pub const fn is_trouble(self) -> bool {
+        match self {
+            Self::Resolve
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::FirstByteTimeout
+            | Self::Closed
+            | Self::InvalidResponse
+            | Self::ResponseStalled
+            | Self::ResponseIncomplete => true,
+            Self::BreakerOpen
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::InvalidRequest
+            | Self::RequestBody => false,
+        }
     }
 }

@@ -150,13 +150,13 @@ mod tests {
     use crate::entry::scope::Scope;
     use crate::exchange::{Generation, Position};
     use crate::fields::vary::Vary;
-    use crate::key::{KeyRule, TargetUri};
+    use crate::key::{Folding, KeyRule, TargetUri};
 
     fn flights() -> (Arc<Purges>, Arc<Flights>, EntryKey) {
         let purges = Arc::new(Purges::new(Generation::new(1)));
         let target = TargetUri::parse("https", "a.example", "/a", None).unwrap();
         let key = KeyRule::default().key(&target, &HeaderMap::new()).key;
-        let key = key.select(&Vary::default(), &HeaderMap::new());
+        let key = key.select(&Vary::default(), &HeaderMap::new(), Folding::Careful);
         (Arc::clone(&purges), Flights::new(purges), key)
     }
 

@@ -1,14 +1,16 @@
 //! The head of a forwarded request: target, Host and framing are ours, the rest is as it came.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body as _;
 
+use super::attempt::Via;
 use super::error::{Error, Kind};
 use super::loan::Loan;
 use super::{HostRule, SetupError};
 use crate::body::Body;
+use crate::interim::Relay;
 
 /// A member of an upstream.
 #[derive(Clone, Debug)]
@@ -53,6 +55,7 @@ pub(super) struct Head {
     method: Method,
     target: PathAndQuery,
     headers: HeaderMap,
+    relay: Option<Relay>,
 }
 
 impl Head {
@@ -60,7 +63,8 @@ impl Head {
     /// are replaced by what its content is (RFC 9112 §6): nothing a client wrote about lengths
     /// reaches an origin server.
     pub(super) fn split(request: Request<Body>) -> Result<(Self, Body), Error> {
-        let (parts, content) = request.into_parts();
+        let (mut parts, content) = request.into_parts();
+        let relay = parts.extensions.remove::<Relay>();
         let mut headers = parts.headers;
         frame(&mut headers, &parts.method, &content);
         let target = match parts.uri.into_parts().path_and_query {
@@ -71,12 +75,26 @@ impl Head {
             method: parts.method,
             target,
             headers,
+            relay,
         };
         Ok((head, content))
     }
 
     pub(super) const fn method(&self) -> &Method {
         &self.method
+    }
+
+    pub(super) const fn relay(&self) -> Option<&Relay> {
+        self.relay.as_ref()
+    }
+
+    /// A request for another protocol takes a connection that no other request has to do with.
+    pub(super) fn via(&self) -> Via {
+        if self.headers.contains_key(UPGRADE) {
+            Via::Fresh
+        } else {
+            Via::Pooled
+        }
     }
 
     /// The request as `server` gets it. `content` has to be what [`Head::split`] took off.

@@ -6,37 +6,48 @@
 mod attempt;
 mod balance;
 mod body;
+mod breaker;
+mod care;
 mod connect;
 mod error;
 pub mod flight;
 mod head;
+mod health;
 mod limit;
 mod loan;
+mod probe;
+mod reserve;
 mod retry;
+mod roster;
+mod slow;
 mod tls;
 mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use parking_lot::Mutex;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::body::OriginBody;
+pub use self::care::{Breaker, Care, Check, Choice, Share, Statuses, WEIGHT_MAX};
 pub use self::error::{Error, Kind};
 
 use self::attempt::{Connections, Via};
-use self::balance::Balance;
 use self::body::Held;
+use self::breaker::Leave;
 use self::head::{Head, Server};
 use self::limit::Limiter;
-use self::loan::Lender;
+use self::loan::{Lender, Loan};
+use self::probe::Checks;
+use self::reserve::Reserve;
 use self::retry::{Budget, Content, Failed, Next};
+use self::roster::{Roster, Seat};
+use self::slow::Slow;
 use self::trouble::Trouble;
 use crate::body::Body;
 use crate::telemetry::origin::{OriginMetrics, UpstreamMetrics};
@@ -70,6 +81,11 @@ pub struct Settings {
     pub retries: u32,
     /// The roots that server certificates have to lead to; none = the system's.
     pub ca: Option<Vec<CertificateDer<'static>>>,
+    /// How long somebody waits who could be answered with something stale; zero = as long as
+    /// anybody else. The exchange goes on.
+    pub stale_wait: Duration,
+    /// Whom of the servers to ask, and when to stop asking.
+    pub care: Care,
 }
 
 /// What an origin server is told it is called.
@@ -95,6 +111,10 @@ pub enum SetupError {
     Ca(#[source] rustls::Error),
     #[error("there are no root certificates to check the server's certificate with")]
     NoRoots,
+    #[error("the weight of a server is a number from 1 to {WEIGHT_MAX}")]
+    Weight,
+    #[error("health checks need a runtime to run on")]
+    NoRuntime,
     #[error("TLS cannot be set up")]
     Tls(#[source] rustls::Error),
 }
@@ -103,19 +123,25 @@ pub enum SetupError {
 #[derive(Debug)]
 pub struct Upstream {
     name: Box<str>,
-    servers: Vec<Server>,
     host: HostRule,
+    first_byte_timeout: Duration,
     idle_timeout: Duration,
+    stale_wait: Duration,
     retries: u32,
-    balance: Mutex<Balance>,
+    fail_statuses: Statuses,
+    roster: Arc<Roster>,
+    reserve: Reserve,
+    breaker: Arc<breaker::Breaker>,
     limiter: Limiter,
     connections: Connections,
     metrics: UpstreamMetrics,
     trouble: Trouble,
+    slow: Slow,
+    _checks: Checks,
 }
 
 impl Upstream {
-    /// Opens no connection yet.
+    /// Opens no connection yet. Health checks begin, and need a runtime.
     pub fn new(
         name: &str,
         settings: Settings,
@@ -125,28 +151,49 @@ impl Upstream {
         if settings.concurrency == 0 {
             return Err(SetupError::NoConcurrency);
         }
+        let care = &settings.care;
+        if (0..servers.len()).any(|at| !(1..=WEIGHT_MAX).contains(&care.share_of(at).weight)) {
+            return Err(SetupError::Weight);
+        }
         let secure = servers.iter().any(Server::is_secure);
         let tls = secure
             .then(|| tls::client_config(settings.ca.as_deref()))
             .transpose()?;
         let metrics = metrics.upstream(name);
-        let limiter = Limiter::new(
-            settings.concurrency.min(Semaphore::MAX_PERMITS),
-            settings.queue,
-            settings.queue_timeout,
-            metrics.clone(),
-        );
+        let (now, count) = (Instant::now(), servers.len());
+        let roster = Arc::new(Roster::new(name, servers, care, &metrics));
+        let checks = match &care.check {
+            Some(check) => {
+                // Nobody waits for them: they do not belong to the series about requests.
+                let unseen = OriginMetrics::default().upstream(name);
+                let connections = Connections::new(&settings, tls.clone(), unseen);
+                Checks::start(check.clone(), &settings.host, count, connections, &roster)?
+            }
+            None => Checks::default(),
+        };
+        let breaker = metrics.care().breaker();
         Ok(Self {
             name: name.into(),
-            balance: Mutex::new(Balance::new(servers.len())),
-            servers,
-            limiter,
+            roster,
+            reserve: Reserve::new(care.retry_budget, now),
+            breaker: Arc::new(breaker::Breaker::new(name.into(), care.breaker, breaker)),
+            limiter: Limiter::new(
+                settings.concurrency.min(Semaphore::MAX_PERMITS),
+                settings.queue,
+                settings.queue_timeout,
+                metrics.clone(),
+            ),
             connections: Connections::new(&settings, tls, metrics.clone()),
-            host: settings.host,
+            first_byte_timeout: settings.first_byte_timeout,
             idle_timeout: settings.idle_timeout,
+            stale_wait: settings.stale_wait,
             retries: settings.retries,
             metrics,
             trouble: Trouble::default(),
+            slow: Slow::new(care.slow_threshold, now),
+            host: settings.host,
+            fail_statuses: settings.care.fail_statuses,
+            _checks: checks,
         })
     }
 
@@ -161,6 +208,11 @@ impl Upstream {
     /// `Host` follows the [`HostRule`], the framing fields follow the content. Fields about the
     /// client's connection (RFC 9110 §7.6.1) have to be gone already. Dropping the future gives
     /// the exchange up.
+    ///
+    /// A request with `Upgrade` goes over a connection of its own. Only it may be answered 101, to
+    /// that protocol; the connection is then the response's (`hyper::upgrade::on`), and holds no
+    /// place of the upstream any more. Interim responses go to the request's
+    /// [`Relay`](crate::interim::Relay), if it has that extension.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<OriginBody>, Error> {
         let outcome = self.exchange(request).await;
         match &outcome {
@@ -176,13 +228,35 @@ impl Upstream {
         outcome
     }
 
+    /// How long somebody waits for an answer who could have something stale, and after that how
+    /// long the exchange may still be under way. Nothing: there is no difference.
+    pub fn stale_wait(&self) -> Option<(Duration, Duration)> {
+        let wait = self.stale_wait;
+        let left = self.first_byte_timeout.checked_sub(wait)?;
+        (!wait.is_zero()).then_some((wait, left))
+    }
+
     async fn exchange(&self, request: Request<Body>) -> Result<Response<OriginBody>, Error> {
+        let refused = || Error::new(Kind::BreakerOpen);
+        // Whoever would be refused does not wait for a place first, nor has one for nothing.
+        if self.breaker.is_open() {
+            return Err(refused());
+        }
         let place = self.limiter.place().await.map_err(Error::new)?;
-        let (response, server, lender) = self.attempts(request).await?;
+        let leave = self.breaker.leave().ok_or_else(refused)?;
+        let told = self.slow.watch(&request);
+        let outcome = self.attempts(request).await;
+        let server = outcome.as_ref().map(|(_, seat, _)| seat.name());
+        self.slow.ended(told, server, &self.name, &self.metrics);
+        self.judge(
+            leave,
+            outcome.as_ref().map(|(response, ..)| response.status()),
+        );
+        let (response, seat, lender) = outcome?;
         let held = Held {
             _place: place,
             _lender: lender,
-            server: server.name().into(),
+            seat,
             metrics: self.metrics.clone(),
         };
         Ok(response.map(|incoming| OriginBody::new(incoming, held, self.idle_timeout)))
@@ -191,26 +265,33 @@ impl Upstream {
     async fn attempts(
         &self,
         request: Request<Body>,
-    ) -> Result<(Response<Incoming>, &Server, Lender), Error> {
+    ) -> Result<(Response<Incoming>, Seat, Lender), Error> {
         let (head, mut content) = Head::split(request)?;
         let empty = content.is_end_stream();
         let mut budget = Budget::new(self.retries);
-        let (mut tried, mut via) = (Vec::new(), Via::Pooled);
-        let unavailable = || Error::new(Kind::Connect);
-        let (mut at, mut server) = self.pick(&tried).ok_or_else(unavailable)?;
+        let usual = head.via();
+        let (mut tried, mut via) = (Vec::new(), usual);
+        self.reserve.earn();
+        let nobody = || Error::new(Kind::Connect);
+        let mut seat = self.roster.seat(&tried).ok_or_else(nobody)?;
         loop {
+            let server = self.roster.server(seat.at()).ok_or_else(nobody)?;
             let (loan, lender) = loan::lend(content);
-            let request = head.to(server, &self.host, loan)?;
+            let mut request = head.to(server, &self.host, loan)?;
+            self.relay_interim(&head, &mut request);
             let failure = match self.connections.exchange(request, via).await {
                 Ok(response) => {
-                    self.balance.lock().succeeded(at);
-                    return Ok((response, server, lender));
+                    self.note_answer(seat.at(), response.status());
+                    return Ok((response, seat, lender));
                 }
                 Err(failure) => failure,
             };
             let error = failure.error.at(server.name());
             let kind = error.kind;
-            self.note_failure(at, server, kind);
+            // A connection that had idled and was closed meanwhile says nothing of its server.
+            if kind.is_trouble() && !(failure.connection_reused && kind == Kind::Closed) {
+                self.roster.failed(seat.at(), kind);
+            }
             let returned = lender.take_back();
             let next = budget.spend(Failed {
                 kind,
@@ -225,27 +306,57 @@ impl Upstream {
             match next {
                 Next::GiveUp => return Err(error),
                 Next::AnotherServer => {
-                    tried.push(at);
-                    (at, server) = self.pick(&tried).ok_or(error)?;
-                    via = Via::Pooled;
+                    tried.push(seat.at());
+                    let Some(other) = self.roster.seat(&tried) else {
+                        return Err(error);
+                    };
+                    (seat, via) = (other, usual);
                 }
                 Next::FreshConnection => via = Via::Fresh,
+            }
+            if !self.may_repeat() {
+                return Err(error);
             }
             self.metrics.retried(kind.label());
             content = returned.unwrap_or_default();
         }
     }
 
-    fn pick(&self, tried: &[usize]) -> Option<(usize, &Server)> {
-        let at = self.balance.lock().pick(tried, Instant::now())?;
-        self.servers.get(at).map(|server| (at, server))
+    fn may_repeat(&self) -> bool {
+        let may = self.reserve.spend();
+        if !may {
+            self.metrics.care().budget_exhausted();
+        }
+        may
     }
 
-    fn note_failure(&self, at: usize, server: &Server, kind: Kind) {
-        if kind.is_before_sending() && self.balance.lock().failed(at, Instant::now()) {
-            let (upstream, server) = (self.name(), server.name());
-            self.metrics.ejected(server);
-            tracing::warn!(upstream, server, reason = kind.label(), "server left out");
+    fn relay_interim(&self, head: &Head, request: &mut Request<Loan>) {
+        let Some(relay) = head.relay().cloned() else {
+            return;
+        };
+        let metrics = self.metrics.clone();
+        hyper::ext::on_informational(request, move |interim| {
+            let passed = relay.pass(interim.status(), interim.headers());
+            metrics.interim(passed.as_str());
+        });
+    }
+
+    fn note_answer(&self, at: usize, status: StatusCode) {
+        if self.fail_statuses.contain(status) {
+            self.roster.answered_badly(at);
+        } else {
+            self.roster.succeeded(at);
+        }
+    }
+
+    /// What the exchange says of the upstream as a whole.
+    fn judge(&self, leave: Leave, outcome: Result<StatusCode, &Error>) {
+        match outcome {
+            Ok(status) if self.fail_statuses.contain(status) => leave.failed(),
+            Ok(_) => leave.succeeded(),
+            Err(error) if error.kind.is_trouble() => leave.failed(),
+            // Our own limits and the client's mistakes.
+            Err(_) => drop(leave),
         }
     }
 }

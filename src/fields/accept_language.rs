@@ -3,6 +3,9 @@
 
 use std::ops::Deref;
 
+use http::HeaderMap;
+use http::header::ACCEPT_LANGUAGE;
+
 use super::{accept, list};
 
 /// Ranges of one field that are kept, and as many exclusions; the rest is not looked at.
@@ -56,6 +59,47 @@ pub fn ranges(value: &str) -> Ranges<'_> {
         }
     }
     ranges
+}
+
+/// Appends what all lines of the field mean: the ranges in lower case, the best first, those that
+/// count the same in alphabetical order, then those that are excluded. A field with more ranges than
+/// are looked at is appended as it is.
+pub fn write_folded(headers: &HeaderMap, text: &mut String) {
+    let mut value = String::new();
+    for line in headers.get_all(ACCEPT_LANGUAGE) {
+        // One char a byte, so that different bytes stay different.
+        value.extend(line.as_bytes().iter().map(|byte| char::from(*byte)));
+        value.push(',');
+    }
+    let ranges = ranges(&value);
+    if ranges.len() + ranges.excluded.len() >= LANGUAGE_RANGES_MAX {
+        text.push_str(&value);
+        return;
+    }
+    let lower = |range: &str| range.to_ascii_lowercase();
+    let mut wanted: Vec<_> = ranges
+        .iter()
+        .map(|(range, q)| (1000 - q, lower(range)))
+        .collect();
+    wanted.sort_unstable();
+    let mut excluded: Vec<_> = ranges.excluded.iter().map(|range| lower(range)).collect();
+    excluded.sort_unstable();
+    for (demerit, range) in wanted {
+        text.push_str(&format!("{range};{demerit},"));
+    }
+    for range in excluded {
+        text.push_str(&format!("{range};-,"));
+    }
+}
+
+/// The range that the client wants above all others, if there is one.
+pub fn favourite(headers: &HeaderMap) -> Option<&str> {
+    let value = list::single(headers, &ACCEPT_LANGUAGE)?.to_str().ok()?;
+    match *ranges(value) {
+        [(range, best), (_, next), ..] if best > next => Some(range),
+        [(range, _)] => Some(range),
+        _ => None,
+    }
 }
 
 /// Whether the text has the shape of a language tag (RFC 5646 §2.1): subtags of 1 to 8 letters and

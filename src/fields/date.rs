@@ -149,6 +149,19 @@ fn asctime_date(text: &[u8]) -> Option<DateTime> {
     )
 }
 
+/// Seconds since the Unix epoch of `YYYYMMDDhhmmss` in UTC: the digits of a GeneralizedTime
+/// (RFC 5280 §4.1.2.5.2). `None` for anything else, and for years before 1970.
+pub fn of_digits(digits: &[u8]) -> Option<u64> {
+    let [y1, y2, y3, y4, mo1, mo2, d1, d2, h1, h2, mi1, mi2, s1, s2] = digits else {
+        return None;
+    };
+    let month = number(&[*mo1, *mo2])?;
+    let time = [*h1, *h2, b':', *mi1, *mi2, b':', *s1, *s2];
+    let year = number(&[*y1, *y2, *y3, *y4])?;
+    let date = date_time(year, month, number(&[*d1, *d2])?, &time)?;
+    (1..=12).contains(&month).then(|| date.seconds())
+}
+
 /// RFC 9110 §5.6.7: what "appears to be more than 50 years in the future" lies in the past instead.
 /// Whoever reads this after 2020 has 2069 within 50 years, so a fixed pivot keeps the rule without a
 /// clock; 70 to 99 are read as past, where a date can do no harm.
@@ -257,6 +270,23 @@ mod tests {
             "Sun Nov  6 08:49:37 1994",
         ] {
             assert_eq!(parsed(text), Some(784_111_777), "{text}");
+        }
+    }
+
+    #[test]
+    fn digits_name_a_moment() {
+        assert_eq!(of_digits(b"19700101000000"), Some(0));
+        assert_eq!(of_digits(b"19941106084937"), Some(784_111_777));
+        assert_eq!(of_digits(b"20240229235959"), Some(1_709_251_199));
+        for wrong in [
+            "19941306084937",
+            "19940006084937",
+            "20230229000000",
+            "19691231235959",
+            "1994110608493",
+            "1994110608493Z",
+        ] {
+            assert_eq!(of_digits(wrong.as_bytes()), None, "{wrong}");
         }
     }
 

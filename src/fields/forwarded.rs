@@ -8,25 +8,38 @@ use bytes::{BufMut, BytesMut};
 use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::forwarders::UNKNOWN;
 use super::text;
 
 /// Sets the four fields for this hop. They are built anew: nothing that came with the request is
-/// left in them. `host` is the authority the client addressed, `scheme` is `http` or `https`.
+/// left in them. `host` is the authority the client addressed, `scheme` is `http` or `https`. A
+/// client that a proxy in front of us did not name ([`UNKNOWN`]) is `unknown` (RFC 7239 §6.2).
 pub fn set(headers: &mut HeaderMap, client: IpAddr, scheme: &str, host: &str) {
     // An IPv4 client of a dual-stack listener is an IPv4 client.
     let client = client.to_canonical();
     let mut address = BytesMut::with_capacity(ADDRESS_LENGTH_MAX);
     // Writing to a buffer that grows cannot fail.
-    let _ = write!(address, "{client}");
+    let _ = match client {
+        UNKNOWN => address.write_str(UNKNOWN_NODE),
+        client => write!(address, "{client}"),
+    };
     headers.insert(FORWARDED, forwarded(client, scheme, host));
     headers.insert(X_FORWARDED_FOR, text::into_value(address));
     headers.insert(X_FORWARDED_PROTO, value(scheme));
     headers.insert(X_FORWARDED_HOST, value(host));
 }
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// Whether the origin gets in this field what only one client is sent: a response that varies by
+/// it is that client's alone, whatever the client presented in the field.
+pub fn names_client(name: &HeaderName) -> bool {
+    *name == FORWARDED || *name == X_FORWARDED_FOR
+}
+
+pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+const UNKNOWN_NODE: &str = "unknown";
 
 /// The longest IPv6 address as text.
 const ADDRESS_LENGTH_MAX: usize = 39;
@@ -35,6 +48,7 @@ const ADDRESS_LENGTH_MAX: usize = 39;
 fn forwarded(client: IpAddr, scheme: &str, host: &str) -> HeaderValue {
     let mut out = BytesMut::with_capacity(32 + ADDRESS_LENGTH_MAX + scheme.len() + host.len());
     let _ = match client {
+        UNKNOWN => write!(out, "for={UNKNOWN_NODE}"),
         IpAddr::V4(address) => write!(out, "for={address}"),
         // §6: "Note that IPv6 addresses may not be quoted in X-Forwarded-For and may not be
         // enclosed by square brackets, but they are quoted and enclosed in square brackets in
@@ -91,6 +105,12 @@ mod tests {
                     "for=192.0.2.43;host=\"[2001:db8::1]\";proto=https",
                     "192.0.2.43",
                 ],
+            ),
+            (
+                "0.0.0.0",
+                "https",
+                "example.com",
+                ["for=unknown;host=example.com;proto=https", "unknown"],
             ),
         ] {
             let mut headers = HeaderMap::new();

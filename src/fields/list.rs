@@ -119,7 +119,7 @@ impl<'a> Iterator for Elements<'a> {
 
 /// The length of the quoted string that begins at `start`, with both quotes; `None` if it never
 /// ends.
-fn string_length(text: &[u8], start: usize) -> Option<usize> {
+pub(super) fn string_length(text: &[u8], start: usize) -> Option<usize> {
     let mut escaped = false;
     for (offset, &byte) in text.get(start..)?.iter().enumerate().skip(1) {
         match byte {

@@ -15,6 +15,12 @@ pub fn essence(headers: &HeaderMap) -> Option<&str> {
     (text::is_token(of_type.as_bytes()) && text::is_token(subtype.as_bytes())).then_some(essence)
 }
 
+/// Whether the content is a stream of server-sent events: it need never end, and each piece counts
+/// when it comes.
+pub fn is_event_stream(headers: &HeaderMap) -> bool {
+    essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("text/event-stream"))
+}
+
 /// Whether one of the patterns is the media type: exact (`application/json`), by type (`text/*`), by
 /// structured suffix (`*+json`, `application/*+xml`), or any (`*`, `*/*`). §8.3.1: "The type and
 /// subtype tokens are case-insensitive."

@@ -20,6 +20,7 @@ pub mod cookie;
 pub mod date;
 pub mod entity_tag;
 pub mod forwarded;
+pub mod forwarders;
 pub mod list;
 pub mod media_type;
 pub mod poisoning;
@@ -27,6 +28,9 @@ pub mod proxy_status;
 pub mod range;
 pub mod tags;
 mod text;
+pub mod trace_context;
+pub mod trailer;
+pub mod upgrade;
 pub mod vary;
 pub mod via;
 

@@ -16,7 +16,7 @@ use xxhash_rust::xxh3::xxh3_64;
 pub use self::cookies::CookieRule;
 pub use self::language::{LanguageRule, Negotiated};
 pub use self::query::QueryRule;
-pub use self::select::{EntryKey, VaryRule};
+pub use self::select::{EntryKey, Folding, VaryRule};
 pub use self::target::TargetUri;
 
 /// How one route turns a request into a primary cache key.

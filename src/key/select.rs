@@ -7,8 +7,10 @@ use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_CHARSET, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HeaderName};
 
 use super::{CacheKey, PART};
-use crate::fields::list;
+use crate::fields::forwarded::names_client;
+use crate::fields::poisoning::is_vector;
 use crate::fields::vary::Vary;
+use crate::fields::{accept_language, list};
 
 /// Which nominated fields count on a route. Fields whose variance the cache handles itself (the
 /// coding always, the language where it is negotiated) and fields the operator knows better about
@@ -16,6 +18,19 @@ use crate::fields::vary::Vary;
 #[derive(Clone, Debug, Default)]
 pub struct VaryRule {
     pub ignored: Vec<HeaderName>,
+    pub folding: Folding,
+}
+
+/// How far presented values are normalised before they are compared (RFC 9111 §4.1: "normalizing
+/// … in a way that is known to have identical semantics").
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Folding {
+    /// White space in fields that are lists by their definition.
+    #[default]
+    Careful,
+    /// Also white space around commas in any field (RFC 9110 §5.6.1), the case of languages, and
+    /// the order of languages that count the same, which RFC 9110 §12.5.4 says nobody can rely on.
+    Full,
 }
 
 /// Primary key plus the presented values of the nominated fields: it names one stored response.
@@ -33,20 +48,23 @@ pub struct Secondary(Arc<str>);
 const SECONDARY_BYTES_MAX: usize = 4096;
 
 impl VaryRule {
-    /// The nominated fields that count.
+    /// The nominated fields that count. What the origin is never sent by a client makes no
+    /// difference to it, but would let strangers make copies; scheme and host are in the key.
     pub fn counting(&self, vary: &Vary) -> Vary {
+        let is_sent = |name: &HeaderName| !is_vector(name) || names_client(name);
         let mut ignored = self.ignored.clone();
         ignored.push(ACCEPT_ENCODING);
+        ignored.extend(vary.names().iter().filter(|name| !is_sent(name)).cloned());
         vary.without(&ignored)
     }
 }
 
 impl CacheKey {
     /// The entry that a request with these fields selects, under the counting fields of `vary`.
-    pub fn select(&self, vary: &Vary, presented: &HeaderMap) -> EntryKey {
+    pub fn select(&self, vary: &Vary, presented: &HeaderMap, folding: Folding) -> EntryKey {
         EntryKey {
             primary: self.clone(),
-            secondary: Secondary::of(vary, presented),
+            secondary: Secondary::of(vary, presented, folding),
         }
     }
 }
@@ -62,13 +80,16 @@ impl EntryKey {
 }
 
 impl Secondary {
-    pub fn of(vary: &Vary, presented: &HeaderMap) -> Self {
+    pub fn of(vary: &Vary, presented: &HeaderMap, folding: Folding) -> Self {
         if vary.is_empty() {
             return Self::default();
         }
         let mut text = String::new();
         for name in vary.names() {
-            write_field(&mut text, name, presented);
+            match folding {
+                Folding::Careful => write_field(&mut text, name, presented),
+                Folding::Full => write_folded(&mut text, name, presented),
+            }
         }
         if text.len() > SECONDARY_BYTES_MAX {
             let digest = digest(&SHA256, text.as_bytes());
@@ -121,6 +142,25 @@ pub(super) fn write_field(text: &mut String, name: &HeaderName, presented: &Head
     }
 }
 
+fn write_folded(text: &mut String, name: &HeaderName, presented: &HeaderMap) {
+    text.push(PART);
+    text.push_str(name.as_str());
+    if !presented.contains_key(name) {
+        return;
+    }
+    text.push(':');
+    if *name == ACCEPT_LANGUAGE {
+        accept_language::write_folded(presented, text);
+        return;
+    }
+    for (at, element) in list::lines(presented, name).enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        element.iter().for_each(|byte| push(text, *byte));
+    }
+}
+
 /// Fields that are lists by their definition.
 const LISTS: [HeaderName; 3] = [ACCEPT, ACCEPT_CHARSET, ACCEPT_LANGUAGE];
 
@@ -142,14 +182,37 @@ mod tests {
             .collect()
     }
 
+    fn of(vary: &Vary, presented: &HeaderMap) -> Secondary {
+        Secondary::of(vary, presented, Folding::Careful)
+    }
+
+    #[test]
+    fn full_folding_takes_the_same_meaning_for_the_same_value() {
+        let vary = Vary::from_names([ACCEPT_LANGUAGE]);
+        let full = |line| Secondary::of(&vary, &presented(&[line]), Folding::Full);
+        assert_eq!(full("en, de"), full("de,EN"));
+        assert_eq!(full("en;q=0.5, de"), full("de, en;q=0.50"));
+        assert_ne!(full("en;q=0.5, de"), full("de;q=0.5, en"));
+        assert_ne!(full("de"), full("de, *;q=0"));
+        let other = Vary::from_names([HeaderName::from_static("foo")]);
+        let foo = |value: &'static str| {
+            let mut fields = HeaderMap::new();
+            fields.insert("foo", HeaderValue::from_static(value));
+            Secondary::of(&other, &fields, Folding::Full)
+        };
+        assert_eq!(foo("1, 2"), foo("1,2"));
+        assert_ne!(foo("\"1, 2\""), foo("\"1,2\""));
+        assert_ne!(foo("1, 2"), foo("2, 1"));
+    }
+
     #[test]
     fn white_space_and_line_breaks_of_accept_language_do_not_count() {
         let vary = Vary::from_names([ACCEPT_LANGUAGE]);
-        let one = Secondary::of(&vary, &presented(&["de, en;q=0.5"]));
-        assert_eq!(one, Secondary::of(&vary, &presented(&["de,en; q=0.5"])));
-        assert_ne!(one, Secondary::of(&vary, &presented(&["DE,en;q=0.5"])));
-        assert_eq!(one, Secondary::of(&vary, &presented(&["de", "en;q=0.5"])));
-        assert_ne!(one, Secondary::of(&vary, &presented(&["en;q=0.5, de"])));
+        let one = of(&vary, &presented(&["de, en;q=0.5"]));
+        assert_eq!(one, of(&vary, &presented(&["de,en; q=0.5"])));
+        assert_ne!(one, of(&vary, &presented(&["DE,en;q=0.5"])));
+        assert_eq!(one, of(&vary, &presented(&["de", "en;q=0.5"])));
+        assert_ne!(one, of(&vary, &presented(&["en;q=0.5, de"])));
     }
 
     #[test]
@@ -157,10 +220,23 @@ mod tests {
         let vary = Vary::from_names([ACCEPT]);
         let mut empty = HeaderMap::new();
         empty.insert(ACCEPT, HeaderValue::from_static(""));
-        assert_ne!(
-            Secondary::of(&vary, &HeaderMap::new()),
-            Secondary::of(&vary, &empty)
-        );
+        assert_ne!(of(&vary, &HeaderMap::new()), of(&vary, &empty));
+    }
+
+    #[test]
+    fn what_the_origin_is_never_sent_by_a_client_does_not_count() {
+        let name = |name: &'static str| HeaderName::from_static(name);
+        let vary = [
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-original-url",
+            "x-theme",
+        ];
+        let counting = VaryRule::default().counting(&Vary::from_names(vary.map(name)));
+        // Of the client's address it is known that it counts.
+        let expected = Vary::from_names(["x-forwarded-for", "x-theme"].map(name));
+        assert_eq!(counting, expected);
     }
 
     #[test]

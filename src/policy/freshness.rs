@@ -5,7 +5,8 @@ use std::time::Duration;
 use http::header::{DATE, HeaderName};
 use http::{HeaderMap, StatusCode};
 
-use super::rule::{CacheRule, TtlMode};
+use super::heuristic;
+use super::rule::{CacheRule, Profile, TtlMode};
 use crate::fields::cache_control::ResponseControl;
 use crate::fields::date::{self, Expires};
 
@@ -28,6 +29,8 @@ pub enum Source {
     Origin,
     /// The route's rule.
     Rule,
+    /// The cache itself: a heuristic (§4.2.2).
+    Heuristic,
     /// Nobody said anything.
     Silence,
 }
@@ -64,11 +67,18 @@ pub fn lifetime(
 ) -> Lifetime {
     let own = rule.ttl_for(status);
     let said = explicit(directives, response);
+    let guessed = || match rule.profile {
+        Profile::Cms => None,
+        Profile::Rfc => heuristic::lifetime(&directives.control, response, status),
+    };
     let (fresh, source) = match (said, rule.mode) {
         (Some(said), TtlMode::Default) => (said, Source::Origin),
         (Some(said), TtlMode::Cap) if said <= own => (said, Source::Origin),
         (Some(said), TtlMode::Floor) if said >= own => (said, Source::Origin),
-        (None, _) if own.is_zero() => (Duration::ZERO, Source::Silence),
+        (None, _) if own.is_zero() => match guessed() {
+            Some(guess) => (guess, Source::Heuristic),
+            None => (Duration::ZERO, Source::Silence),
+        },
         _ => (own, Source::Rule),
     };
     Lifetime {

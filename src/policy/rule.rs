@@ -15,7 +15,8 @@ pub struct CacheRule {
     pub ttl_max: Duration,
     /// Lifetimes of other statuses than 200 and 203 where the rule decides; the first match counts.
     pub ttl_by_status: Vec<StatusTtl>,
-    pub stale_while_revalidate: Duration,
+    /// `None`: [`OWN_STALE_WINDOW`] where the rule decided the lifetime, nothing where the origin did.
+    pub stale_while_revalidate: Option<Duration>,
     pub stale_if_error: Duration,
     /// What clients may do where the rule decided; `None`: keep it, and validate each time.
     pub browser_ttl: Option<Duration>,
@@ -28,6 +29,21 @@ pub struct CacheRule {
     pub strict_private: bool,
     /// Whether request directives such as `no-cache` are honoured (RFC 9111 §5.2.1).
     pub request_directives: bool,
+    pub profile: Profile,
+}
+
+/// The default of `stale_while_revalidate` for lifetimes of the rule.
+pub const OWN_STALE_WINDOW: Duration = Duration::from_secs(30);
+
+/// What is decided where RFC 9111 leaves it to the cache.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Profile {
+    /// What is safe before a CMS: no response that sets a cookie or that speaks of one request, no
+    /// error and no lifetime that nobody gave.
+    #[default]
+    Cms,
+    /// All that the RFC permits to store is stored, with heuristic freshness (§4.2.2).
+    Rfc,
 }
 
 /// How the rule and the origin's own words combine.
@@ -75,13 +91,14 @@ impl Default for CacheRule {
             mode: TtlMode::Default,
             ttl_max: Duration::from_secs(365 * 24 * 3600),
             ttl_by_status: Vec::new(),
-            stale_while_revalidate: Duration::ZERO,
+            stale_while_revalidate: Some(Duration::ZERO),
             stale_if_error: Duration::ZERO,
             browser_ttl: None,
             hit_for_miss: Duration::from_secs(10),
             object_size_max: 8 << 20,
             strict_private: true,
             request_directives: true,
+            profile: Profile::Cms,
         }
     }
 }

@@ -3,28 +3,32 @@
 use std::net::IpAddr;
 
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
-    HOST, HeaderName, HeaderValue, IF_RANGE, PRAGMA, RANGE, TE,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE,
+    COOKIE, EXPECT, HOST, HeaderName, HeaderValue, IF_RANGE, PRAGMA, RANGE, TE, UPGRADE,
 };
 use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::context::Context;
 use crate::body::Body;
+use crate::fields::trace_context::{self, TRACEPARENT, TRACESTATE};
 use crate::fields::{conditional, connection, forwarded, poisoning, via};
 use crate::key::{Negotiated, TargetUri};
 use crate::respond::NAME;
 use crate::route::Route;
+use crate::telemetry::trace::Trace;
 
 /// Who asks, for the fields that say so.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     pub address: IpAddr,
     pub version: Version,
+    pub trace: Trace,
 }
 
 impl Client {
-    pub const fn of(context: &Context<'_>) -> Self {
+    pub fn of(context: &Context<'_>, presented: &HeaderMap) -> Self {
         Self {
+            trace: context.trace(presented).with_new_span(),
             address: context.client,
             version: context.version,
         }
@@ -102,6 +106,28 @@ pub fn for_client(
     request(method, route, target, headers, body)
 }
 
+/// A request to speak `protocol` over a connection of its own.
+pub fn for_upgrade(
+    route: &Route,
+    target: &TargetUri,
+    presented: &HeaderMap,
+    client: Client,
+    protocol: &str,
+) -> Request<Body> {
+    let mut headers = stripped(route, target, presented, client);
+    // RFC 6455 §4.1: what the handshake consists of, whatever else the origin sees.
+    for (name, value) in presented {
+        if name.as_str().starts_with("sec-websocket-") && !headers.contains_key(name) {
+            headers.append(name, value.clone());
+        }
+    }
+    headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(protocol) = HeaderValue::from_str(protocol) {
+        headers.insert(UPGRADE, protocol);
+    }
+    request(Method::GET, route, target, headers, Body::empty())
+}
+
 fn set_language(headers: &mut HeaderMap, route: &Route, language: Option<Negotiated>) {
     if let (Some(rule), Some(negotiated)) = (&route.key.language, language)
         && let Ok(tag) = HeaderValue::from_str(rule.tag(negotiated))
@@ -129,11 +155,23 @@ fn stripped(route: &Route, target: &TargetUri, presented: &HeaderMap, client: Cl
         target.scheme(),
         target.authority(),
     );
+    set_trace(&mut headers, presented, client.trace);
     via::append(&mut headers, client.version, NAME);
     if let Ok(host) = HeaderValue::from_str(target.authority()) {
         headers.insert(HOST, host);
     }
     headers
+}
+
+/// W3C Trace Context §4.2: our span becomes the parent; the state of a trace that is not continued
+/// is not passed on.
+fn set_trace(headers: &mut HeaderMap, presented: &HeaderMap, trace: Trace) {
+    headers.insert(TRACEPARENT, trace.to_origin().to_value());
+    let state = trace_context::state(presented).filter(|_| trace.is_continued());
+    match state {
+        Some(state) => headers.insert(TRACESTATE, state),
+        None => headers.remove(TRACESTATE),
+    };
 }
 
 fn request(

@@ -1,7 +1,6 @@
 //! GET and HEAD on a cached route: look up, decide, and act on the decision.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -11,6 +10,7 @@ use super::context::Context;
 use super::fill::{self, Fill, Filled};
 use super::outcome::Outcome;
 use super::pass::{self, Head};
+use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
 use crate::body::Body;
 use crate::clock::Timestamp;
@@ -21,7 +21,7 @@ use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
-use crate::key::{EntryKey, Keyed, TargetUri};
+use crate::key::{EntryKey, Folding, Keyed, TargetUri};
 use crate::policy::CacheRule;
 use crate::policy::reuse::{self, Candidate, Disposition, Found};
 use crate::respond::head::Presented;
@@ -34,9 +34,6 @@ use crate::transform::NotDerived;
 
 /// How often one request looks again after somebody else's flight, before it goes alone.
 const FLIGHTS_MAX: usize = 3;
-
-/// How long after a failed validation stale responses are served without another one.
-pub(super) const VALIDATION_PAUSE: Duration = Duration::from_secs(1);
 
 /// A request on a cached route, and what has been found out about it.
 struct Ask<'r> {
@@ -82,6 +79,7 @@ impl<S: Store> Proxy<S> {
             parts: &parts,
             arrived: self.shared.clock.now(),
         };
+        context.speak(ask.keyed.language);
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
             match self.turn(&ask, followed).await {
@@ -101,7 +99,7 @@ impl<S: Store> Proxy<S> {
     async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
         let variants = self.lookup(ask).await;
-        let found = self.found(&variants, presented).await;
+        let found = self.found(&variants, presented, ask.folding()).await;
         let now = self.shared.clock.now();
         let found = match found {
             Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
@@ -116,7 +114,7 @@ impl<S: Store> Proxy<S> {
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
-                let flight_key = variants.flight_key(&ask.keyed.key, presented);
+                let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
                 let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
@@ -126,11 +124,35 @@ impl<S: Store> Proxy<S> {
             Disposition::Validate(why, live) => (why, Some(live)),
             Disposition::Forward(why) => (why, None),
         };
-        if ask.parts.method == Method::HEAD {
-            return Turn::Alone(why);
+        Box::pin(self.forward(ask, why, stored, &variants)).await
+    }
+
+    /// Nothing stored answers as it is: the origin is asked, unless another request does so, or
+    /// what is stored stands in.
+    async fn forward(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+        variants: &Variants,
+    ) -> Turn {
+        let presented = &ask.parts.headers;
+        let now = self.shared.clock.now();
+        let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
+        let shared = &self.shared;
+        if shared.has_just_failed(stored.as_ref(), &ask.control, &flight_key, now) {
+            let (status, error) = JUST_FAILED;
+            let answer = self.stand_in(ask, why, stored, status, error).await;
+            return Turn::Answered(answer);
         }
-        let flight_key = variants.flight_key(&ask.keyed.key, presented);
+        if ask.parts.method == Method::HEAD {
+            let answer = self.head(ask, why, stored).await;
+            return Turn::Answered(answer);
+        }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
+        if is_marked {
+            self.shared.metrics.hit_for_miss.inc();
+        }
         // What is known not to be storable may be large: its parts come from the origin.
         if is_marked && presented.contains_key(RANGE) {
             return Turn::Alone(why);
@@ -144,14 +166,24 @@ impl<S: Store> Proxy<S> {
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
                 // Between the look and the flight another one may have landed.
-                if !self.lookup(ask).await.is_same(&variants) {
+                if !self.lookup(ask).await.is_same(variants) {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
                 let answer = Box::pin(self.fill(ask, why, flight_key, Some(lead), stored)).await;
                 return Turn::Answered(answer);
             }
-            Flight::Follow(follow) => follow.landing().await,
+            Flight::Follow(follow) => {
+                let waited = self.shared.patiently(
+                    ask.route,
+                    stored.as_ref(),
+                    &ask.control,
+                    &flight_key,
+                    follow.landing(),
+                );
+                let (status, error) = WAITED_OUT;
+                waited.await.unwrap_or(Landing::Failed { status, error })
+            }
         };
         match landing {
             Landing::Overtaken(entry) if ask.may_share(&entry) => {
@@ -165,6 +197,23 @@ impl<S: Store> Proxy<S> {
                 Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
+    }
+
+    /// A HEAD fills nothing: it is passed on, and what is stored stands in where that fails.
+    async fn head(
+        &self,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+    ) -> (Response<Body>, Outcome) {
+        let passed = self.pass_keyed(ask.context, ask.presented(), ask.parts, why);
+        let (response, outcome) = Box::pin(passed).await;
+        if outcome.answer != Answer::Failed {
+            return (response, outcome);
+        }
+        let error = outcome.detail.unwrap_or_default();
+        self.stand_in(ask, why, stored, response.status(), error)
+            .await
     }
 
     async fn lookup(&self, ask: &Ask<'_>) -> Variants {
@@ -182,8 +231,13 @@ impl<S: Store> Proxy<S> {
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.
-    async fn found(&self, variants: &Variants, presented: &HeaderMap) -> Found<Live> {
-        let Some(entry) = variants.select(presented) else {
+    async fn found(
+        &self,
+        variants: &Variants,
+        presented: &HeaderMap,
+        folding: Folding,
+    ) -> Found<Live> {
+        let Some(entry) = variants.select(presented, folding) else {
             return if variants.is_empty() {
                 Found::Nothing
             } else {
@@ -195,7 +249,7 @@ impl<S: Store> Proxy<S> {
             None => {
                 // With it go the older ones it had superseded for these fields under another Vary:
                 // whoever has seen the newer one must not see them again.
-                for superseded in variants.matching(presented) {
+                for superseded in variants.matching(presented, folding) {
                     self.store.remove(superseded).await;
                 }
                 Found::Nothing
@@ -210,7 +264,7 @@ impl<S: Store> Proxy<S> {
         live: &Live,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
-        let rule = &ask.route.compress;
+        let rule = ask.route.compression();
         let request = &ask.parts.headers;
         let coding = match stored::plan(live, request, rule) {
             Plan::Ready(coding) => coding,
@@ -264,15 +318,22 @@ impl<S: Store> Proxy<S> {
                 .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
-        let fill = self.new_fill(ask, flight_key, lead, stored.clone());
-        match fill.start(permit).await {
-            Some(filled) => self.answer_filled(ask, why, filled).await,
-            None => {
-                let status = StatusCode::BAD_GATEWAY;
-                self.stand_in(ask, why, stored, status, "proxy_internal_error")
-                    .await
-            }
-        }
+        let mut fill = self.new_fill(ask, flight_key.clone(), lead, stored.clone());
+        fill.relay = Some(ask.context.relay(ask.route));
+        let filled = fill.start(permit);
+        let waited = self.shared.patiently(
+            ask.route,
+            stored.as_ref(),
+            &ask.control,
+            &flight_key,
+            filled,
+        );
+        let (status, error) = match waited.await {
+            Some(Some(filled)) => return self.answer_filled(ask, why, filled).await,
+            Some(None) => (StatusCode::BAD_GATEWAY, "proxy_internal_error"),
+            None => WAITED_OUT,
+        };
+        self.stand_in(ask, why, stored, status, error).await
     }
 
     async fn answer_filled(
@@ -387,7 +448,8 @@ impl<S: Store> Proxy<S> {
             target: ask.target.clone(),
             language: ask.keyed.language,
             presented: ask.parts.headers.clone(),
-            client: Client::of(ask.context),
+            client: Client::of(ask.context, &ask.parts.headers),
+            relay: None,
             no_store: ask.control.no_store,
             key: ask.keyed.key.clone(),
             flight_key,
@@ -406,6 +468,10 @@ impl<'r> Ask<'r> {
         }
     }
 
+    const fn folding(&self) -> Folding {
+        self.route.vary.folding
+    }
+
     /// Whether what a flight brought that was then purged answers this request, which followed it.
     fn may_share(&self, entry: &StoredResponse) -> bool {
         let presented = &self.parts.headers;
@@ -413,7 +479,11 @@ impl<'r> Ask<'r> {
         entry.response_time() >= self.arrived
             && !entry.terms().no_cache
             && AcceptEncoding::parse(presented).accepts(coding)
-            && self.keyed.key.select(entry.vary(), presented) == *entry.entry_key()
+            && self
+                .keyed
+                .key
+                .select(entry.vary(), presented, self.folding())
+                == *entry.entry_key()
     }
 
     /// As its leader's client gets it.
@@ -473,7 +543,8 @@ fn from_origin(mut head: Head<'_>, mut body: Body, ask: &Ask<'_>) -> Response<Bo
             return response;
         }
     }
-    pass::passed(head, body, &ask.parts.method, request, ask.route)
+    let shared = ask.context.shared;
+    pass::passed(shared, head, body, &ask.parts.method, request, ask.route)
 }
 
 /// RFC 9111 §5.2.1.7.

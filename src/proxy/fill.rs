@@ -10,9 +10,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Proxy;
 use super::ask::{self, Client};
-use super::cached::VALIDATION_PAUSE;
 use super::gather::{self, Gathered, Rest};
 use super::kept::Kept;
+use super::patience::VALIDATION_PAUSE;
 use crate::body::Body;
 use crate::entry::purges::Live;
 use crate::exchange::{Exchange, Forwarded};
@@ -20,7 +20,8 @@ use crate::fetch::flight::{Landing, Lead};
 use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::AcceptEncoding;
 use crate::fields::content_encoding::ContentEncoding;
-use crate::fields::{connection, date};
+use crate::fields::{connection, content_length, date};
+use crate::interim::Relay;
 use crate::key::{CacheKey, EntryKey, Negotiated, TargetUri};
 use crate::policy::storability::{self, Asked};
 use crate::policy::{CacheRule, reuse, validation};
@@ -37,6 +38,8 @@ pub(super) struct Fill<S> {
     pub language: Option<Negotiated>,
     pub presented: HeaderMap,
     pub client: Client,
+    /// Where interim responses go, if a client waits for this fill.
+    pub relay: Option<Relay>,
     /// The request's own `no-store`.
     pub no_store: bool,
     pub key: CacheKey,
@@ -78,6 +81,9 @@ pub(super) const TOO_LARGE: &str = "too-large";
 
 /// Why it is not stored although it could have been.
 pub(super) const PURGED: &str = "purged-in-flight";
+
+/// Why content is not stored that came while caching was turned off.
+const SWITCHED_OFF: &str = "switched-off";
 
 /// Why content is not stored that the route would have stored.
 const NO_ROOM: &str = "no-room";
@@ -147,6 +153,7 @@ impl<S: Store> Fill<S> {
                 // It was purged meanwhile, or the 304 speaks of something else: fetch it whole.
                 self.stored = None;
                 if attempt < EXCHANGES_MAX {
+                    self.client.trace = self.client.trace.with_new_span();
                     continue;
                 }
                 self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
@@ -184,8 +191,13 @@ impl<S: Store> Fill<S> {
         let Some(upstream) = shared.upstream(route) else {
             return Err(fetch::Error::new(fetch::Kind::Resolve));
         };
+        if let Some(relay) = &self.relay {
+            request.extensions_mut().insert(relay.clone());
+        }
         let forwarded = Forwarded::begin(shared.clock.now(), fence);
-        let response = upstream.send(request).await?;
+        let trace = self.client.trace;
+        let presented = self.presented(route);
+        let response = shared.send(upstream, request, presented, trace).await?;
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
@@ -244,6 +256,7 @@ impl<S: Store> Fill<S> {
             storable.headers(),
             head.version,
             storable.terms(),
+            content_length::of(&head.headers).and_then(|length| usize::try_from(length).ok()),
             self.presented(route),
         );
         let mut kept = Kept {
@@ -289,7 +302,12 @@ impl<S: Store> Fill<S> {
         if kept.storable.status() == StatusCode::OK {
             head::add_own_etag(&mut kept.fields, &content);
         }
-        let reason = match self.seal(route, &kept, content.clone()).await {
+        let sealed = if route.switch.caching() {
+            self.seal(route, &kept, content.clone()).await
+        } else {
+            Err(SWITCHED_OFF)
+        };
+        let reason = match sealed {
             Ok(entry) => match self.put(Arc::clone(&entry)).await {
                 Some((live, Ok(_))) => {
                     self.land(Landing::Stored);
@@ -345,8 +363,8 @@ impl<S: Store> Fill<S> {
         let streaming = Streaming {
             status: head.status,
             fields,
+            body: self.proxy.shared.passing(body, &head.headers),
             origin: head.headers,
-            body: Body::stream(body),
             not_stored: Some(reason),
             ttl: None,
         };
@@ -397,6 +415,10 @@ impl<S: Store> Fill<S> {
     }
 
     fn land(&mut self, landing: Landing) {
+        // Whoever was told not to wait may ask again.
+        if !matches!(landing, Landing::Failed { .. }) {
+            self.proxy.shared.failed.clear(&self.flight_key);
+        }
         if let Some(lead) = self.lead.take() {
             lead.land(landing);
         }

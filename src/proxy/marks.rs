@@ -42,13 +42,13 @@ mod tests {
 
     use super::*;
     use crate::fields::vary::Vary;
-    use crate::key::{KeyRule, TargetUri};
+    use crate::key::{Folding, KeyRule, TargetUri};
 
     #[test]
     fn a_mark_lasts_as_long_as_it_was_set_for() {
         let target = TargetUri::parse("https", "a.example", "/a", None).unwrap();
         let key = KeyRule::default().key(&target, &HeaderMap::new()).key;
-        let key = key.select(&Vary::default(), &HeaderMap::new());
+        let key = key.select(&Vary::default(), &HeaderMap::new(), Folding::Careful);
         let marks = Marks::default();
         let now = Timestamp::from_secs(1);
         marks.set(&key, now, Duration::from_secs(10));

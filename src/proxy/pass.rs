@@ -11,10 +11,11 @@ use http_body_util::{LengthLimitError, Limited};
 use super::ask::{self, Client};
 use super::context::Context;
 use super::outcome::Outcome;
+use super::passing::Passing;
 use super::{Proxy, Shared, refuse};
 use crate::body::Body;
 use crate::entry::scope::Scope;
-use crate::fetch;
+use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::ResponseControl;
 use crate::fields::cache_status::Fwd;
@@ -29,6 +30,7 @@ use crate::route::Route;
 use crate::route::bypass::Bypass;
 use crate::store::Store;
 use crate::telemetry::cache::Answer;
+use crate::telemetry::trace::Trace;
 use crate::transform::stream;
 
 const TOO_LARGE: Refusal = Refusal {
@@ -57,20 +59,23 @@ impl<S: Store> Proxy<S> {
             shared.metrics.limit("request-body");
             return refuse(TOO_LARGE);
         }
-        let client = Client::of(context);
+        let client = Client::of(context, &parts.headers);
         let language = negotiated(route, target, &parts);
         let (method, headers) = (parts.method.clone(), &parts.headers);
         let body = limited(body, most);
-        let request = ask::for_client(method, route, target, language, headers, client, body);
+        let mut request = ask::for_client(method, route, target, language, headers, client, body);
+        request.extensions_mut().insert(context.relay(route));
         let mut outcome = Outcome::forwarded(Answer::Bypass, why);
         outcome.detail = bypass.map(Bypass::as_str);
+        context.speak(language);
         let presented = Presented {
             route,
             target,
             language,
         };
         let is_personal = bypass.is_some_and(Bypass::is_personal);
-        self.exchange(presented, request, &parts, is_personal, outcome)
+        let trace = client.trace;
+        self.exchange(presented, (request, trace), &parts, is_personal, outcome)
             .await
     }
 
@@ -87,18 +92,20 @@ impl<S: Store> Proxy<S> {
             target,
             language,
         } = presented;
-        let client = Client::of(context);
+        let client = Client::of(context, &parts.headers);
         let (method, headers) = (parts.method.clone(), &parts.headers);
-        let request = ask::beside_store(method, route, target, language, headers, client);
+        let mut request = ask::beside_store(method, route, target, language, headers, client);
+        request.extensions_mut().insert(context.relay(route));
         let outcome = Outcome::forwarded(Answer::Bypass, why);
-        self.exchange(presented, request, parts, false, outcome)
+        let trace = client.trace;
+        self.exchange(presented, (request, trace), parts, false, outcome)
             .await
     }
 
     async fn exchange(
         &self,
         presented: Presented<'_>,
-        request: Request<Body>,
+        (request, trace): (Request<Body>, Trace),
         parts: &Parts,
         is_personal: bool,
         outcome: Outcome,
@@ -107,7 +114,7 @@ impl<S: Store> Proxy<S> {
         let Some(upstream) = shared.upstream(route) else {
             return failed(outcome, StatusCode::BAD_GATEWAY, "destination_not_found");
         };
-        let response = match upstream.send(request).await {
+        let response = match shared.send(upstream, request, presented, trace).await {
             Ok(response) => response,
             Err(error) if is_limit(&error) => {
                 shared.metrics.limit("request-body");
@@ -115,6 +122,20 @@ impl<S: Store> Proxy<S> {
             }
             Err(error) => return failed(outcome, error.kind.status(), error.kind.proxy_status()),
         };
+        self.passed_on(presented, response, parts, is_personal, outcome)
+            .await
+    }
+
+    /// What the client gets of the origin's answer.
+    pub(super) async fn passed_on(
+        &self,
+        presented: Presented<'_>,
+        response: Response<OriginBody>,
+        parts: &Parts,
+        is_personal: bool,
+        outcome: Outcome,
+    ) -> (Response<Body>, Outcome) {
+        let (shared, route) = (&self.shared, presented.route);
         let (mut head, content) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
         if ContentEncoding::is_junk(&head.headers) {
@@ -130,8 +151,8 @@ impl<S: Store> Proxy<S> {
             fields,
             origin: &head.headers,
         };
-        let content = Body::stream(content);
-        let response = passed(head, content, method, &parts.headers, route);
+        let content = shared.passing(content, head.origin);
+        let response = passed(shared, head, content, method, &parts.headers, route);
         (response, outcome)
     }
 }
@@ -157,6 +178,7 @@ pub(super) struct Head<'h> {
 
 /// Makes the response, compressed on its way where the client accepts it and the route says so.
 pub(super) fn passed(
+    shared: &Shared,
     head: Head<'_>,
     body: Body,
     method: &Method,
@@ -171,13 +193,14 @@ pub(super) fn passed(
     let has_content =
         *method != Method::HEAD && !matches!(status.as_u16(), 204 | 304) && !body.is_end_stream();
     let length = content_length::of(origin).and_then(|length| usize::try_from(length).ok());
+    let rule = route.compression();
     let suits = has_content
         && status != StatusCode::PARTIAL_CONTENT
         // Their content is short or empty, which a chunked one does not tell beforehand.
         && !status.is_redirection()
         && !fields.contains_key(CONTENT_RANGE)
         && !fields.contains_key(CONTENT_ENCODING)
-        && route.compress.suits(origin, length)
+        && rule.suits(origin, length)
         && !ResponseControl::parse(origin).no_transform;
     let coding = if suits {
         let all = [Coding::Brotli, Coding::Gzip, Coding::Identity];
@@ -187,10 +210,11 @@ pub(super) fn passed(
     };
     let body = match coding {
         Some(coding) if coding != Coding::Identity => {
-            let level = route.compress.level(coding);
+            let level = rule.level(coding);
             head::set_coding(&mut fields, coding, Coding::Identity);
             fields.remove(CONTENT_LENGTH);
-            stream::encoded(body, coding, level).unwrap_or_default()
+            let metrics = shared.transform_metrics.clone();
+            stream::encoded(body, coding, level, metrics).unwrap_or_default()
         }
         _ => body,
     };
@@ -229,7 +253,7 @@ fn limited(body: Body, most: u64) -> Body {
         return Body::empty();
     }
     Body::stream(Limited::new(
-        body,
+        Passing::new(body),
         usize::try_from(most).unwrap_or(usize::MAX),
     ))
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, ETAG, TRAILER};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, TRAILER};
 use http::response;
 
 use super::fill::{Answer, Fill, TOO_LARGE};
@@ -14,7 +14,7 @@ use crate::entry::{Content, StoredResponse, Tags};
 use crate::exchange::Exchange;
 use crate::fields::accept_encoding::Coding;
 use crate::fields::content_encoding::ContentEncoding;
-use crate::fields::{content_language, content_length, tags};
+use crate::fields::{content_language, content_length, forwarded, tags};
 use crate::policy::storability::{self, Storable};
 use crate::policy::{CacheRule, validation};
 use crate::respond::head;
@@ -49,6 +49,7 @@ impl<S: Store> Fill<S> {
             storable.headers(),
             answer.head.version,
             storable.terms(),
+            Some(entry.content().original().len()),
             self.presented(route),
         );
         if !fields.contains_key(ETAG)
@@ -103,6 +104,10 @@ impl<S: Store> Fill<S> {
     ) -> Result<(Storable, Coding), Reason> {
         let fields = head.headers.clone();
         let storable = storability::assess(self.asked(), head.status, fields, exchange, rule)?;
+        let counting = route.vary.counting(storable.vary());
+        if counting.names().iter().any(forwarded::names_client) {
+            return Err("vary-client".into());
+        }
         let most = rule.object_size_max as u64;
         if content_length::of(&head.headers).is_some_and(|length| length > most) {
             return Err(TOO_LARGE.into());
@@ -117,6 +122,13 @@ impl<S: Store> Fill<S> {
         match coding {
             ContentEncoding::Identity => Ok((storable, Coding::Identity)),
             ContentEncoding::One(coding) => Ok((storable, coding)),
+            // Unknown codings stay as they are: the origin chose one although it was asked for none,
+            // and says that it chooses it for everybody.
+            ContentEncoding::Other
+                if !storable.vary().contains(&ACCEPT_ENCODING) && !route.tags.reads_body() =>
+            {
+                Ok((storable, Coding::Identity))
+            }
             ContentEncoding::Other => Err("coding".into()),
         }
     }
@@ -136,7 +148,8 @@ impl<S: Store> Fill<S> {
             map.remove(TRAILER);
         }
         offer_ranges(&mut fields, storable.status(), coding);
-        let may_encode = route.compress.suits(&origin, Some(usize::MAX));
+        let is_opaque = coding == Coding::Identity && origin.contains_key(CONTENT_ENCODING);
+        let may_encode = route.compress.suits(&origin, Some(usize::MAX)) && !is_opaque;
         let transformable =
             !storable.terms().no_transform && (may_encode || coding != Coding::Identity);
         let content = Content::new(content, coding, transformable);
@@ -154,7 +167,7 @@ impl<S: Store> Fill<S> {
         let tags = Tags::new(std::iter::once(&*own).chain(tags));
         let vary = route.vary.counting(storable.vary());
         Ok(Arc::new(StoredResponse::seal(
-            self.key.select(&vary, &self.presented),
+            self.key.select(&vary, &self.presented, route.vary.folding),
             vary,
             storable,
             Head::new(&fields, &origin),

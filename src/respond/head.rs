@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_LANGUAGE, COOKIE, ETAG, EXPIRES,
-    HeaderName, HeaderValue, PRAGMA, TRANSFER_ENCODING, VARY, WARNING,
+    ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, COOKIE,
+    ETAG, EXPIRES, HeaderName, HeaderValue, PRAGMA, TRANSFER_ENCODING, VARY, WARNING,
 };
 use http::{HeaderMap, Version};
 
 use super::NAME;
 use crate::fields::accept_encoding::Coding;
 use crate::fields::vary::Vary;
-use crate::fields::{content_language, entity_tag::EntityTag, via};
+use crate::fields::{content_language, content_length, entity_tag::EntityTag, via};
 use crate::key::{Negotiated, TargetUri};
 use crate::policy::freshness::{Source, TARGETED};
 use crate::policy::storability::{NEVER_STORED, Terms};
@@ -28,11 +28,13 @@ pub struct Presented<'a> {
     pub language: Option<Negotiated>,
 }
 
-/// Fields for clients of a response that is stored, or will be once it is complete.
+/// Fields for clients of a response that is stored, or will be once it is complete. `length`: bytes
+/// of its content, if they are known.
 pub fn of_storable(
     origin: &HeaderMap,
     received: Version,
     terms: &Terms,
+    length: Option<usize>,
     presented: Presented<'_>,
 ) -> HeaderMap {
     let mut fields = common(origin, received, presented);
@@ -46,7 +48,7 @@ pub fn of_storable(
         fields.remove(EXPIRES);
         fields.remove(PRAGMA);
     }
-    set_vary(&mut fields, origin, presented);
+    set_vary(&mut fields, origin, length, presented);
     fields
 }
 
@@ -66,7 +68,8 @@ pub fn of_passed(
             fields.remove(name);
         }
     } else if presented.route.cache.is_some() {
-        set_vary(&mut fields, origin, presented);
+        let length = content_length::of(origin).and_then(|length| usize::try_from(length).ok());
+        set_vary(&mut fields, origin, length, presented);
     }
     fields
 }
@@ -116,7 +119,14 @@ fn told(browser_ttl: Option<Duration>, terms: &Terms) -> Option<HeaderValue> {
 /// Every request field that was consulted, and no other: those the origin nominates unless the
 /// cache takes care of them, those the language was taken from, and Accept-Encoding where the
 /// content may be sent in another coding.
-fn set_vary(fields: &mut HeaderMap, origin: &HeaderMap, presented: Presented<'_>) {
+/// Names every request field that was consulted, and no other; as the origin named them where
+/// these are all.
+fn set_vary(
+    fields: &mut HeaderMap,
+    origin: &HeaderMap,
+    length: Option<usize>,
+    presented: Presented<'_>,
+) {
     let Ok(nominated) = Vary::parse(origin) else {
         return;
     };
@@ -129,10 +139,15 @@ fn set_vary(fields: &mut HeaderMap, origin: &HeaderMap, presented: Presented<'_>
         names.push(COOKIE);
     }
     names.extend(route.key.fields.iter().cloned());
-    if nominated.contains(&ACCEPT_ENCODING) || route.compress.suits(origin, None) {
+    // What came in a coding is decoded for whoever does not accept it.
+    let length = length.filter(|_| !origin.contains_key(CONTENT_ENCODING));
+    if nominated.contains(&ACCEPT_ENCODING) || route.compress.suits(origin, length) {
         names.push(ACCEPT_ENCODING);
     }
     let vary = route.vary.counting(&nominated).with(names);
+    if vary == nominated {
+        return;
+    }
     match vary.to_value() {
         Some(value) => fields.insert(VARY, value),
         None => fields.remove(VARY),
@@ -159,12 +174,9 @@ pub fn set_coding(fields: &mut HeaderMap, coding: Coding, original: Coding) {
         return;
     }
     if coding == Coding::Identity {
-        fields.remove(http::header::CONTENT_ENCODING);
+        fields.remove(CONTENT_ENCODING);
     } else {
-        fields.insert(
-            http::header::CONTENT_ENCODING,
-            HeaderValue::from_static(coding.token()),
-        );
+        fields.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.token()));
     }
     if let Some(etag) = EntityTag::of(fields) {
         fields.insert(ETAG, etag.weakened().to_value());

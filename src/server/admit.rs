@@ -1,7 +1,7 @@
 //! Which requests reach the handler: the checks on target, Host and framing that come before any
 //! routing, and the answers to those that do not.
 
-use http::header::{CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 
 use super::head::Flaw;
@@ -21,6 +21,8 @@ pub(super) enum Refusal {
     Connect,
     #[error("the request has too many header fields")]
     Fields,
+    #[error("this connection is not for that host: open another one for it")]
+    Misdirected,
 }
 
 impl Refusal {
@@ -28,14 +30,18 @@ impl Refusal {
         match self {
             Self::Flaw(_) | Self::Host => StatusCode::BAD_REQUEST,
             // RFC 9112 §6.1: a transfer coding that is not understood.
-            Self::TransferCoding | Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
             Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            // RFC 9110 §15.5.20.
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
     }
 
     pub(super) fn limit(self) -> Limit {
         match self {
             Self::Fields => Limit::Headers,
+            Self::Misdirected => Limit::Misdirected,
             _ => Limit::Framing,
         }
     }
@@ -45,6 +51,11 @@ impl Refusal {
         *response.status_mut() = self.status();
         let text = HeaderValue::from_static("text/plain; charset=utf-8");
         response.headers_mut().insert(CONTENT_TYPE, text);
+        if self == Self::Connect {
+            // RFC 9110 §15.5.6 asks for it.
+            let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            response.headers_mut().insert(ALLOW, methods);
+        }
         response
     }
 }
@@ -65,6 +76,14 @@ pub(super) fn admit<B>(request: &mut Request<B>, headers_max: usize) -> Result<(
         }
         _ => check_host(request).and_then(|()| check_coding(request.headers())),
     }
+}
+
+/// The host of an admitted request, without its port; `None` where HTTP/1.0 names none.
+pub(super) fn host_of<B>(request: &Request<B>) -> Option<&str> {
+    let authority = request.uri().authority();
+    let authority = authority.map(|authority| authority.as_str().as_bytes());
+    let host = || request.headers().get(HOST).map(HeaderValue::as_bytes);
+    host_name(authority.or_else(host)?)
 }
 
 /// The connection ends with this request: its answer says so. Chunked content is where parsers of

@@ -1,18 +1,26 @@
 //! Listeners, TLS, connections, drain: everything between a client's socket and a request that may
 //! be routed.
 //!
-//! A connection's way: `listen` accepts it within the cap, `serve` shakes hands and serves it
-//! with hyper, `wire` and `head` read along, `admit` refuses what must not reach a handler,
-//! `watch` keeps the deadlines.
+//! A connection's way: `listen` accepts it within the cap, `serve` learns whose it is
+//! (`proxy_protocol`, `clients`), shakes hands and serves it with hyper, `wire` and `head` read
+//! along, `admit` refuses what must not reach a handler, `watch` keeps the deadlines, `upgrade` runs
+//! the tunnel that a connection may become.
 
 mod activity;
 mod admit;
+mod certificate_files;
+pub mod clients;
+mod drive;
 mod head;
+pub mod hsts;
 mod hyper_settings;
 mod listen;
+mod not_after;
+mod proxy_protocol;
 mod redirect;
 mod serve;
 pub mod tls;
+mod upgrade;
 mod watch;
 mod wire;
 
@@ -20,7 +28,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +49,9 @@ pub struct Settings {
     /// What the addresses without TLS are for.
     pub http_mode: HttpMode,
     pub tls: Option<tls::Settings>,
+    /// `None`: responses say nothing of it.
+    pub hsts: Option<hsts::Hsts>,
+    pub clients: clients::Clients,
     pub limits: Limits,
 }
 
@@ -148,10 +159,17 @@ pub struct Listeners {
     https: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
     sockets: Vec<Listener>,
-    certificates: Option<Arc<tls::Certificates>>,
-    http_mode: HttpMode,
+    terms: Terms,
     limits: Limits,
     metrics: Arc<ServerMetrics>,
+}
+
+/// What the listeners go by when they answer.
+struct Terms {
+    http_mode: HttpMode,
+    certificates: Option<Arc<tls::Certificates>>,
+    hsts: Option<HeaderValue>,
+    clients: clients::Clients,
 }
 
 /// Loads the certificates and binds every address, or none.
@@ -159,7 +177,7 @@ pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Lis
     let (certificates, acceptor) = match &settings.tls {
         Some(tls) if !settings.https.is_empty() => {
             let certificates = Arc::new(tls::Certificates::load(&tls.certificates).await?);
-            let config = tls::server_config(Arc::clone(&certificates), tls.min_version)?;
+            let config = tls::server_config(Arc::clone(&certificates), tls).await?;
             (Some(certificates), Some(TlsAcceptor::from(config)))
         }
         _ => (None, None),
@@ -187,8 +205,12 @@ pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Lis
         https: addresses(Scheme::Https),
         http: addresses(Scheme::Http),
         sockets,
-        certificates,
-        http_mode: settings.http_mode,
+        terms: Terms {
+            http_mode: settings.http_mode,
+            certificates,
+            hsts: settings.hsts.map(hsts::Hsts::value),
+            clients: settings.clients,
+        },
         limits: settings.limits,
         metrics,
     })
@@ -207,7 +229,7 @@ impl Listeners {
 
     /// The certificates in use, to replace them while connections are served.
     pub fn certificates(&self) -> Option<Arc<tls::Certificates>> {
-        self.certificates.clone()
+        self.terms.certificates.clone()
     }
 
     /// Serves until `shutdown` is ready, then accepts what has already connected, lets every
@@ -220,7 +242,7 @@ impl Listeners {
         let stop = CancellationToken::new();
         // A server that is dropped instead of shut down closes its sockets and connections too.
         let _stop_when_dropped = stop.clone().drop_guard();
-        let service = Service::new(handler, self.http_mode, self.limits, self.metrics);
+        let service = Service::new(handler, self.terms, self.limits, self.metrics);
         let tasks: Vec<_> = self
             .sockets
             .into_iter()

@@ -6,14 +6,15 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulConnection;
-use rustls::ProtocolVersion;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -23,20 +24,23 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::{Activity, TrackedBody};
-use super::admit::{admit, close_after, is_last};
+use super::admit::{Refusal, admit, close_after, host_of, is_last};
+use super::drive::Drive;
 use super::hyper_settings::{Streams, http1_builder, http2_builder};
+use super::proxy_protocol::{self, ProxyProtocolError};
 use super::redirect::to_https;
-use super::tls::HTTP2;
+use super::tls::{HTTP2, Presented};
+use super::upgrade::Upgrades;
 use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
 use super::wire::Wire;
-use super::{Handler, HttpMode, Limits, Scheme};
+use super::{Handler, HttpMode, Limits, Scheme, Terms, hsts};
 use crate::connection::Connection;
-use crate::telemetry::server::{Limit, ServerMetrics};
+use crate::telemetry::server::{Limit, ServerMetrics, TlsSession};
 
 /// What all connections of a server share.
 pub(super) struct Service<H> {
     handler: Arc<H>,
-    http_mode: HttpMode,
+    terms: Terms,
     limits: Limits,
     metrics: Arc<ServerMetrics>,
     cap: Arc<Semaphore>,
@@ -48,16 +52,21 @@ pub(super) struct Service<H> {
 struct Requests<H> {
     service: Arc<Service<H>>,
     connection: Arc<Connection>,
+    /// The certificate that TLS presented, where hosts are held to it.
+    presented: Option<Presented>,
+    /// The peer is a trusted proxy: each request says whose it is.
+    is_proxied: bool,
     activity: Arc<Activity>,
+    upgrades: Arc<Upgrades>,
     stop: CancellationToken,
 }
 
-type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 impl<H: Handler> Service<H> {
     pub(super) fn new(
         handler: Arc<H>,
-        http_mode: HttpMode,
+        terms: Terms,
         limits: Limits,
         metrics: Arc<ServerMetrics>,
     ) -> Arc<Self> {
@@ -67,7 +76,7 @@ impl<H: Handler> Service<H> {
             http2: http2_builder(&limits, &metrics),
             cap: Arc::new(Semaphore::new(connections_max)),
             handler,
-            http_mode,
+            terms,
             limits,
             metrics,
         })
@@ -100,13 +109,15 @@ impl<H: Handler> Service<H> {
 
     async fn try_serve(
         self: &Arc<Self>,
-        stream: TcpStream,
-        peer: SocketAddr,
+        mut stream: TcpStream,
+        via: SocketAddr,
         acceptor: Option<TlsAcceptor>,
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError> {
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
+        let peer = self.client_of(&mut stream, via, stop).await?;
+        // From here on `peer` is the client, as far as connections tell.
         let (stream, sni) = match acceptor {
             None => (Either::Left(stream), None),
             Some(acceptor) => {
@@ -121,11 +132,42 @@ impl<H: Handler> Service<H> {
         };
         let connection = Arc::new(Connection {
             peer,
+            via,
             local,
             scheme: scheme.as_str(),
             sni,
+            interims: Arc::default(),
         });
         self.serve_http(stream, connection, stop).await
+    }
+
+    /// The client of a connection: its peer, or whom the PROXY header names where the peer must
+    /// send one.
+    async fn client_of(
+        &self,
+        stream: &mut TcpStream,
+        via: SocketAddr,
+        stop: &CancellationToken,
+    ) -> Result<SocketAddr, ConnectionError> {
+        if !self.terms.clients.begins_with_header(via) {
+            return Ok(via);
+        }
+        let outcome = tokio::select! {
+            biased;
+            outcome = proxy_protocol::read(stream) => outcome.map_err(Into::into),
+            () = sleep(self.limits.header_timeout) => Err(ConnectionError::NoProxyHeader),
+            () = stopped_for(stop, FIRST_WORD_MAX) => Err(ConnectionError::Silent),
+        };
+        match outcome {
+            Ok(named) => Ok(named.unwrap_or(via)),
+            Err(error) => {
+                if error.is_of_proxy_header() {
+                    self.metrics.limit(Limit::ProxyProtocol);
+                    tracing::debug!(%via, %error, "a listed proxy sent no PROXY header");
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn shake_hands(
@@ -148,6 +190,7 @@ impl<H: Handler> Service<H> {
             _ => "1.2",
         };
         self.metrics.tls_handshake("ok", version);
+        self.metrics.tls_session(&session(stream.get_ref().1));
         Ok(stream)
     }
 
@@ -168,12 +211,20 @@ impl<H: Handler> Service<H> {
             None => self.sniff(&mut wire, stop).await?,
         };
         if !is_http2 {
-            wire.read_heads();
+            wire.read_heads(Arc::clone(&connection.interims));
         }
+        let is_proxied = self.terms.clients.is_trusted_proxy(connection.peer);
+        // A trusted proxy uses one connection for all hosts.
+        let certificates = self.terms.certificates.as_ref();
+        let certificates = certificates.filter(|_| alpn_is_http2.is_some() && !is_proxied);
+        let upgrades = Arc::new(Upgrades::default());
         let requests = Arc::new(Requests {
             service: Arc::clone(self),
+            presented: certificates.and_then(|all| all.presented(connection.sni.as_deref())),
+            is_proxied,
             connection,
             activity: Arc::clone(&activity),
+            upgrades: Arc::clone(&upgrades),
             stop: stop.clone(),
         });
         let answer = service_fn(move |request| Arc::clone(&requests).answer(request));
@@ -182,8 +233,10 @@ impl<H: Handler> Service<H> {
             let connection = self.http2.serve_connection(io, answer);
             return self.drive(connection, activity, stop).await;
         }
-        let connection = self.http1.serve_connection(io, answer);
-        self.drive(connection, activity, stop).await
+        let connection = self.http1.serve_connection(io, answer).with_upgrades();
+        self.drive(connection, activity, stop).await?;
+        upgrades.run().await;
+        Ok(())
     }
 
     async fn sniff(
@@ -191,14 +244,10 @@ impl<H: Handler> Service<H> {
         wire: &mut Wire<Stream>,
         stop: &CancellationToken,
     ) -> Result<bool, ConnectionError> {
-        let stopped = async {
-            stop.cancelled().await;
-            sleep(FIRST_WORD_MAX).await;
-        };
         tokio::select! {
             biased;
             is_http2 = wire.speaks_http2() => return Ok(is_http2?),
-            () = stopped => {}
+            () = stopped_for(stop, FIRST_WORD_MAX) => {}
             () = sleep(self.limits.header_timeout) => self.metrics.limit(Limit::HeaderTimeout),
         }
         Err(ConnectionError::Silent)
@@ -213,7 +262,7 @@ impl<H: Handler> Service<H> {
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError>
     where
-        C: GracefulConnection<Error = hyper::Error>,
+        C: Drive,
     {
         let mut connection = pin!(connection);
         let mut watch = Watch::new(activity, &self.limits, Instant::now());
@@ -271,33 +320,93 @@ impl<H: Handler> Requests<H> {
         let is_last = is_http1 && is_last(&request);
         let admitted = flaw
             .map_err(Into::into)
-            .and_then(|()| admit(&mut request, service.limits.headers_max));
+            .and_then(|()| admit(&mut request, service.limits.headers_max))
+            .and_then(|()| self.check_place(&request));
+        let told;
+        let connection = if self.is_proxied {
+            told = service
+                .terms
+                .clients
+                .told(&self.connection, request.headers());
+            &told
+        } else {
+            &self.connection
+        };
         let redirect_port = service
-            .redirect_port(&self.connection)
+            .redirect_port(connection)
             .filter(|_| !service.handler.is_exempt_from_redirect(&request));
+        let asked = request.extensions_mut().remove::<OnUpgrade>();
+        if is_http1 && request.version() == Version::HTTP_11 {
+            self.connection.interims.begin();
+        }
         let response = match (admitted, redirect_port) {
             (Err(refusal), _) => Err(refusal),
             (Ok(()), Some(port)) => to_https(&request, port),
-            (Ok(()), None) => Ok(service.handler.handle(request, &self.connection).await),
+            (Ok(()), None) => Ok(service.handler.handle(request, connection).await),
         };
+        self.connection.interims.end();
         let is_refused = response.is_err();
         let mut response = response.unwrap_or_else(|refusal| {
             service.metrics.limit(refusal.limit());
             refusal.response()
         });
-        if is_http1 && (is_last || is_refused || self.stop.is_cancelled()) {
+        let switches = asked.is_some_and(|asked| self.upgrades.note(asked, &mut response));
+        if is_http1 && !switches && (is_last || is_refused || self.stop.is_cancelled()) {
             close_after(&mut response);
+        }
+        if let Some(value) = &service.terms.hsts
+            && connection.scheme == Scheme::Https.as_str()
+        {
+            hsts::add(response.headers_mut(), value);
         }
         Ok(response.map(|body| TrackedBody::new(body, in_flight)))
     }
 }
 
+impl<H> Requests<H> {
+    /// Whether the request is for a host that the connection's certificate is for.
+    fn check_place<B>(&self, request: &Request<B>) -> Result<(), Refusal> {
+        let Some(presented) = &self.presented else {
+            return Ok(());
+        };
+        match host_of(request) {
+            Some(host) if !presented.is_for(host) => Err(Refusal::Misdirected),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Ready some time after it was told to stop.
+async fn stopped_for(stop: &CancellationToken, span: Duration) {
+    stop.cancelled().await;
+    sleep(span).await;
+}
+
 impl<H> Service<H> {
     fn redirect_port(&self, connection: &Connection) -> Option<u16> {
-        match self.http_mode {
+        match self.terms.http_mode {
             HttpMode::Redirect { port } if connection.scheme == Scheme::Http.as_str() => Some(port),
             _ => None,
         }
+    }
+}
+
+/// What client and server agreed on. The names are those of the library, so their number is bounded.
+fn session(tls: &ServerConnection) -> TlsSession {
+    let cipher = tls.negotiated_cipher_suite();
+    let group = tls.negotiated_key_exchange_group();
+    TlsSession {
+        handshake: match tls.handshake_kind() {
+            Some(HandshakeKind::Resumed) => "resumed",
+            Some(HandshakeKind::FullWithHelloRetryRequest) => "full_retried",
+            _ => "full",
+        },
+        cipher: cipher
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+        group: group
+            .and_then(|group| group.name().as_str())
+            .unwrap_or("none"),
     }
 }
 
@@ -310,8 +419,23 @@ enum ConnectionError {
     HandshakeTimeout,
     #[error("nothing was sent for too long")]
     Silent,
+    #[error("the PROXY header took too long")]
+    NoProxyHeader,
+    #[error(transparent)]
+    ProxyProtocol(#[from] ProxyProtocolError),
     #[error(transparent)]
     Io(#[from] io::Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
+}
+
+impl ConnectionError {
+    /// Not so a peer that connects and goes again: load balancers try a port like that.
+    const fn is_of_proxy_header(&self) -> bool {
+        use ProxyProtocolError::{Ended, Malformed};
+        matches!(
+            self,
+            Self::NoProxyHeader | Self::ProxyProtocol(Ended | Malformed)
+        )
+    }
 }

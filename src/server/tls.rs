@@ -1,7 +1,7 @@
 //! TLS of the listeners: which certificate for which name, loaded from PEM with errors that say
 //! what is wrong where.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +9,17 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion, version};
+use rustls::{CipherSuite, RootCertStore, ServerConfig, SupportedProtocolVersion, version};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::sync::Mutex;
+
+use super::certificate_files::Stamp;
+pub use super::certificate_files::{KeepCurrent, keep_current};
+use super::not_after::not_after;
 
 pub(super) const HTTP2: &[u8] = b"h2";
 const HTTP1: &[u8] = b"http/1.1";
@@ -24,6 +30,8 @@ pub struct Settings {
     /// The first is the default: for clients that name no server, or one that no certificate has.
     pub certificates: Vec<Certificate>,
     pub min_version: MinVersion,
+    /// The authorities of client certificates: with them, who has none is not let in.
+    pub client_ca: Option<Pem>,
 }
 
 /// A certificate chain, its key, and the names it is used for.
@@ -80,6 +88,8 @@ pub enum TlsError {
     NoNames(Pem),
     #[error("`{host}` is no host name for the certificate in {cert}")]
     Host { cert: Pem, host: String },
+    #[error("the client authority in {ca} cannot be used: {reason}")]
+    ClientCa { ca: Pem, reason: String },
     #[error("TLS cannot be set up: {0}")]
     Setup(#[from] rustls::Error),
 }
@@ -89,95 +99,244 @@ pub enum TlsError {
 pub struct Certificates {
     table: ArcSwap<Table>,
     provider: Arc<CryptoProvider>,
+    /// Held while a table is made: the last that was asked for is the one in use.
+    replacing: Mutex<()>,
 }
 
 #[derive(Debug)]
 struct Table {
-    default: Arc<CertifiedKey>,
-    exact: HashMap<String, Arc<CertifiedKey>>,
+    /// At least one; the first is the default.
+    certificates: Vec<Loaded>,
+    /// Where the certificate for a name is in `certificates`.
+    exact: HashMap<String, usize>,
     /// By what follows the first label.
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
+    wildcard: HashMap<String, usize>,
+    /// What was loaded, and how the files looked before.
+    sources: Vec<Certificate>,
+    stamp: Stamp,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    key: Arc<CertifiedKey>,
+    /// The names it is used for and those that stand in it, in lower case.
+    names: HashSet<String>,
+    /// When the first certificate of the chain ends, in seconds since the Unix epoch.
+    not_after: Option<u64>,
 }
 
 impl Certificates {
     /// Loads `certificates`, of which the first is the default.
     pub async fn load(certificates: &[Certificate]) -> Result<Self, TlsError> {
-        let provider = Arc::new(default_provider());
+        let provider = Arc::new(provider());
         let table = ArcSwap::from_pointee(load_table(certificates, &provider).await?);
-        Ok(Self { table, provider })
+        Ok(Self {
+            table,
+            provider,
+            replacing: Mutex::default(),
+        })
     }
 
     /// Uses `certificates` from the next handshake on; keeps the old ones if one cannot be loaded.
     pub async fn replace(&self, certificates: &[Certificate]) -> Result<(), TlsError> {
+        let _replacing = self.replacing.lock().await;
         let table = load_table(certificates, &self.provider).await?;
         self.table.store(Arc::new(table));
         Ok(())
     }
 
-    fn find(&self, name: Option<&str>) -> Arc<CertifiedKey> {
-        let table = self.table.load();
-        let Some(name) = name.map(str::to_ascii_lowercase) else {
-            return Arc::clone(&table.default);
+    /// Loads the certificates in use again where their files are not what they were. `None`: they
+    /// are.
+    pub(super) async fn reload(&self) -> Option<(Stamp, Result<(), TlsError>)> {
+        let _replacing = self.replacing.lock().await;
+        let sources = {
+            let table = self.table.load();
+            table.sources.clone()
         };
-        let exact = table.exact.get(&name);
+        let stamp = Stamp::of(&sources).await;
+        if stamp == self.table.load().stamp {
+            return None;
+        }
+        let loaded = load_table(&sources, &self.provider).await;
+        let outcome = loaded.map(|table| self.table.store(Arc::new(table)));
+        Some((stamp, outcome))
+    }
+
+    /// When the first of the certificates in use ends, in seconds since the Unix epoch.
+    pub fn not_after(&self) -> Option<u64> {
+        let table = self.table.load();
+        let ends = table.certificates.iter();
+        ends.filter_map(|certificate| certificate.not_after).min()
+    }
+
+    /// What a handshake with this server name presents; `None` where there is nothing else.
+    pub(super) fn presented(&self, sni: Option<&str>) -> Option<Presented> {
+        let table = self.table.load_full();
+        let sni = sni.map(str::to_ascii_lowercase);
+        (table.certificates.len() > 1).then(|| Presented {
+            index: table.locate(sni.as_deref()),
+            table,
+            sni,
+        })
+    }
+}
+
+impl Table {
+    /// The certificate for a name in lower case.
+    fn locate(&self, name: Option<&str>) -> usize {
+        const DEFAULT: usize = 0;
+        let Some(name) = name else {
+            return DEFAULT;
+        };
+        let exact = self.exact.get(name);
         let parent = || name.split_once('.').map(|(_, parent)| parent);
-        let found = exact.or_else(|| table.wildcard.get(parent()?));
-        Arc::clone(found.unwrap_or(&table.default))
+        let found = exact.or_else(|| self.wildcard.get(parent()?));
+        found.copied().unwrap_or(DEFAULT)
+    }
+}
+
+/// The certificate that one connection was given.
+#[derive(Debug)]
+pub(super) struct Presented {
+    table: Arc<Table>,
+    index: usize,
+    sni: Option<String>,
+}
+
+impl Presented {
+    /// Whether a request for `host` is in its place on this connection (RFC 9110 §15.5.20): another
+    /// connection, with `host` as its server name, would be given the same certificate, or this one
+    /// is good for `host` too, so that a client may reuse the connection (RFC 9113 §9.1.1).
+    ///
+    /// A host that no certificate is for belongs to the default one, as an address does.
+    pub(super) fn is_for(&self, host: &str) -> bool {
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let is_named = |sni: &String| sni.eq_ignore_ascii_case(host);
+        if self.sni.as_ref().is_some_and(is_named) {
+            return true;
+        }
+        let host = host.to_ascii_lowercase();
+        self.table.locate(Some(&host)) == self.index || self.covers(&host)
+    }
+
+    fn covers(&self, host: &str) -> bool {
+        let Some(certificate) = self.table.certificates.get(self.index) else {
+            return false;
+        };
+        let wildcard = || {
+            host.split_once('.')
+                .map(|(_, parent)| format!("*.{parent}"))
+        };
+        certificate.names.contains(host)
+            || wildcard().is_some_and(|name| certificate.names.contains(&name))
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.find(hello.server_name()))
+        let table = self.table.load();
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        let certificate = table.certificates.get(table.locate(name.as_deref()))?;
+        Some(Arc::clone(&certificate.key))
     }
 }
 
 /// The rustls configuration of the listeners.
-pub(super) fn server_config(
+pub(super) async fn server_config(
     certificates: Arc<Certificates>,
-    min_version: MinVersion,
+    settings: &Settings,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    let versions: &[&SupportedProtocolVersion] = match min_version {
+    let versions: &[&SupportedProtocolVersion] = match settings.min_version {
         MinVersion::Tls12 => &[&version::TLS13, &version::TLS12],
         MinVersion::Tls13 => &[&version::TLS13],
     };
     let provider = Arc::clone(&certificates.provider);
+    let verifier = match &settings.client_ca {
+        Some(ca) => client_verifier(ca, &provider).await?,
+        None => WebPkiClientVerifier::no_client_auth(),
+    };
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![HTTP2.to_vec(), HTTP1.to_vec()];
+    config.ignore_client_order = true;
+    // Its keys are made anew every six hours, and good for twelve.
     config.ticketer = Ticketer::new()?;
     Ok(Arc::new(config))
+}
+
+/// The suites in our order, the cheapest of the strong ones first: it is what browsers choose on
+/// machines with AES instructions, which by now are nearly all.
+fn provider() -> CryptoProvider {
+    const FIRST: [CipherSuite; 3] = [
+        CipherSuite::TLS13_AES_128_GCM_SHA256,
+        CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+        CipherSuite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    ];
+    let mut provider = default_provider();
+    // Stable: TLS 1.3 stays before TLS 1.2.
+    let suites = &mut provider.cipher_suites;
+    suites.sort_by_key(|suite| !FIRST.contains(&suite.suite()));
+    provider
+}
+
+/// Lets in who has a certificate of these authorities, and nobody else.
+async fn client_verifier(
+    ca: &Pem,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let unusable = |reason: String| TlsError::ClientCa {
+        ca: ca.clone(),
+        reason,
+    };
+    let mut roots = RootCertStore::empty();
+    for root in chain(ca).await? {
+        let added = roots.add(root);
+        added.map_err(|error| unusable(error.to_string()))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|error| unusable(error.to_string()))
 }
 
 async fn load_table(
     certificates: &[Certificate],
     provider: &CryptoProvider,
 ) -> Result<Table, TlsError> {
-    let mut default = None;
-    let mut exact = HashMap::new();
-    let mut wildcard = HashMap::new();
-    for certificate in certificates {
+    // Before the files are read: what changes while they are is seen as a change.
+    let stamp = Stamp::of(certificates).await;
+    let mut table = Table {
+        certificates: Vec::new(),
+        exact: HashMap::new(),
+        wildcard: HashMap::new(),
+        sources: certificates.to_vec(),
+        stamp,
+    };
+    for (index, certificate) in certificates.iter().enumerate() {
         let key = Arc::new(load_key(certificate, provider).await?);
-        let names = names(certificate, &key)?;
-        if names.is_empty() && default.is_some() {
+        let own = names_within(certificate, &key)?;
+        let names = names(certificate, &own)?;
+        if names.is_empty() && index > 0 {
             return Err(TlsError::NoNames(certificate.cert_pem.clone()));
         }
-        default.get_or_insert_with(|| Arc::clone(&key));
-        for name in names {
-            let (table, name) = match name.strip_prefix("*.") {
-                Some(parent) => (&mut wildcard, parent.to_owned()),
-                None => (&mut exact, name),
+        for name in &names {
+            let (places, name) = match name.strip_prefix("*.") {
+                Some(parent) => (&mut table.wildcard, parent),
+                None => (&mut table.exact, name.as_str()),
             };
-            table.entry(name).or_insert_with(|| Arc::clone(&key));
+            places.entry(name.to_owned()).or_insert(index);
         }
+        table.certificates.push(Loaded {
+            not_after: key.cert.iter().filter_map(|der| not_after(der)).min(),
+            names: names.into_iter().chain(own).collect(),
+            key,
+        });
     }
-    Ok(Table {
-        default: default.ok_or(TlsError::NoCertificates)?,
-        exact,
-        wildcard,
-    })
+    if table.certificates.is_empty() {
+        return Err(TlsError::NoCertificates);
+    }
+    Ok(table)
 }
 
 async fn load_key(
@@ -187,12 +346,7 @@ async fn load_key(
     let Certificate {
         cert_pem, key_pem, ..
     } = certificate;
-    let chain = CertificateDer::pem_slice_iter(&cert_pem.read().await?)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| cert_pem.invalid(source))?;
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate(cert_pem.clone()));
-    }
+    let chain = chain(cert_pem).await?;
     let key =
         PrivateKeyDer::from_pem_slice(&key_pem.read().await?).map_err(|source| match source {
             pem::Error::NoItemsFound => TlsError::NoKey(key_pem.clone()),
@@ -211,18 +365,34 @@ async fn load_key(
     })
 }
 
+/// All certificates in a PEM text; at least one.
+async fn chain(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(&pem.read().await?)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|source| pem.invalid(source))?;
+    match chain.is_empty() {
+        true => Err(TlsError::NoCertificate(pem.clone())),
+        false => Ok(chain),
+    }
+}
+
+/// The DNS names that stand in a certificate, in lower case.
+fn names_within(certificate: &Certificate, key: &CertifiedKey) -> Result<Vec<String>, TlsError> {
+    let unreadable = |reason: String| TlsError::Unreadable {
+        cert: certificate.cert_pem.clone(),
+        reason,
+    };
+    let der = key.end_entity_cert()?;
+    let parsed =
+        webpki::EndEntityCert::try_from(der).map_err(|error| unreadable(error.to_string()))?;
+    let names = parsed.valid_dns_names().map(str::to_ascii_lowercase);
+    Ok(names.collect())
+}
+
 /// The names a certificate is used for, in lower case.
-fn names(certificate: &Certificate, key: &CertifiedKey) -> Result<Vec<String>, TlsError> {
+fn names(certificate: &Certificate, own: &[String]) -> Result<Vec<String>, TlsError> {
     if certificate.hosts.is_empty() {
-        let unreadable = |reason: String| TlsError::Unreadable {
-            cert: certificate.cert_pem.clone(),
-            reason,
-        };
-        let der = key.end_entity_cert()?;
-        let parsed =
-            webpki::EndEntityCert::try_from(der).map_err(|error| unreadable(error.to_string()))?;
-        let names = parsed.valid_dns_names().map(str::to_ascii_lowercase);
-        return Ok(names.collect());
+        return Ok(own.to_vec());
     }
     let name = |host: &String| match is_host(host.strip_prefix("*.").unwrap_or(host)) {
         true => Ok(host.to_ascii_lowercase()),

@@ -12,6 +12,7 @@ use tokio::time::Sleep;
 
 use super::activity::Activity;
 use super::head::HeadReader;
+use crate::interim::Interims;
 
 /// RFC 9113 §3.4.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -30,6 +31,9 @@ pub(super) struct Wire<S> {
     head: Option<HeadReader>,
     activity: Arc<Activity>,
     lingering: Option<Linger>,
+    interims: Option<Arc<Interims>>,
+    /// What is left to write of interim responses; nothing else may come before it.
+    interim: Vec<u8>,
 }
 
 struct Linger {
@@ -46,12 +50,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             head: None,
             activity,
             lingering: None,
+            interims: None,
+            interim: Vec::new(),
         }
     }
 
     /// From here on the connection speaks HTTP/1 and is read along with.
-    pub(super) fn read_heads(&mut self) {
+    pub(super) fn read_heads(&mut self, interims: Arc<Interims>) {
         self.head = Some(HeadReader::default());
+        self.interims = Some(interims);
+    }
+
+    /// From here on the connection speaks another protocol.
+    pub(super) fn end_http(&mut self) {
+        self.head = None;
+        self.interims = None;
     }
 
     /// Reads ahead until it is certain whether the client speaks HTTP/2 without having been asked
@@ -86,6 +99,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             count(&self.activity.sent, *sent);
         }
         outcome
+    }
+
+    /// hyper flushes when it has written all it has, so that what is taken here stands between two
+    /// messages: no request has an answer while it is taken for it.
+    fn take_interim(&mut self, cx: &Context<'_>) {
+        let interims = self.interims.as_ref();
+        if let Some(bytes) = interims.and_then(|interims| interims.take(cx)) {
+            self.interim.extend(bytes);
+        }
+    }
+
+    /// Before hyper's next bytes, if some are left that came together with them.
+    fn poll_left_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let interims = self.interims.as_ref();
+        if let Some(bytes) = interims.and_then(|interims| interims.take_left()) {
+            self.interim.extend(bytes);
+        }
+        self.poll_interim(cx)
+    }
+
+    fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.interim.is_empty() {
+            let outcome = Pin::new(&mut self.stream).poll_write(cx, &self.interim);
+            match ready!(self.note_sent(outcome))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => drop(self.interim.drain(..written)),
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Reads and drops what the client still sends, until it closes its side.
@@ -141,6 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_left_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note_sent(outcome)
     }
@@ -150,6 +193,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_left_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
         self.note_sent(outcome)
     }
@@ -159,6 +203,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.take_interim(cx);
+        ready!(self.poll_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
         self.activity.blocked.store(outcome.is_pending(), Relaxed);
         outcome

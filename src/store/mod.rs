@@ -5,11 +5,13 @@ pub mod memory;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use http::header::ACCEPT_LANGUAGE;
 
 use crate::entry::StoredResponse;
 use crate::exchange::Generation;
+use crate::fields::{accept_language, content_language};
 use crate::key::select::Secondary;
-use crate::key::{CacheKey, EntryKey};
+use crate::key::{CacheKey, EntryKey, Folding};
 
 /// A failing store never fails a request: callers count the error and treat it as a miss.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -84,25 +86,47 @@ impl Variants {
 
     /// The variant that the presented fields select (RFC 9111 §4.1), each by the fields that the
     /// variant itself nominates; the newest where several match.
-    pub fn select(&self, presented: &HeaderMap) -> Option<&Arc<StoredResponse>> {
-        self.matching(presented).next()
+    pub fn select(&self, presented: &HeaderMap, folding: Folding) -> Option<&Arc<StoredResponse>> {
+        let matching = self.matching(presented, folding).next();
+        matching.or_else(|| match folding {
+            Folding::Careful => None,
+            Folding::Full => self.in_favourite_language(presented),
+        })
+    }
+
+    /// A response in the very language that the client wants most, given to somebody who asked for
+    /// others, too: the origin has that language, and would choose it again.
+    fn in_favourite_language(&self, presented: &HeaderMap) -> Option<&Arc<StoredResponse>> {
+        let favourite = accept_language::favourite(presented)?;
+        self.entries.iter().find(|entry| {
+            let fields = entry.head().client();
+            let mut tags = content_language::tags(&fields);
+            let tag = tags
+                .next()
+                .filter(|_| *entry.vary().names() == [ACCEPT_LANGUAGE]);
+            tag.is_some_and(|tag| tag.eq_ignore_ascii_case(favourite)) && tags.next().is_none()
+        })
     }
 
     /// All that match, newest first.
-    pub fn matching(&self, presented: &HeaderMap) -> impl Iterator<Item = &Arc<StoredResponse>> {
-        self.entries.iter().filter(|entry| {
+    pub fn matching(
+        &self,
+        presented: &HeaderMap,
+        folding: Folding,
+    ) -> impl Iterator<Item = &Arc<StoredResponse>> {
+        self.entries.iter().filter(move |entry| {
             entry.vary().is_empty() || {
-                let presented = Secondary::of(entry.vary(), presented);
+                let presented = Secondary::of(entry.vary(), presented, folding);
                 presented == *entry.entry_key().secondary()
             }
         })
     }
 
     /// The newest variant's entry key for these fields: what a flight is for, once Vary is known.
-    pub fn flight_key(&self, key: &CacheKey, presented: &HeaderMap) -> EntryKey {
+    pub fn flight_key(&self, key: &CacheKey, presented: &HeaderMap, folding: Folding) -> EntryKey {
         match self.entries.first() {
-            Some(newest) => key.select(newest.vary(), presented),
-            None => key.select(&crate::fields::vary::Vary::default(), presented),
+            Some(newest) => key.select(newest.vary(), presented, folding),
+            None => key.select(&crate::fields::vary::Vary::default(), presented, folding),
         }
     }
 

@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::servers::{CareFamilies, CareMetrics};
+
 /// Upper bounds of the first-byte histogram, in seconds: from a warm CMS cache to its timeout.
 const FIRST_BYTE_BUCKETS_SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -23,11 +25,12 @@ pub struct OriginMetrics {
     broken_bodies: Family<ReasonLabels, Counter>,
     limit_hits: Family<ReasonLabels, Counter>,
     retries: Family<ReasonLabels, Counter>,
+    interim: Family<ReasonLabels, Counter>,
     first_byte: Family<UpstreamLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<UpstreamLabels, Gauge>,
     queued: Family<UpstreamLabels, Gauge>,
     connections_opened: Family<UpstreamLabels, Counter>,
-    ejections: Family<ServerLabels, Counter>,
+    care: CareFamilies,
 }
 
 impl OriginMetrics {
@@ -35,6 +38,7 @@ impl OriginMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         metrics.register_counters(registry);
+        metrics.care.register(registry);
         registry.register_with_unit(
             "origin_first_byte",
             "Time from handing a request to a connection until the head of the response",
@@ -64,6 +68,7 @@ impl OriginMetrics {
             in_flight: self.in_flight.get_or_create_owned(&labels),
             queued: self.queued.get_or_create_owned(&labels),
             connections_opened: self.connections_opened.get_or_create_owned(&labels),
+            care: self.care.upstream(name),
             name: labels.upstream,
             all: self.clone(),
         }
@@ -91,6 +96,11 @@ impl OriginMetrics {
                 "Attempts after the first one, by what went wrong before",
                 &self.retries,
             ),
+            (
+                "origin_interim_responses",
+                "Interim responses (1xx), by whether they were sent on or why not",
+                &self.interim,
+            ),
         ];
         for (name, help, family) in by_reason {
             registry.register(name, help, family.clone());
@@ -99,11 +109,6 @@ impl OriginMetrics {
             "origin_connections_opened",
             "Connections opened to servers of the upstream",
             self.connections_opened.clone(),
-        );
-        registry.register(
-            "origin_ejections",
-            "Times a server was left out after repeated connect failures",
-            self.ejections.clone(),
         );
     }
 }
@@ -116,11 +121,12 @@ impl Default for OriginMetrics {
             broken_bodies: Family::default(),
             limit_hits: Family::default(),
             retries: Family::default(),
+            interim: Family::default(),
             first_byte: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             queued: Family::default(),
             connections_opened: Family::default(),
-            ejections: Family::default(),
+            care: CareFamilies::default(),
         }
     }
 }
@@ -134,6 +140,7 @@ pub struct UpstreamMetrics {
     in_flight: Gauge,
     queued: Gauge,
     connections_opened: Counter,
+    care: CareMetrics,
 }
 
 impl UpstreamMetrics {
@@ -162,6 +169,11 @@ impl UpstreamMetrics {
         self.count(&self.all.retries, reason);
     }
 
+    /// An interim response came, and `outcome` became of it.
+    pub fn interim(&self, outcome: &'static str) {
+        self.count(&self.all.interim, outcome);
+    }
+
     pub fn first_byte(&self, waited: Duration) {
         self.first_byte.observe(waited.as_secs_f64());
     }
@@ -170,13 +182,9 @@ impl UpstreamMetrics {
         self.connections_opened.inc();
     }
 
-    /// `server` is a `host:port` of the configuration.
-    pub fn ejected(&self, server: &str) {
-        let labels = ServerLabels {
-            upstream: self.name.clone(),
-            server: server.to_owned(),
-        };
-        self.all.ejections.get_or_create(&labels).inc();
+    /// The series of its single servers, and of what spares it.
+    pub const fn care(&self) -> &CareMetrics {
+        &self.care
     }
 
     /// One exchange more in flight until the level is dropped.
@@ -240,14 +248,9 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct ServerLabels {
-    upstream: String,
-    server: String,
-}
-
 const fn status_class(status: u16) -> &'static str {
     match status {
+        100..200 => "1xx",
         200..300 => "2xx",
         300..400 => "3xx",
         400..500 => "4xx",
@@ -269,14 +272,12 @@ mod tests {
         let level = metrics.in_flight();
         metrics.answered(204);
         metrics.failed("connect");
-        metrics.ejected("10.0.0.1:80");
         metrics.first_byte(Duration::from_millis(20));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
             "origin_requests_total{upstream=\"cms\",result=\"2xx\"} 1",
             "origin_requests_total{upstream=\"cms\",result=\"connect\"} 1",
-            "origin_ejections_total{upstream=\"cms\",server=\"10.0.0.1:80\"} 1",
             "origin_in_flight{upstream=\"cms\"} 1",
             "origin_first_byte_seconds_bucket{le=\"0.025\",upstream=\"cms\"} 1",
         ] {

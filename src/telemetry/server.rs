@@ -28,10 +28,14 @@ pub enum Limit {
     Stalled,
     /// A connection was cut because `drain` had passed.
     Drain,
+    /// A connection from a peer of `proxy_protocol_from` did not begin with a PROXY header in time.
+    ProxyProtocol,
+    /// A request came on a connection whose certificate is not for its host.
+    Misdirected,
 }
 
 impl Limit {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Connections,
         Self::Accept,
         Self::TlsHandshake,
@@ -41,6 +45,8 @@ impl Limit {
         Self::Idle,
         Self::Stalled,
         Self::Drain,
+        Self::ProxyProtocol,
+        Self::Misdirected,
     ];
 
     /// The value of the label `limit`.
@@ -55,6 +61,8 @@ impl Limit {
             Self::Idle => "idle",
             Self::Stalled => "stalled",
             Self::Drain => "drain",
+            Self::ProxyProtocol => "proxy_protocol",
+            Self::Misdirected => "misdirected",
         }
     }
 }
@@ -66,6 +74,9 @@ pub struct ServerMetrics {
     open: Family<SchemeLabel, Gauge>,
     limits: Family<LimitLabel, Counter>,
     handshakes: Family<HandshakeLabels, Counter>,
+    sessions: Family<TlsSession, Counter>,
+    reloads: Family<OutcomeLabel, Counter>,
+    not_after: Family<ListenersLabel, Gauge>,
     panics: Counter,
     requests: Family<VersionLabel, Counter>,
     // The counters that every request touches, so that it looks up none.
@@ -90,6 +101,25 @@ struct HandshakeLabels {
     version: &'static str,
 }
 
+/// What a TLS handshake agreed on.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct TlsSession {
+    pub handshake: &'static str,
+    pub cipher: &'static str,
+    /// Of the key exchange; a resumed session of TLS 1.2 has none.
+    pub group: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ListenersLabel {
+    listeners: &'static str,
+}
+
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct VersionLabel {
     version: &'static str,
@@ -109,6 +139,9 @@ impl ServerMetrics {
             open: Family::default(),
             limits: Family::default(),
             handshakes: Family::default(),
+            sessions: Family::default(),
+            reloads: Family::default(),
+            not_after: Family::default(),
             panics: Counter::default(),
         };
         for limit in Limit::ALL {
@@ -139,6 +172,21 @@ impl ServerMetrics {
             "tls_handshakes",
             "TLS handshakes with clients, by outcome and protocol version",
             metrics.handshakes.clone(),
+        );
+        registry.register(
+            "tls_sessions",
+            "TLS handshakes that came about, by resumption, cipher suite and key exchange group",
+            metrics.sessions.clone(),
+        );
+        registry.register(
+            "tls_certificate_reloads",
+            "Changes of the certificates' files, by what became of them",
+            metrics.reloads.clone(),
+        );
+        registry.register(
+            "tls_certificate_not_after_seconds",
+            "When the first of the certificates in use ends, in seconds since the Unix epoch",
+            metrics.not_after.clone(),
         );
         registry.register(
             "connection_panics",
@@ -177,6 +225,29 @@ impl ServerMetrics {
         self.handshakes
             .get_or_create_owned(&HandshakeLabels { outcome, version })
             .inc();
+    }
+
+    /// A TLS handshake came about.
+    pub fn tls_session(&self, session: &TlsSession) {
+        self.sessions.get_or_create(session).inc();
+    }
+
+    /// The files of certificates changed; `outcome` is `"ok"`, or `"failed"` where the old ones stay.
+    pub fn certificates_reloaded(&self, outcome: &'static str) {
+        let label = OutcomeLabel { outcome };
+        self.reloads.get_or_create_owned(&label).inc();
+    }
+
+    /// How many changes had this outcome.
+    pub fn certificates_reloaded_count(&self, outcome: &'static str) -> u64 {
+        let label = OutcomeLabel { outcome };
+        self.reloads.get_or_create_owned(&label).get()
+    }
+
+    /// When the first certificate of these listeners ends, in seconds since the Unix epoch.
+    pub fn certificates_not_after(&self, listeners: &'static str) -> Gauge {
+        let label = ListenersLabel { listeners };
+        self.not_after.get_or_create_owned(&label)
     }
 
     /// The task of a connection or of a stream panicked.

@@ -49,9 +49,37 @@ fn a_proxy_listens_somewhere() {
 fn an_admin_listener_that_others_reach_needs_a_token() {
     one_mistake(
         "[admin]\nlisten = \"0.0.0.0:9090\"\n",
-        "proxy.toml:8: admin.listen: found 0.0.0.0:9090, which others reach, without a token; allowed: a loopback address like \"127.0.0.1:9090\", or an admin.token",
+        "proxy.toml:8: admin.listen: found 0.0.0.0:9090, which others reach, without a token; allowed: a loopback address like \"127.0.0.1:9090\", an admin.token, or an admin.client_ca",
     );
     no_mistake("[admin]\nlisten = \"0.0.0.0:9090\"\ntoken = \"0123456789abcdef\"\n");
+    no_mistake(
+        "[admin]\nlisten = \"0.0.0.0:9090\"\ntls_cert = \"c\"\ntls_key = \"k\"\nclient_ca = \"a\"\n",
+    );
+}
+
+#[test]
+fn tls_of_the_admin_listener_is_whole_or_not_there() {
+    one_mistake(
+        "[admin]\ntls_cert = \"c\"\n",
+        "proxy.toml:8: admin.tls_cert: found a certificate without its key; allowed: \"\", or also an admin.tls_key",
+    );
+    one_mistake(
+        "[admin]\ntls_key = \"k\"\n",
+        "proxy.toml:8: admin.tls_key: found a key without its certificate; allowed: \"\", or also an admin.tls_cert",
+    );
+    one_mistake(
+        "[admin]\nclient_ca = \"a\"\n",
+        "proxy.toml:8: admin.client_ca: found client certificates without TLS; allowed: \"\", or also an admin.tls_cert and an admin.tls_key",
+    );
+}
+
+#[test]
+fn the_preload_list_has_its_terms() {
+    one_mistake(
+        "[tls]\nhsts = \"364d\"\nhsts_include_subdomains = true\nhsts_preload = true\n",
+        "proxy.toml:10: tls.hsts_preload: found true, without what the list asks for; allowed: false, or tls.hsts of at least \"365d\" and hsts_include_subdomains",
+    );
+    no_mistake("[tls]\nhsts = \"365d\"\nhsts_include_subdomains = true\nhsts_preload = true\n");
 }
 
 #[test]
@@ -159,7 +187,7 @@ fn stale_windows_have_an_end() {
     );
     one_mistake(
         "stale_while_revalidate = \"-1s\"\n",
-        "proxy.toml:7: route[0].stale_while_revalidate: found \"-1s\"; allowed: a duration from \"0s\" to \"365d\"",
+        "proxy.toml:7: route[0].stale_while_revalidate: found \"-1s\"; allowed: \"\", or a duration from \"0s\" to \"365d\"",
     );
 }
 
@@ -384,6 +412,14 @@ fn cookies_headers_types_and_efforts_are_of_their_form() {
     one(
         "compress = { types = [\"text\"] }\n",
         "compress.types[0]: found \"text\"; allowed: a media type like \"text/html\", \"text/*\" or \"*+json\"",
+    );
+    one(
+        "upgrades = [\"web socket\"]\n",
+        "upgrades[0]: found \"web socket\"; allowed: a protocol of the Upgrade field like \"websocket\"",
+    );
+    one(
+        "upgrades = [\"h2c\"]\n",
+        "upgrades[0]: found \"h2c\" (requests would pass unseen through such a tunnel); allowed: a protocol of the Upgrade field like \"websocket\"",
     );
     one(
         "compress = { brotli = 12 }\n",

@@ -32,6 +32,11 @@ const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
 const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
 const YEAR: &[(&str, &str, &str)] = &[("route", "ttl_max", "\"year\"")];
+const HSTS: &[(&str, &str, &str)] = &[("tls", "hsts", "\"1d\"")];
+const ADMIN_TLS: &[(&str, &str, &str)] = &[
+    ("admin", "tls_cert", "\"admin.pem\""),
+    ("admin", "tls_key", "\"admin.key\""),
+];
 const HOSTS: &[(&str, &str, &str)] = &[
     ("route.language", "sources", "[\"host\"]"),
     ("route.language", "hosts", "{ \"a.example.org\" = \"de\" }"),
@@ -44,6 +49,9 @@ const CHANGES: &[Change] = &[
     change("server", "http", "[\"127.0.0.1:1\"]"),
     change("server", "http_mode", "\"redirect\""),
     change("server", "redirect_port", "8443").given(REDIRECT),
+    change("server", "proxy_protocol_from", "[\"192.0.2.1\"]"),
+    change("server", "trusted_proxies", "[\"192.0.2.0/24\"]"),
+    change("server", "trusted_header", "\"forwarded\""),
     change("server", "drain", "\"1s\""),
     change("server", "tls_handshake_timeout", "\"1s\""),
     change("server", "header_timeout", "\"1s\""),
@@ -53,15 +61,29 @@ const CHANGES: &[Change] = &[
     change("server", "headers_max", "10"),
     change("server", "header_bytes_max", "\"8KiB\""),
     change("server", "request_body_max", "\"1KiB\""),
+    change("server", "upgrades_max", "1"),
+    change("server", "upgrade_idle_timeout", "\"1s\""),
     change("server", "workers", "1"),
     change("certificate", "cert", "\"other.pem\""),
     change("certificate", "key", "\"other.pem\""),
     change("certificate", "hosts", "[\"*.example.org\"]"),
     change("tls", "min_version", "\"1.3\""),
+    change("tls", "reload_interval", "\"1h\""),
+    change("tls", "hsts", "\"1d\""),
+    change("tls", "hsts_include_subdomains", "true").given(HSTS),
+    change("tls", "hsts_preload", "true").given(&[
+        ("tls", "hsts", "\"730d\""), ("tls", "hsts_include_subdomains", "true"),
+    ]),
     change("admin", "listen", "\"127.0.0.1:1\""),
     change("admin", "token", "\"0123456789abcdef\""),
+    change("admin", "tls_cert", "\"other.pem\"").given(ADMIN_TLS),
+    change("admin", "tls_key", "\"other.pem\"").given(ADMIN_TLS),
+    change("admin", "client_ca", "\"ca.pem\"").given(ADMIN_TLS),
     change("log", "access", "\"off\""),
+    change("log", "query", "\"redacted\""),
     change("log", "level", "\"warn\""),
+    change("trace", "endpoint", "\"http://127.0.0.1:4318\""),
+    change("trace", "sample_percent", "1"),
     change("cache", "memory", "\"1MiB\""),
     change("cache", "variants_max", "1"),
     change("cache", "fills_max", "1"),
@@ -89,12 +111,36 @@ const CHANGES: &[Change] = &[
     change("upstream.cms", "queue", "1"),
     change("upstream.cms", "retries", "2"),
     change("upstream.cms", "ca", "\"ca.pem\""),
+    change("upstream.cms", "stale_wait", "\"1s\""),
+    change("upstream.cms", "balance", "\"round_robin\""),
+    change("upstream.cms", "max_fails", "1"),
+    change("upstream.cms", "fail_timeout", "\"1s\""),
+    change("upstream.cms", "fail_statuses", "[\"503\"]"),
+    change("upstream.cms", "slow_start", "\"1s\""),
+    change("upstream.cms", "retry_budget", "1"),
+    change("upstream.cms", "slow_threshold", "\"1s\""),
+    change("upstream.cms.server", "url", "\"http://127.0.0.1:2\""),
+    change("upstream.cms.server", "weight", "2"),
+    change("upstream.cms.server", "backup", "true"),
+    change("upstream.cms.server", "max_fails", "1"),
+    change("upstream.cms.server", "fail_timeout", "\"1s\""),
+    change("upstream.cms.health_check", "path", "\"/up\""),
+    change("upstream.cms.health_check", "host", "\"cms.example.org\""),
+    change("upstream.cms.health_check", "interval", "\"1s\""),
+    change("upstream.cms.health_check", "timeout", "\"1s\""),
+    change("upstream.cms.health_check", "healthy", "1"),
+    change("upstream.cms.health_check", "unhealthy", "1"),
+    change("upstream.cms.health_check", "status", "[\"204\"]"),
+    change("upstream.cms.breaker", "failures", "1"),
+    change("upstream.cms.breaker", "open_for", "\"1s\""),
     change("route", "name", "\"other\""),
     change("route", "hosts", "[\"*.example.org\"]"),
     change("route", "path", "\"/api/{id}\""),
     change("route", "methods", "[\"GET\"]"),
     change("route", "upstream", "\"other\""),
+    change("route", "upgrades", "[\"websocket\"]"),
     change("route", "cache", "false"),
+    change("route", "profile", "\"rfc\""),
     change("route", "ttl", "\"1s\""),
     change("route", "ttl_mode", "\"override\""),
     change("route", "ttl_max", "\"3h\""),
@@ -265,7 +311,9 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let environment = [("DEMO_WEBHOOK_SECRET".to_owned(), secret)];
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
-    let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let log = (&config.log, config.tracing());
+    let of_the_process = (&config.namespace, config.server.workers, log);
+    let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
     let cache = (config.memory(), config.limits(4), config.routes());

@@ -97,7 +97,7 @@ async fn a_304_on_a_miss_comes_before_the_content_has_and_the_content_is_stored(
 
 #[tokio::test]
 async fn a_304_has_the_fields_of_the_200_but_none_of_its_content() {
-    let origin = Origin::start(|_| async { reply("content", FIELDS) }).await;
+    let origin = Origin::start(|_| async { reply("content".repeat(200), FIELDS) }).await;
     let stage = Stage::start(&origin, "").await;
     stage.get("/a", &[]).await;
     let answer = stage.get("/a", &[("if-none-match", "\"a\"")]).await;

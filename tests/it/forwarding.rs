@@ -46,7 +46,7 @@ async fn methods_for_proxies_and_for_debugging_are_refused() {
     let stage = Stage::start(&origin, "").await;
     for (line, status) in [
         ("TRACE / HTTP/1.1", "405"),
-        ("CONNECT www.example.test:80 HTTP/1.1", "501"),
+        ("CONNECT www.example.test:80 HTTP/1.1", "405"),
     ] {
         let request = format!("{line}\r\nhost: www.example.test:80\r\nconnection: close\r\n\r\n");
         let answer = raw(&stage, request.as_bytes()).await;

@@ -12,6 +12,7 @@ mod support {
     pub(crate) mod decode;
     pub(crate) mod origin;
     pub(crate) mod program;
+    pub(crate) mod raw;
     pub(crate) mod recording;
     pub(crate) mod script;
     pub(crate) mod short;
@@ -19,6 +20,8 @@ mod support {
     pub(crate) mod stage;
 }
 
+/// Who the client is.
+mod client;
 /// One request to the origin for many that want the same.
 mod collapse;
 /// Content codings.
@@ -30,14 +33,23 @@ mod first_light;
 
 /// What real CMSs send, through routes as their operators would write them.
 mod cms;
+/// Streams of server-sent events.
+mod events;
 /// A purge cannot lose to a fetch.
 mod fence;
 /// Which requests are forwarded, and what of them the origin sees.
 mod forwarding;
+/// Interim responses: early hints, and the 100 that asks for content.
+mod interim;
 /// What a successful unsafe request makes of what is stored.
 mod invalidation;
 /// One copy per language, over HTTP.
 mod languages;
+/// Trailers, both ways.
+mod trailers;
+/// Tunnels of other protocols.
+mod upgrade;
+
 /// What clients are told when the origin fails.
 mod origin_down;
 /// Nothing private is shared.
@@ -56,6 +68,12 @@ mod reuse;
 mod stale;
 /// Bodies on their way.
 mod streaming;
+/// Turning caching and compression off and on.
+mod switches;
+/// Metrics, traces and the access log.
+mod telemetry;
+/// An origin in trouble: who waits for it, and who does not.
+mod trouble;
 /// Conditional requests to the origin, and what its answers make of a stored response.
 mod validation;
 /// Which request fields make another copy.

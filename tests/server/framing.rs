@@ -86,11 +86,11 @@ async fn transfer_codings_are_chunked_or_refused() {
         &[
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n",
         ],
         501,
     )
     .await;
+    refused(&["CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"], 405).await;
     refused(
         &[
             "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n",

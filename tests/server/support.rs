@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cms_edge::body::Body;
 use cms_edge::connection::Connection;
+use cms_edge::server::clients::Clients;
 use cms_edge::server::tls::{self, Certificate, MinVersion, Pem};
 use cms_edge::server::{Drained, Handler, HttpMode, Limits, Settings, bind};
 use cms_edge::telemetry::server::ServerMetrics;
@@ -82,6 +83,12 @@ impl Handler for Paths {
                 connection.scheme,
                 connection.sni.as_deref().unwrap_or("-"),
                 connection.local
+            ),
+            "/client" => format!(
+                "{} {} via {}",
+                connection.scheme,
+                connection.peer.ip(),
+                connection.via.ip()
             ),
             path => format!("{} {path}", request.method()),
         };
@@ -157,6 +164,8 @@ pub(crate) fn settings(limits: Limits) -> Settings {
         http: vec![loopback()],
         http_mode: HttpMode::Serve,
         tls: None,
+        hsts: None,
+        clients: Clients::default(),
         limits,
     }
 }
@@ -203,6 +212,7 @@ pub(crate) fn https_settings(certificates: Vec<Certificate>, min_version: MinVer
         tls: Some(tls::Settings {
             certificates,
             min_version,
+            client_ca: None,
         }),
         ..settings(short_limits())
     }

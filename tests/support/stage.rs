@@ -66,15 +66,26 @@ upstream = "origin"
 
 impl Stage {
     /// Starts with `settings`, TOML that follows `[upstream.origin]`: routes, webhooks, sections.
-    /// Without a route there is one for everything, with all defaults.
+    /// Without a route there is one for everything, with all defaults. Lines that begin with
+    /// `server.` are settings of `[server]`.
     pub(crate) async fn start(origin: &Origin, settings: &str) -> Self {
+        Self::start_with(origin, "", settings).await
+    }
+
+    /// As [`Stage::start`], with more keys of `[server]`.
+    pub(crate) async fn start_with(origin: &Origin, server: &str, settings: &str) -> Self {
         let routes = if settings.contains("[[route]]") {
             ""
         } else {
             ROUTE
         };
+        let (dotted, settings): (Vec<&str>, Vec<&str>) = settings
+            .lines()
+            .partition(|line| line.starts_with("server."));
+        let server = format!("{server}\n{}", dotted.join("\n").replace("server.", ""));
+        let settings = settings.join("\n");
         let text = format!(
-            "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\n\
+            "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\n{server}\n\
              [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN_TOKEN}\"\n\
              [upstream.origin]\nservers = [\"{}\"]\n{settings}\n{routes}",
             origin.uri().to_string().trim_end_matches('/')

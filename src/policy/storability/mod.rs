@@ -6,10 +6,11 @@ use http::header::{AUTHORIZATION, HeaderName, SET_COOKIE};
 use http::{HeaderMap, Method, StatusCode};
 
 use super::freshness::{Directives, Lifetime, Source, lifetime};
-use super::rule::{CacheRule, TtlMode};
+use super::rule::{CacheRule, OWN_STALE_WINDOW, Profile, TtlMode};
 use super::{age, validation};
 use crate::exchange::Exchange;
 use crate::fields::cache_control::ResponseControl;
+use crate::fields::media_type;
 use crate::fields::vary::{Vary, VaryStar};
 
 /// Proof that a response may be stored. Only [`assess`] makes one.
@@ -60,10 +61,11 @@ pub enum NotStorable {
     VaryStar,
     NoLifetime,
     RequestNoStore,
+    EventStream,
 }
 
 impl NotStorable {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Method,
         Self::Status,
         Self::NoStore,
@@ -73,6 +75,7 @@ impl NotStorable {
         Self::VaryStar,
         Self::NoLifetime,
         Self::RequestNoStore,
+        Self::EventStream,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -86,6 +89,7 @@ impl NotStorable {
             Self::VaryStar => "vary-star",
             Self::NoLifetime => "no-lifetime",
             Self::RequestNoStore => "request-no-store",
+            Self::EventStream => "event-stream",
         }
     }
 }
@@ -119,7 +123,8 @@ pub fn assess(
     if is_useless && !validation::has_validator(&response) {
         return Err(NotStorable::NoLifetime);
     }
-    if terms.lifetime.source == Source::Silence {
+    // `no-cache` alone says how the response may be reused: validated each time.
+    if terms.lifetime.source == Source::Silence && !terms.no_cache {
         return Err(NotStorable::NoLifetime);
     }
     Ok(Storable {
@@ -143,23 +148,24 @@ fn permitted(
     if asked.method != Method::GET {
         return Err(NotStorable::Method);
     }
-    // §3: "the response status code is final", and understood: 206 and 304 need caches that
-    // combine, 226 one that applies deltas (RFC 3229), and an error of the origin's, or one that is
-    // about who asks and how, is stored only where the rule names it.
-    let is_stored_status = match status.as_u16() {
-        206 | 226 | 304 | 416 => false,
-        401 | 403 | 500..=599 => !rule.ttl_for(status).is_zero(),
-        200..=499 => !is_about_request(status) || !rule.ttl_for(status).is_zero(),
-        _ => false,
-    };
-    if !is_stored_status {
+    if !is_stored_status(status, rule) {
         return Err(NotStorable::Status);
     }
     if asked.no_store {
         return Err(NotStorable::RequestNoStore);
     }
-    // §3: "the no-store cache directive is not present in the response".
-    if control.no_store || strictly(directives, response, rule, |control| control.no_store) {
+    // It need not end, and what it told one reader is over when the next one comes.
+    if media_type::is_event_stream(response) {
+        return Err(NotStorable::EventStream);
+    }
+    // §3: "the no-store cache directive is not present in the response", and §5.2.2.3: with
+    // must-understand, a cache that knows the status code ignores no-store, and one that does not
+    // stores nothing.
+    let forbids_storing = |control: &ResponseControl| match control.must_understand {
+        true => !is_understood(status),
+        false => control.no_store,
+    };
+    if forbids_storing(control) || strictly(directives, response, rule, forbids_storing) {
         return Err(NotStorable::NoStore);
     }
     // §3: "if the cache is shared: the private response directive is either not present or allows
@@ -178,12 +184,34 @@ fn permitted(
     if asked.headers.contains_key(AUTHORIZATION) && !allows_authorization {
         return Err(NotStorable::Authorization);
     }
-    // §7.3: a cookie is one client's. `no-cache="set-cookie"` would allow it without the field;
-    // an origin that sets cookies by mistake does not write that.
-    if response.contains_key(SET_COOKIE) {
+    // A cookie is one client's. `no-cache="set-cookie"` would allow it without the field; an origin
+    // that sets cookies by mistake does not write that. §7.3 leaves it to the origin: "The presence
+    // of a Set-Cookie header field does not inhibit caching".
+    if response.contains_key(SET_COOKIE) && rule.profile == Profile::Cms {
         return Err(NotStorable::SetCookie);
     }
     Vary::parse(response).map_err(|VaryStar| NotStorable::VaryStar)
+}
+
+/// §3: "the response status code is final". 206 and 304 need caches that combine, 226 one that
+/// applies deltas (RFC 3229). In profile `cms` an error of the origin's, or one that is about who
+/// asks and how, is stored only where the rule names it.
+fn is_stored_status(status: StatusCode, rule: &CacheRule) -> bool {
+    match (status.as_u16(), rule.profile) {
+        (206 | 226 | 304 | 416, _) => false,
+        (200..=599, Profile::Rfc) => true,
+        (401 | 403 | 500..=599, Profile::Cms) => !rule.ttl_for(status).is_zero(),
+        (200..=499, Profile::Cms) => !is_about_request(status) || !rule.ttl_for(status).is_zero(),
+        _ => false,
+    }
+}
+
+/// The final statuses of RFC 9110 §15 whose caching this cache implements.
+const fn is_understood(status: StatusCode) -> bool {
+    matches!(
+        status.as_u16(),
+        200..=205 | 300..=303 | 305 | 307 | 308 | 400..=415 | 417 | 421 | 422 | 426 | 500..=505
+    )
 }
 
 /// Whether a status speaks of one request (its framing, its fields, its pace) and says nothing
@@ -231,13 +259,23 @@ fn terms(
     let must_revalidate = origin_decides
         && (control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some());
     let window = |said: Option<u64>, own: Duration| match said {
-        // An explicit window stands, also beside s-maxage.
-        Some(seconds) if !control.must_revalidate => Duration::from_secs(seconds),
+        // An explicit window stands, also beside s-maxage, as CDNs have it; the RFC does not.
+        Some(seconds)
+            if !(control.must_revalidate || must_revalidate && rule.profile == Profile::Rfc) =>
+        {
+            Duration::from_secs(seconds)
+        }
         _ if must_revalidate => Duration::ZERO,
         _ => own,
     };
+    // A lifetime that the origin gave ends when it says, unless the operator knows better.
+    let own_window = match lifetime.source {
+        Source::Rule => OWN_STALE_WINDOW,
+        Source::Origin | Source::Heuristic | Source::Silence => Duration::ZERO,
+    };
+    let own_window = rule.stale_while_revalidate.unwrap_or(own_window);
     Terms {
-        stale_while_revalidate: window(control.stale_while_revalidate, rule.stale_while_revalidate),
+        stale_while_revalidate: window(control.stale_while_revalidate, own_window),
         stale_if_error: window(control.stale_if_error, rule.stale_if_error),
         corrected_initial_age: age::corrected_initial_age(response, exchange),
         no_cache,

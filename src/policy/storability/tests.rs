@@ -25,7 +25,7 @@ fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
 fn rule() -> CacheRule {
     CacheRule {
         ttl: Duration::from_secs(60),
-        stale_while_revalidate: Duration::from_secs(30),
+        stale_while_revalidate: Some(Duration::from_secs(30)),
         stale_if_error: Duration::from_secs(300),
         ..CacheRule::default()
     }

@@ -27,7 +27,8 @@ use crate::telemetry::purge::PurgeMetrics;
 /// Who may purge by protocol. Nobody by default, which is how purge protocols are turned off.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Addresses of peers, as the connection has them: forwarding fields do not count.
+    /// Addresses of clients: of peers, or as a trusted proxy names them (`crate::connection`). What
+    /// others say of themselves does not count.
     pub allow_from: Vec<IpNet>,
     /// In `X-Purge-Token`, or in `Authorization` with the scheme `Bearer`.
     pub token: Option<Token>,

@@ -11,7 +11,7 @@ use crate::entry::{Content, Tags};
 use crate::exchange::{Fence, Forwarded, Position};
 use crate::fields::accept_encoding::Coding;
 use crate::fields::vary::Vary;
-use crate::key::{KeyRule, TargetUri};
+use crate::key::{Folding, KeyRule, TargetUri};
 use crate::policy::CacheRule;
 use crate::policy::storability::{Asked, assess};
 
@@ -41,7 +41,7 @@ fn entry(path: &str, accept: &str, bytes: usize, position: u64) -> Arc<StoredRes
     let vary = Vary::from_names([ACCEPT]);
     let key = KeyRule::default().key(&target, &presented).key;
     Arc::new(StoredResponse::seal(
-        key.select(&vary, &presented),
+        key.select(&vary, &presented, Folding::Careful),
         vary,
         &storable,
         Head::new(&HeaderMap::new(), &HeaderMap::new()),
@@ -125,7 +125,7 @@ async fn one_key_has_at_most_so_many_variants() {
     let variants = memory.get(any.key());
     let kept = |accept: &str| {
         let presented = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
-        variants.select(&presented).is_some()
+        variants.select(&presented, Folding::Careful).is_some()
     };
     assert_eq!(
         ["a", "b", "c", "d", "e"].map(kept),
@@ -145,7 +145,10 @@ async fn variants_that_together_find_no_room_give_way_to_the_newest() {
     let any = entry("/a", "a", 10, 0);
     let stored = |accept: &str| {
         let presented = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
-        memory.get(any.key()).select(&presented).cloned()
+        memory
+            .get(any.key())
+            .select(&presented, Folding::Careful)
+            .cloned()
     };
     assert!(stored("a").is_none() && stored("b").is_some() && stored("c").is_some());
     // And those that have grown since.

@@ -1,9 +1,13 @@
 //! The command line.
 
+mod man;
+
+use std::io::stdout;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::{self, Config};
 use crate::demo;
@@ -34,6 +38,12 @@ enum Command {
     },
     /// Print the reference configuration: every key, its default, what happens at either end.
     Defaults,
+    /// Print a JSON Schema of the configuration, for editors.
+    Schema,
+    /// Print what a shell needs to complete commands and options.
+    Completions { shell: Shell },
+    /// Print the manual page, in roff.
+    Man,
     /// Ask a running instance how it is: exit with 0 if it answers 200, else with 1.
     Health {
         /// `/healthz` tells whether it answers at all, `/readyz` whether it should be sent requests.
@@ -44,6 +54,9 @@ enum Command {
     Demo(demo::Arguments),
 }
 
+/// What the program is called on the command line.
+const NAME: &str = "cms-edge";
+
 /// `EX_USAGE` of sysexits.h: a mistake in the configuration.
 const USAGE: u8 = 64;
 
@@ -51,7 +64,10 @@ const USAGE: u8 = 64;
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve { config } => with(&config, |config| code(run::serve(&config))),
-        Command::Check { config: path } => with(&path, |_| {
+        Command::Check { config: path } => with(&path, |config| {
+            for notice in &config.notices {
+                eprintln!("Note: {notice}.");
+            }
             println!("No mistakes in {}.", path.display());
             ExitCode::SUCCESS
         }),
@@ -59,6 +75,15 @@ pub fn main() -> ExitCode {
             print!("{}", config::reference());
             ExitCode::SUCCESS
         }
+        Command::Schema => {
+            print!("{}", config::schema());
+            ExitCode::SUCCESS
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut stdout());
+            ExitCode::SUCCESS
+        }
+        Command::Man => code(man::print(Arguments::command().name(NAME)).map(|()| true)),
         Command::Health { url } => code(health::check(&url).map(|()| true)),
         Command::Demo(arguments) => code(run::demo(arguments)),
     }
