@@ -180,7 +180,6 @@ fn no_late_joiner_breaks_a_promise() {
         "late joiner",
         World {
             late: 1,
-            fetches: 2,
             hard: 2,
             ..World::small()
         },
