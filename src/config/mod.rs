@@ -15,6 +15,7 @@ mod getters;
 mod interpolate;
 mod key_path;
 mod language;
+pub mod lifecycle;
 mod log;
 mod mistake;
 mod operation;
@@ -22,6 +23,7 @@ mod operator;
 mod profile;
 mod reader;
 mod reference_text;
+mod restart;
 mod route;
 mod rules;
 mod schema;
@@ -107,7 +109,8 @@ fn read(
 ) -> Result<Config, Mistakes> {
     let reader = Reader::open(text, file, folder, environment, files)?;
     // The root goes out of scope before the checks, so that unknown keys are known by then.
-    let config = Config::read(&reader.root());
+    let mut config = Config::read(&reader.root());
+    config.written = reader.written();
     check::check(&config, &reader);
     let (mistakes, _) = reader.finish();
     if mistakes.is_empty() {

@@ -13,7 +13,7 @@ use crate::admin;
 use crate::fetch;
 use crate::proxy;
 use crate::purge::{self, webhook};
-use crate::route::RouteTable;
+use crate::route::{Route, RouteTable};
 use crate::server::{self, tls};
 use crate::store;
 use crate::telemetry::trace;
@@ -129,7 +129,13 @@ impl Config {
     }
 
     pub fn routes(&self) -> RouteTable {
-        RouteTable::new(self.routes.iter().cloned())
+        let with_fingerprint = |route: &Route| {
+            let mut route = route.clone();
+            let upstream = self.upstreams.get(route.upstream);
+            route.key.rules = route.fingerprint(upstream.map_or("", |upstream| &upstream.name));
+            route
+        };
+        RouteTable::new(self.routes.iter().map(with_fingerprint))
     }
 
     pub fn tracing(&self) -> trace::Settings {

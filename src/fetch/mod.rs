@@ -52,8 +52,8 @@ use self::trouble::Trouble;
 use crate::body::Body;
 use crate::telemetry::origin::{OriginMetrics, UpstreamMetrics};
 
-/// What an upstream is made of.
-#[derive(Clone, Debug)]
+/// What an upstream is made of. Equal settings keep their upstream over a reload.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// `http://host[:port]` or `https://host[:port]`, at least one.
     pub servers: Vec<Uri>,

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -59,6 +59,17 @@ struct Requests<H> {
     activity: Arc<Activity>,
     upgrades: Arc<Upgrades>,
     stop: CancellationToken,
+}
+
+/// How a connection is brought to its end when the server drains.
+#[derive(Clone, Copy)]
+enum Parting {
+    /// It is told at once, and told which requests will be answered: the two GOAWAY frames of
+    /// RFC 9113 §6.8.
+    Told,
+    /// The next answer says that it is the last (RFC 9112 §9.6); without a next request the
+    /// connection ends after a time without one.
+    WhenQuiet,
 }
 
 pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
@@ -231,10 +242,11 @@ impl<H: Handler> Service<H> {
         let io = TokioIo::new(wire);
         if is_http2 {
             let connection = self.http2.serve_connection(io, answer);
-            return self.drive(connection, activity, stop).await;
+            return self.drive(connection, activity, Parting::Told, stop).await;
         }
         let connection = self.http1.serve_connection(io, answer).with_upgrades();
-        self.drive(connection, activity, stop).await?;
+        self.drive(connection, activity, Parting::WhenQuiet, stop)
+            .await?;
         upgrades.run().await;
         Ok(())
     }
@@ -259,6 +271,7 @@ impl<H: Handler> Service<H> {
         &self,
         connection: C,
         activity: Arc<Activity>,
+        parting: Parting,
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError>
     where
@@ -266,22 +279,29 @@ impl<H: Handler> Service<H> {
     {
         let mut connection = pin!(connection);
         let mut watch = Watch::new(activity, &self.limits, Instant::now());
-        let mut look = interval(watch.interval());
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        look.reset();
+        let mut look = look_after(watch.interval());
         loop {
             // hyper comes first: what the client has sent before the end is served.
             tokio::select! {
                 biased;
                 outcome = connection.as_mut() => return self.note_outcome(outcome),
-                () = stop.cancelled(), if !watch.is_closing() => {
-                    watch.close(Instant::now());
-                    connection.as_mut().graceful_shutdown();
+                () = stop.cancelled(), if !watch.is_draining() => {
+                    let now = Instant::now();
+                    let quiet = watch.drain(now);
+                    match parting {
+                        Parting::Told => {
+                            watch.close(now);
+                            connection.as_mut().graceful_shutdown();
+                        }
+                        Parting::WhenQuiet => look = look_after(quiet),
+                    }
                 }
                 now = look.tick() => match watch.look(now) {
                     Verdict::Stay => {}
                     Verdict::Close(limit) => {
-                        self.metrics.limit(limit);
+                        if let Some(limit) = limit {
+                            self.metrics.limit(limit);
+                        }
                         watch.close(now);
                         connection.as_mut().graceful_shutdown();
                     }
@@ -306,6 +326,14 @@ impl<H: Handler> Service<H> {
         }
         Ok(outcome?)
     }
+}
+
+/// Ticks every `period`, for the first time after one.
+fn look_after(period: Duration) -> Interval {
+    let mut look = interval(period);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look.reset();
+    look
 }
 
 impl<H: Handler> Requests<H> {

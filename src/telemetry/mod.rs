@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod cache;
 pub mod histogram;
+pub mod lifecycle;
 mod log_target;
 pub mod origin;
 #[cfg(feature = "otlp")]

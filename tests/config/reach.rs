@@ -64,6 +64,9 @@ const CHANGES: &[Change] = &[
     change("server", "upgrades_max", "1"),
     change("server", "upgrade_idle_timeout", "\"1s\""),
     change("server", "workers", "1"),
+    change("server", "watch", "true"),
+    change("server", "drain_delay", "\"1s\""),
+    change("server", "upgrade_timeout", "\"1s\""),
     change("certificate", "cert", "\"other.pem\""),
     change("certificate", "key", "\"other.pem\""),
     change("certificate", "hosts", "[\"*.example.org\"]"),
@@ -312,7 +315,12 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
     let log = (&config.log, config.tracing());
-    let of_the_process = (&config.namespace, config.server.workers, log);
+    let of_the_process = (
+        &config.namespace,
+        config.server.workers,
+        config.server.lifecycle,
+        log,
+    );
     let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
