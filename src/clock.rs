@@ -1,4 +1,4 @@
-//! The only file that reads the wall clock.
+//! The only file that reads the wall clock, and the clock that runs while the machine sleeps.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -78,6 +78,69 @@ impl Clock for ManualClock {
     }
 }
 
+/// A point on a clock that is never set and that runs while the process, or the machine, sleeps:
+/// nanoseconds since the machine started. Two machines have nothing of it in common but its rate.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Uptime(u64);
+
+impl Uptime {
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The span since `earlier`, or zero when `earlier` is later.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// This point moved forward; saturates.
+    pub fn after(self, span: Duration) -> Self {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
+/// Source of [`Uptime`]. Leases go by it: `Instant` stands still while the machine sleeps.
+pub trait Boottime: Send + Sync + 'static {
+    fn uptime(&self) -> Uptime;
+}
+
+/// The machine's `CLOCK_BOOTTIME`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemBoottime;
+
+impl Boottime for SystemBoottime {
+    fn uptime(&self) -> Uptime {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+        let nanos = u64::try_from(now.tv_nsec).unwrap_or_default();
+        Uptime(seconds.saturating_mul(1_000_000_000).saturating_add(nanos))
+    }
+}
+
+/// The machine's clock, moved forward by as much as a test says: what a process sees that was
+/// suspended meanwhile.
+#[derive(Debug, Default)]
+pub struct SkippingBoottime(AtomicU64);
+
+impl SkippingBoottime {
+    pub fn skip(&self, span: Duration) {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        self.0.fetch_add(nanos, Ordering::SeqCst);
+    }
+}
+
+impl Boottime for SkippingBoottime {
+    fn uptime(&self) -> Uptime {
+        let skipped = Duration::from_nanos(self.0.load(Ordering::SeqCst));
+        SystemBoottime.uptime().after(skipped)
+    }
+}
+
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
@@ -91,6 +154,15 @@ mod tests {
         let (early, late) = (Timestamp::from_millis(5), Timestamp::from_millis(9));
         assert_eq!(late.since(early), Duration::from_millis(4));
         assert_eq!(early.since(late), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_uptime_runs() {
+        let clock = SkippingBoottime::default();
+        let before = clock.uptime();
+        clock.skip(Duration::from_secs(7));
+        assert!(clock.uptime().since(before) >= Duration::from_secs(7));
+        assert!(SystemBoottime.uptime() < clock.uptime());
     }
 
     #[test]

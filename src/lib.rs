@@ -9,6 +9,7 @@ pub mod connection;
 pub mod exchange;
 pub mod fields;
 pub mod interim;
+pub mod lease;
 
 pub mod body;
 pub mod telemetry;

@@ -3,6 +3,7 @@
 pub mod head;
 pub mod purges;
 pub mod scope;
+pub mod slots;
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -41,7 +42,7 @@ pub struct StoredResponse {
     terms: Terms,
     response_time: Timestamp,
     fence: Fence,
-    /// The position in the purge log at which nothing covered this response.
+    /// The state of the slot table at which nothing covered this response (see [`purges`]).
     checked_at: AtomicU64,
     content: Content,
 }
@@ -99,7 +100,7 @@ impl StoredResponse {
             terms: *storable.terms(),
             response_time: exchange.response_time(),
             fence: exchange.fence(),
-            checked_at: AtomicU64::new(exchange.fence().position.ordinal()),
+            checked_at: AtomicU64::new(0),
             content,
         }
     }
@@ -159,8 +160,8 @@ impl StoredResponse {
         self.checked_at.load(Ordering::Relaxed)
     }
 
-    fn set_checked_at(&self, position: u64) {
-        self.checked_at.fetch_max(position, Ordering::Relaxed);
+    fn set_checked_at(&self, change: u64) {
+        self.checked_at.fetch_max(change, Ordering::Relaxed);
     }
 }
 

@@ -1,17 +1,18 @@
-//! The slot table: what has been purged, as this instance knows it.
+//! What has been purged, as this instance knows it, and whether it knows enough to serve.
 //!
-//! The table has a fixed number of slots indexed by scope hash. A slot holds the place in the
-//! purge log of the newest hard and of the newest soft purge that hashed to it. Purging is one
-//! store per scope however many stored responses it hits; nothing is ever evicted, no lock is
-//! taken, and two scopes that share a slot purge each other, which is safe.
+//! Purging is one store per scope in the table of slots, however many stored responses it hits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
+
 use super::StoredResponse;
 use super::scope::{self, Scope, ScopeHash};
+use super::slots::{SlotName, Table};
 use crate::exchange::{Fence, Generation, Position};
 use crate::key::CacheKey;
+use crate::lease::Lease;
 
 /// How a purge treats what it covers.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -57,50 +58,45 @@ impl Live {
     }
 }
 
-/// Slots in the table: 4 MiB of memory, and of 1,000 purges about 4 % hit a given response with
-/// ten scopes by accident.
-const SLOTS: usize = 1 << 18;
-
 /// See the module.
 #[derive(Debug)]
 pub struct Purges {
-    generation: AtomicU64,
-    /// Records up to here have been applied without a gap.
-    applied: AtomicU64,
-    everything: Slot,
-    /// The newest purge that named a tag: what a response on its way may be tagged with is not
-    /// known yet.
-    any_tag: Slot,
-    slots: Box<[Slot]>,
-}
-
-#[derive(Debug, Default)]
-struct Slot {
-    hard: AtomicU64,
-    soft: AtomicU64,
+    /// Generation, position and slots are read and replaced in one piece.
+    table: ArcSwap<Table>,
+    /// Counts whatever may cover what is stored, over all tables: a response that was looked at
+    /// when it stood here needs no other look.
+    changes: AtomicU64,
+    lease: Arc<Lease>,
 }
 
 impl Purges {
+    /// Of an instance that is alone with its log.
     pub fn new(generation: Generation) -> Self {
+        Self::with_lease(generation, Arc::new(Lease::unlimited()))
+    }
+
+    /// What is stored is served only while `lease` runs.
+    pub fn with_lease(generation: Generation, lease: Arc<Lease>) -> Self {
         Self {
-            generation: AtomicU64::new(generation.token()),
-            applied: AtomicU64::new(0),
-            everything: Slot::default(),
-            any_tag: Slot::default(),
-            slots: std::iter::repeat_with(Slot::default).take(SLOTS).collect(),
+            table: ArcSwap::from_pointee(Table::new(generation)),
+            changes: AtomicU64::new(1),
+            lease,
         }
     }
 
     pub fn generation(&self) -> Generation {
-        Generation::new(self.generation.load(Ordering::Acquire))
+        self.table.load().generation()
     }
 
     /// What an exchange with the origin must read before its request leaves.
     pub fn fence(&self) -> Fence {
-        Fence {
-            generation: self.generation(),
-            position: Position::new(self.applied.load(Ordering::Acquire)),
-        }
+        self.table.load().fence()
+    }
+
+    /// Whether what is stored may be served at all. If not, a request is answered only by an
+    /// exchange that leaves after it came.
+    pub fn may_serve(&self) -> bool {
+        self.lease.runs()
     }
 
     /// Applies the record at `position`. Records must be applied in order by one caller at a time:
@@ -112,40 +108,89 @@ impl Purges {
         mode: Mode,
         scopes: impl IntoIterator<Item = &'a Scope>,
     ) {
-        for scope in scopes {
-            match scope.hash() {
-                None => self.everything.raise(mode, position),
-                Some(hash) => self.slot(hash).raise(mode, position),
-            }
-            if matches!(scope, Scope::Tag(_)) {
-                self.any_tag.raise(mode, position);
-            }
-        }
-        self.applied
-            .fetch_max(position.ordinal(), Ordering::Release);
+        self.apply_slots(position, mode, scopes.into_iter().flat_map(SlotName::of));
     }
 
-    /// The one way to a response from the store. `None`: a hard purge covers it, or it comes from
-    /// another generation of the log.
+    /// As [`Purges::apply`], by the names of slots.
+    pub fn apply_slots(
+        &self,
+        position: Position,
+        mode: Mode,
+        slots: impl IntoIterator<Item = SlotName>,
+    ) {
+        let table = self.table.load();
+        for slot in slots {
+            table.raise(slot, mode, position);
+        }
+        self.changed();
+        table.set_applied(position);
+    }
+
+    /// Ends what is stored before the record is in the log: whatever was fetched behind this
+    /// position or before, and whatever will be until the next record is applied.
+    pub fn apply_ahead<'a>(&self, mode: Mode, scopes: impl IntoIterator<Item = &'a Scope>) {
+        let table = self.table.load();
+        let next = table.fence().position.next();
+        for slot in scopes.into_iter().flat_map(SlotName::of) {
+            table.raise(slot, mode, next);
+        }
+        self.changed();
+    }
+
+    /// Takes over what the log remembers of records that are gone: `table` knows all up to its own
+    /// position. Of the generation that is known already, it is merged into what is known.
+    pub fn take_over(&self, generation: Generation, snapshot: &Snapshot) {
+        let current = self.table.load();
+        let is_known = current.generation() == generation;
+        let table = if is_known {
+            Arc::clone(&current)
+        } else {
+            Arc::new(Table::new(generation))
+        };
+        for (slot, mode, position) in &snapshot.slots {
+            table.raise(*slot, *mode, *position);
+        }
+        if is_known {
+            self.changed();
+            table.set_applied(snapshot.applied);
+        } else {
+            table.set_applied(snapshot.applied);
+            self.table.store(table);
+            self.changed();
+        }
+    }
+
+    /// The one way to a response from the store. `None`: a hard purge covers it, it comes from
+    /// another generation of the log, or nothing may be served now.
     pub fn admit(&self, entry: Arc<StoredResponse>) -> Option<Live> {
-        let fence = entry.fence();
-        if fence.generation != self.generation() {
+        if !self.lease.runs() {
             return None;
         }
-        let applied = self.applied.load(Ordering::Acquire);
-        if entry.checked_at() == applied {
+        self.admit_fetched(entry)
+    }
+
+    /// As [`Purges::admit`], for what an exchange has just brought: whoever waited for it may have
+    /// it whether or not anything that is stored may be served.
+    pub fn admit_fetched(&self, entry: Arc<StoredResponse>) -> Option<Live> {
+        let changes = self.changes.load(Ordering::Acquire);
+        let table = self.table.load();
+        let fence = entry.fence();
+        if fence.generation != table.generation() {
+            return None;
+        }
+        if entry.checked_at() == changes {
             return Some(Live {
                 entry,
                 softly_purged: false,
             });
         }
         let since = fence.position.ordinal();
-        if self.covers(entry.key(), entry.tags(), Mode::Hard, since) {
+        if covers(&table, entry.key(), entry.tags(), Mode::Hard, since) {
             return None;
         }
-        let softly_purged = self.covers(entry.key(), entry.tags(), Mode::Soft, since);
+        let softly_purged = covers(&table, entry.key(), entry.tags(), Mode::Soft, since);
         if !softly_purged {
-            entry.set_checked_at(applied);
+            entry.set_checked_at(changes);
         }
         Some(Live {
             entry,
@@ -158,42 +203,27 @@ impl Purges {
     /// tags are not known yet, so any purge of a tag could.
     pub fn still_open(&self, fence: Fence, key: &CacheKey) -> bool {
         let since = fence.position.ordinal();
-        fence.generation == self.generation()
-            && (self.applied.load(Ordering::Acquire) == since
-                || !(self.any_tag.is_after(Mode::Hard, since)
-                    || self.covers(key, &[], Mode::Hard, since)))
+        let table = self.table.load();
+        fence.generation == table.generation()
+            && !table.any_tag().is_after(Mode::Hard, since)
+            && !covers(&table, key, &[], Mode::Hard, since)
     }
 
-    fn covers(&self, key: &CacheKey, tags: &[ScopeHash], mode: Mode, since: u64) -> bool {
-        self.everything.is_after(mode, since)
-            || tags.iter().any(|tag| self.slot(*tag).is_after(mode, since))
-            || scope::any_covering(key, |hash| self.slot(hash).is_after(mode, since))
-    }
-
-    #[expect(
-        clippy::indexing_slicing,
-        clippy::cast_possible_truncation,
-        reason = "the index is taken modulo the table's length, a power of two"
-    )]
-    fn slot(&self, hash: ScopeHash) -> &Slot {
-        &self.slots[hash.value() as usize % SLOTS]
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
     }
 }
 
-impl Slot {
-    fn raise(&self, mode: Mode, position: Position) {
-        self.of(mode)
-            .fetch_max(position.ordinal(), Ordering::Release);
-    }
+/// What a log remembers of its records: for each slot that they raised, the highest position.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// All records up to here are in it.
+    pub applied: Position,
+    pub slots: Vec<(SlotName, Mode, Position)>,
+}
 
-    fn is_after(&self, mode: Mode, since: u64) -> bool {
-        self.of(mode).load(Ordering::Acquire) > since
-    }
-
-    const fn of(&self, mode: Mode) -> &AtomicU64 {
-        match mode {
-            Mode::Hard => &self.hard,
-            Mode::Soft => &self.soft,
-        }
-    }
+fn covers(table: &Table, key: &CacheKey, tags: &[ScopeHash], mode: Mode, since: u64) -> bool {
+    table.everything().is_after(mode, since)
+        || tags.iter().any(|tag| table.of(*tag).is_after(mode, since))
+        || scope::any_covering(key, |hash| table.of(hash).is_after(mode, since))
 }

@@ -42,7 +42,8 @@ pub struct Flights {
 
 #[derive(Debug)]
 struct Open {
-    fence: Fence,
+    /// Read before its exchange leaves; nothing: it waits for the one before it.
+    fence: Option<Fence>,
     landing: watch::Receiver<Option<Landing>>,
 }
 
@@ -60,6 +61,7 @@ pub struct Lead {
     flights: Arc<Flights>,
     key: EntryKey,
     landing: watch::Sender<Option<Landing>>,
+    before: Option<Follow>,
 }
 
 /// A place behind a leader.
@@ -77,16 +79,27 @@ impl Flights {
     /// Follows the flight for `key` if one is open and no purge has been applied since its fence
     /// that could cover what it brings; leads a new one otherwise. The flight's fence is read here,
     /// before the leader's exchange reads its own.
+    ///
+    /// While nothing stored may be served, only a flight is followed that has not left: it is not
+    /// known what was purged since. Who comes while one is under way leads the next, which leaves
+    /// when that has landed (see [`Lead::before`]).
     pub fn join(self: &Arc<Self>, key: &EntryKey) -> Flight {
         let mut open = self.open.lock();
-        if let Some(flight) = open.get(key)
-            && self.purges.still_open(flight.fence, key.primary())
-        {
-            return Flight::Follow(Follow(flight.landing.clone()));
+        let mut before = None;
+        if let Some(flight) = open.get(key) {
+            let follow = Follow(flight.landing.clone());
+            match flight.fence {
+                None => return Flight::Follow(follow),
+                Some(_) if !self.purges.may_serve() => before = Some(follow),
+                Some(fence) if self.purges.still_open(fence, key.primary()) => {
+                    return Flight::Follow(follow);
+                }
+                Some(_) => {}
+            }
         }
         let (landing, follow) = watch::channel(None);
         let flight = Open {
-            fence: self.purges.fence(),
+            fence: before.is_none().then(|| self.purges.fence()),
             landing: follow,
         };
         open.insert(key.clone(), flight);
@@ -94,6 +107,7 @@ impl Flights {
             flights: Arc::clone(self),
             key: key.clone(),
             landing,
+            before,
         })
     }
 
@@ -104,6 +118,22 @@ impl Flights {
 }
 
 impl Lead {
+    /// The flight that has to end before this one leaves, if there is one. Whoever takes it calls
+    /// [`Lead::departs`] afterwards.
+    pub const fn before(&mut self) -> Option<Follow> {
+        self.before.take()
+    }
+
+    /// From now on nobody follows this flight who needs one that leaves later.
+    pub fn departs(&self) {
+        let mut open = self.flights.open.lock();
+        if let Some(flight) = open.get_mut(&self.key)
+            && flight.landing.same_channel(&self.landing.subscribe())
+        {
+            flight.fence = Some(self.flights.purges.fence());
+        }
+    }
+
     pub fn land(self, landing: Landing) {
         self.landing.send_replace(Some(landing));
     }
@@ -146,11 +176,13 @@ mod tests {
     use http::HeaderMap;
 
     use super::*;
+    use crate::clock::SystemBoottime;
     use crate::entry::purges::Mode;
     use crate::entry::scope::Scope;
     use crate::exchange::{Generation, Position};
     use crate::fields::vary::Vary;
     use crate::key::{Folding, KeyRule, TargetUri};
+    use crate::lease::Lease;
 
     fn flights() -> (Arc<Purges>, Arc<Flights>, EntryKey) {
         let purges = Arc::new(Purges::new(Generation::new(1)));
@@ -191,6 +223,27 @@ mod tests {
         let follower = follow(flights.join(&key));
         drop(leader);
         assert!(matches!(follower.landing().await, Landing::Abandoned));
+    }
+
+    #[tokio::test]
+    async fn without_a_lease_only_a_flight_that_has_not_left_is_followed() {
+        let lease = Arc::new(Lease::not_granted(Arc::new(SystemBoottime)));
+        let (_, _, key) = flights();
+        let purges = Purges::with_lease(Generation::new(1), lease);
+        let flights = Flights::new(Arc::new(purges));
+        let first = lead(flights.join(&key));
+        let mut next = lead(flights.join(&key));
+        let waiting = follow(flights.join(&key));
+        let before = next.before().unwrap();
+        first.land(Landing::NotShared);
+        assert!(matches!(before.landing().await, Landing::NotShared));
+        next.departs();
+        let mut third = lead(flights.join(&key));
+        assert!(third.before().is_some());
+        next.land(Landing::Stored);
+        assert!(matches!(waiting.landing().await, Landing::Stored));
+        drop(third);
+        assert_eq!(flights.count(), 0);
     }
 
     #[tokio::test]

@@ -165,9 +165,11 @@ impl<S: Store> Proxy<S> {
             return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
         let landing = match self.shared.flights.join(&flight_key) {
-            Flight::Lead(lead) => {
+            Flight::Lead(mut lead) => {
+                self.take_turn(ask, &mut lead, stored.as_ref(), &flight_key)
+                    .await;
                 // Between the look and the flight another one may have landed.
-                if !self.lookup(ask).await.is_same(variants) {
+                if self.shared.purges.may_serve() && !self.lookup(ask).await.is_same(variants) {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
@@ -188,7 +190,9 @@ impl<S: Store> Proxy<S> {
         };
         match landing {
             Landing::Overtaken(entry) if ask.may_share(&entry) => {
-                Turn::Answered(ask.share(&entry, why))
+                let may_serve = self.shared.purges.may_serve();
+                let because = if may_serve { fill::PURGED } else { fill::LOST };
+                Turn::Answered(ask.share(&entry, why, because))
             }
             Landing::Stored | Landing::Abandoned | Landing::Overtaken(_) => Turn::LookAgain(why),
             Landing::NotShared => {
@@ -197,6 +201,25 @@ impl<S: Store> Proxy<S> {
             Landing::Failed { status, error } => {
                 Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
+        }
+    }
+
+    /// Waits until the flight before this one has landed, where only one at a time may be under way.
+    async fn take_turn(
+        &self,
+        ask: &Ask<'_>,
+        lead: &mut Lead,
+        stored: Option<&Live>,
+        flight_key: &EntryKey,
+    ) {
+        if let Some(before) = lead.before() {
+            let landing = before.landing();
+            let waited =
+                self.shared
+                    .patiently(ask.route, stored, &ask.control, flight_key, landing);
+            // Whatever it brought, or if it takes too long: it left before this request came.
+            let _landing = waited.await;
+            lead.departs();
         }
     }
 
@@ -247,6 +270,8 @@ impl<S: Store> Proxy<S> {
         };
         match self.shared.purges.admit(Arc::clone(entry)) {
             Some(live) => Found::Entry(live),
+            // What was purged is not known now. It may be good again once it is.
+            None if !self.shared.purges.may_serve() => Found::Nothing,
             None => {
                 // With it go the older ones it had superseded for these fields under another Vary:
                 // whoever has seen the newer one must not see them again.
@@ -407,9 +432,12 @@ impl<S: Store> Proxy<S> {
             self.shared.budget.shed(Shed::Validation);
             return;
         }
-        let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {
+        let Flight::Lead(mut lead) = self.shared.flights.join(flight_key) else {
             return; // Somebody is at it already …
         };
+        if lead.before().is_some() {
+            return;
+        }
         if !self.lookup(ask).await.is_same(seen) {
             return; // … or has just been.
         }
@@ -473,7 +501,12 @@ impl<'r> Ask<'r> {
     }
 
     /// As its leader's client gets it.
-    fn share(&self, entry: &StoredResponse, why: Fwd) -> (Response<Body>, Outcome) {
+    fn share(
+        &self,
+        entry: &StoredResponse,
+        why: Fwd,
+        because: &'static str,
+    ) -> (Response<Body>, Outcome) {
         let mut fields = entry.head().client();
         let age = entry.terms().corrected_initial_age.as_secs();
         fields.insert(AGE, age.into());
@@ -483,7 +516,7 @@ impl<'r> Ask<'r> {
             origin: &entry.head().origin(),
         };
         let content = Body::full(entry.content().original().clone());
-        let mut outcome = Outcome::forwarded(Answer::Collapsed, why).because(fill::PURGED);
+        let mut outcome = Outcome::forwarded(Answer::Collapsed, why).because(because);
         outcome.collapsed = true;
         (from_origin(head, content, self), outcome)
     }

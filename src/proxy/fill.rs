@@ -15,6 +15,7 @@ use super::kept::Kept;
 use super::patience::VALIDATION_PAUSE;
 use crate::body::Body;
 use crate::budget::{Charge, EXCHANGE_BYTES, Shed, Use};
+use crate::entry::StoredResponse;
 use crate::entry::purges::Live;
 use crate::exchange::{Exchange, Forwarded};
 use crate::fetch::flight::{Landing, Lead};
@@ -82,6 +83,10 @@ pub(super) const TOO_LARGE: &str = "too-large";
 
 /// Why it is not stored although it could have been.
 pub(super) const PURGED: &str = "purged-in-flight";
+
+/// Why a request was answered as its neighbours were and not from the store: what was purged is not
+/// known.
+pub(super) const LOST: &str = "purge-log-lost";
 
 /// Why content is not stored that came while caching was turned off.
 const SWITCHED_OFF: &str = "switched-off";
@@ -152,7 +157,7 @@ impl<S: Store> Fill<S> {
             }
             if answer.head.status == StatusCode::NOT_MODIFIED && answer.validated.is_some() {
                 if let Some(live) = self.freshen(route, rule, answer).await {
-                    self.land(Landing::Stored);
+                    self.land_stored(live.entry());
                     let validated = true;
                     send(client.take(), Filled::Stored { live, validated });
                     return None;
@@ -348,7 +353,7 @@ impl<S: Store> Fill<S> {
         let reason = match sealed {
             Ok(entry) => match self.put(Arc::clone(&entry)).await {
                 Some((live, Ok(_))) => {
-                    self.land(Landing::Stored);
+                    self.land_stored(live.entry());
                     let validated = false;
                     return send(kept.client, Filled::Stored { live, validated });
                 }
@@ -450,6 +455,15 @@ impl<S: Store> Fill<S> {
                 stored,
             },
         );
+    }
+
+    /// Whoever followed finds it in the store, or is given it while nothing is served from there.
+    fn land_stored(&mut self, entry: &Arc<StoredResponse>) {
+        self.land(if self.proxy.shared.purges.may_serve() {
+            Landing::Stored
+        } else {
+            Landing::Overtaken(Arc::clone(entry))
+        });
     }
 
     fn land(&mut self, landing: Landing) {

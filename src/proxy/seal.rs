@@ -80,7 +80,7 @@ impl<S: Store> Fill<S> {
         entry: Arc<StoredResponse>,
     ) -> Option<(Live, Result<Put, StoreError>)> {
         let shared = &self.proxy.shared;
-        let Some(live) = shared.purges.admit(Arc::clone(&entry)) else {
+        let Some(live) = shared.purges.admit_fetched(Arc::clone(&entry)) else {
             shared.metrics.purged_in_flight.inc();
             return None;
         };
