@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | `POST /purge` | appends a purge, with a bearer token |
+//! | `POST /purge` | appends a purge, with a bearer token; `?wait=all&timeout=2s` answers when it is complete |
 //! | `GET /purge/{id}` | the receipt as it stands now, with a bearer token |
 //! | `POST /reload` | takes over the configuration as it is written now, with a bearer token |
 //! | `GET /switches` | what is turned on and off, with a bearer token |
@@ -15,6 +15,7 @@ mod command;
 pub mod readiness;
 pub mod reload;
 mod switches;
+mod wait;
 
 use std::sync::Arc;
 
@@ -124,7 +125,9 @@ impl<L: Log> Admin<L> {
         let (head, body) = request.into_parts();
         let get = matches!(head.method, Method::GET | Method::HEAD);
         match head.uri.path() {
-            "/purge" if head.method == Method::POST => self.purge(&head.headers, body).await,
+            "/purge" if head.method == Method::POST => {
+                self.purge(&head.headers, head.uri.query(), body).await
+            }
             "/reload" if head.method == Method::POST => self.reload(&head.headers).await,
             "/purge" | "/reload" => not_allowed(POST),
             "/healthz" if get => text(StatusCode::OK, "ok\n"),
@@ -145,7 +148,7 @@ impl<L: Log> Admin<L> {
         }
     }
 
-    async fn purge<B>(&self, headers: &HeaderMap, body: B) -> Response<Body>
+    async fn purge<B>(&self, headers: &HeaderMap, query: Option<&str>, body: B) -> Response<Body>
     where
         B: HttpBody,
         B::Error: Into<BodyError>,
@@ -153,6 +156,10 @@ impl<L: Log> Admin<L> {
         if let Err(why) = self.authorize(headers) {
             return self.unauthorized(why);
         }
+        let wait = match wait::parse(query) {
+            Ok(wait) => wait,
+            Err(problem) => return self.refused("malformed", problem),
+        };
         let body = match read(body, BODY_MAX, &self.budget).await {
             Ok(body) => body,
             Err(error) => return self.refused(error.as_str(), error.into()),
@@ -161,7 +168,7 @@ impl<L: Log> Admin<L> {
             Ok(purge) => purge,
             Err(refusal) => return self.refused(refusal.as_str(), refusal.problem()),
         };
-        match self.log.append(purge).await {
+        match self.log.append_and_wait(purge, wait).await {
             Ok(receipt) => {
                 self.metrics.request(SOURCE, "purged");
                 tracing::info!(id = %receipt.id, scopes = receipt.scopes.len(), "purged by admin");

@@ -11,9 +11,8 @@ use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entry::purges::{Mode, Purges};
-use crate::exchange::Generation;
 use crate::proxy::Invalidate;
-use crate::purge::local::LocalLog;
+use crate::purge::log::Log;
 use crate::purge::{Cause, Purge};
 use crate::store::memory::Memory;
 use crate::switches::Switches;
@@ -24,10 +23,12 @@ use crate::telemetry::lifecycle::LifecycleMetrics;
 use crate::telemetry::origin::OriginMetrics;
 use crate::telemetry::process;
 use crate::telemetry::purge::PurgeMetrics;
+use crate::telemetry::purge_log::PurgeLogMetrics;
 use crate::telemetry::trace::{TraceMetrics, Tracing};
 use crate::telemetry::transform::TransformMetrics;
 
 use super::Surroundings;
+use super::log::AnyLog;
 use super::reload::{Cause as Asker, Reloads};
 
 /// See the module. Sites are built on it, one after another.
@@ -35,7 +36,7 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) store: Arc<Memory>,
     pub(super) purges: Arc<Purges>,
-    pub(super) log: Arc<LocalLog>,
+    pub(super) log: Arc<AnyLog>,
     pub(super) access_log: AccessLog,
     /// What work in progress may take, and takes.
     pub(super) budget: Arc<Budget>,
@@ -61,7 +62,7 @@ impl Core {
     /// `exposed` has the metrics of the rooms that are no part of it already.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// The purge log cannot be started.
     pub(super) fn new(
         config: &Config,
         surroundings: &Surroundings,
@@ -78,13 +79,9 @@ impl Core {
         let switches = Arc::new(Switches::new(config.switches));
         switches.register(registry);
         let purge_metrics = PurgeMetrics::register(registry);
-        let purges = Arc::new(Purges::new(Generation::new(getrandom::u64()?)));
-        let log = LocalLog::new(
-            Arc::clone(&purges),
-            Arc::clone(&clock),
-            surroundings.instance.as_str(),
-            purge_metrics.clone(),
-        );
+        let log_metrics = PurgeLogMetrics::register(registry);
+        let (log, purges) =
+            AnyLog::start(config, surroundings, purge_metrics.clone(), log_metrics)?;
         Ok(Self {
             clock,
             store: Arc::new(Memory::new(config.memory())),
@@ -112,7 +109,10 @@ impl Core {
             let log = Arc::clone(&log);
             Box::pin(async move {
                 if let Ok(purge) = Purge::new(scopes, Mode::Hard, Cause::Invalidation) {
-                    log.record(&purge);
+                    let appended = log.append(purge).await;
+                    if let Err(error) = appended {
+                        tracing::error!(%error, "an invalidation may be lost");
+                    }
                 }
             })
         })
@@ -133,6 +133,7 @@ impl Core {
         let metrics = &self.cache_metrics;
         metrics.memory_bytes.set(gauge(self.store.bytes()));
         metrics.memory_keys.set(gauge(self.store.keys() as u64));
+        self.log.look_up_gauges();
     }
 }
 

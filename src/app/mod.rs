@@ -7,6 +7,7 @@ mod certificates;
 mod changes;
 mod core;
 mod front;
+mod log;
 pub mod notify;
 pub mod reload;
 mod site;
@@ -28,7 +29,7 @@ use self::notify::Notifier;
 use self::reload::{Reloader, Reloads, Source};
 use self::site::Site;
 use crate::budget::Budget;
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Boottime, Clock, SystemBoottime, SystemClock};
 use crate::config::Config;
 use crate::proxy::Proxy;
 use crate::server::inherit::{Inherited, Passed, Role};
@@ -41,6 +42,8 @@ use crate::telemetry::server::ServerMetrics;
 /// What is not in the configuration.
 pub struct Surroundings {
     pub clock: Arc<dyn Clock>,
+    /// What leases go by.
+    pub boottime: Arc<dyn Boottime>,
     pub access_log: AccessLog,
     /// How receipts call this instance.
     pub instance: String,
@@ -57,6 +60,7 @@ impl Default for Surroundings {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
+            boottime: Arc::new(SystemBoottime),
             access_log: AccessLog::off(),
             instance: "local".to_owned(),
             server: None,
@@ -256,6 +260,7 @@ impl App {
         let drained = public.await.unwrap_or_default();
         admin_stopping.send_replace(true);
         let _admin_drained = admin.await;
+        core.log.leave().await;
         drained
     }
 

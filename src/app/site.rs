@@ -7,7 +7,6 @@ use crate::config::Config;
 use crate::config::lifecycle::Lifecycle;
 use crate::fetch::{self, Upstream};
 use crate::proxy::{self, Proxy};
-use crate::purge::local::LocalLog;
 use crate::purge::protocol::Protocol;
 use crate::purge::target::{NormalQuery, Targets};
 use crate::purge::webhook::{self, Webhooks};
@@ -16,6 +15,7 @@ use crate::store::memory::Memory;
 use crate::telemetry::cache::RouteLabels;
 
 use super::core::Core;
+use super::log::AnyLog;
 
 /// Routes, upstreams, webhooks, purge protocols and the admin endpoints of one configuration.
 ///
@@ -25,9 +25,9 @@ use super::core::Core;
 /// fetch one URL at the same time, once each, and neither waits for an answer by other rules.
 pub(super) struct Site {
     pub(super) proxy: Arc<Proxy<Arc<Memory>>>,
-    pub(super) webhooks: Webhooks<LocalLog>,
-    pub(super) protocol: Protocol<LocalLog>,
-    pub(super) admin: Admin<LocalLog>,
+    pub(super) webhooks: Webhooks<AnyLog>,
+    pub(super) protocol: Protocol<AnyLog>,
+    pub(super) admin: Admin<AnyLog>,
     pub(super) lifecycle: Lifecycle,
     upstreams: Vec<Named>,
 }
@@ -132,7 +132,7 @@ fn labels(route: &Route) -> RouteLabels<'_> {
     }
 }
 
-fn admin(core: &Core, config: &Config, targets: Targets) -> Admin<LocalLog> {
+fn admin(core: &Core, config: &Config, targets: Targets) -> Admin<AnyLog> {
     let admin = Admin::new(
         config.admin(),
         Arc::clone(&core.log),

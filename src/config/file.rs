@@ -2,6 +2,7 @@
 
 pub use super::log::{AccessLog, Level, Log, Query, Trace};
 pub use super::operation::{Admin, Cache, Purge, Tiers};
+pub use super::purge_log::PurgeLog;
 pub use super::server::Server;
 pub use super::tls::{AdminTls, Tls};
 pub use super::upstream::Upstream;
@@ -27,6 +28,7 @@ pub struct Config {
     pub trace: Trace,
     pub cache: Cache,
     pub purge: Purge,
+    pub purge_log: PurgeLog,
     pub tiers: Tiers,
     /// By name.
     pub upstreams: Vec<Upstream>,
@@ -60,6 +62,7 @@ impl Config {
         let trace = Trace::read(root);
         let cache = Cache::read(root);
         let purge = Purge::read(root);
+        let purge_log = PurgeLog::read(root);
         let tiers = Tiers::read(root);
         let upstreams = upstream::upstreams(root);
         let routes = route::routes(root, &tiers, &upstreams);
@@ -79,6 +82,7 @@ impl Config {
             trace,
             cache,
             purge,
+            purge_log,
             tiers,
             upstreams,
             routes,

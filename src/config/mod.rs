@@ -23,6 +23,7 @@ mod mistake;
 mod operation;
 mod operator;
 mod profile;
+mod purge_log;
 mod reader;
 mod reference_text;
 mod restart;

@@ -106,6 +106,12 @@ impl Config {
         self.purge.targets
     }
 
+    /// The log that instances share; nothing: it is in the process. `instance` is how receipts call
+    /// this one.
+    pub fn shared_log(&self, instance: &str) -> Option<purge::shared::Settings> {
+        self.purge_log.settings(&self.namespace, instance)
+    }
+
     /// The purge protocols of the public listeners; nothing where they are off.
     pub fn protocol(&self) -> Option<purge::protocol::Settings> {
         self.purge.protocols.then(|| purge::protocol::Settings {

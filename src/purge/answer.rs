@@ -58,7 +58,7 @@ pub fn json(status: StatusCode, value: &Value) -> Response<Body> {
 pub fn receipt(receipt: &Receipt, more: &[(&str, Value)]) -> Response<Body> {
     let status = match receipt.state {
         State::Complete | State::Settling => StatusCode::OK,
-        State::Spooled => StatusCode::ACCEPTED,
+        State::Spooled { .. } => StatusCode::ACCEPTED,
     };
     let mut value = receipt.to_json();
     if let Value::Object(members) = &mut value {

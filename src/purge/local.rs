@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::Purge;
 use super::history::{Deliveries, Receipts};
-use super::log::{Log, LogError};
+use super::log::{Log, LogError, Wait};
 use super::receipt::{InstanceState, Receipt, ReceiptId, State};
 use crate::clock::{Clock, Timestamp};
 use crate::entry::purges::Purges;
@@ -79,7 +79,7 @@ impl LocalLog {
         // Under the lock, so that the gauge never goes back.
         self.metrics.applied(position.ordinal());
         drop(records);
-        self.count(purge);
+        count(&self.metrics, purge);
         receipt
     }
 
@@ -106,13 +106,14 @@ impl LocalLog {
             duplicate: false,
         }
     }
+}
 
-    fn count(&self, purge: &Purge) {
-        let (source, mode) = (purge.cause().as_str(), purge.mode().as_str());
-        self.metrics.purged(source, mode);
-        for scope in purge.scopes() {
-            self.metrics.scope(kind(scope));
-        }
+/// Counts a purge that was taken on.
+pub(super) fn count(metrics: &PurgeMetrics, purge: &Purge) {
+    let (source, mode) = (purge.cause().as_str(), purge.mode().as_str());
+    metrics.purged(source, mode);
+    for scope in purge.scopes() {
+        metrics.scope(kind(scope));
     }
 }
 
@@ -126,7 +127,7 @@ impl Records {
 }
 
 impl Log for LocalLog {
-    async fn append(&self, purge: Purge) -> Result<Receipt, LogError> {
+    async fn append_and_wait(&self, purge: Purge, _: Wait) -> Result<Receipt, LogError> {
         Ok(self.record(&purge))
     }
 

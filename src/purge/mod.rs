@@ -12,6 +12,7 @@ pub mod protocol;
 pub mod read;
 pub mod receipt;
 pub mod secret;
+pub mod shared;
 pub mod target;
 pub mod template;
 pub mod webhook;

@@ -27,7 +27,10 @@ pub enum State {
     /// In the log; not every live instance has applied it, or a settle window runs.
     Settling,
     /// Applied here and kept for later, because the log cannot be reached.
-    Spooled,
+    Spooled {
+        /// It outlasts a restart.
+        durable: bool,
+    },
 }
 
 impl State {
@@ -35,7 +38,7 @@ impl State {
         match self {
             Self::Complete => "complete",
             Self::Settling => "settling",
-            Self::Spooled => "spooled",
+            Self::Spooled { .. } => "spooled",
         }
     }
 }
@@ -87,7 +90,7 @@ impl Receipt {
 
     pub fn to_json(&self) -> Value {
         let instances: Vec<Value> = self.instances.iter().map(InstanceState::to_json).collect();
-        json!({
+        let mut value = json!({
             "id": self.id.to_string(),
             "state": self.state.as_str(),
             "mode": self.mode.as_str(),
@@ -95,7 +98,11 @@ impl Receipt {
             "instances": instances,
             "complete": self.is_complete(),
             "duplicate": self.duplicate,
-        })
+        });
+        if let (State::Spooled { durable }, Value::Object(members)) = (self.state, &mut value) {
+            members.insert("durable".to_owned(), durable.into());
+        }
+        value
     }
 }
 

@@ -12,6 +12,7 @@ pub mod origin_pool;
 pub mod otlp;
 pub mod process;
 pub mod purge;
+pub mod purge_log;
 pub mod redact;
 pub mod request_id;
 pub mod server;

@@ -1,0 +1,398 @@
+//! Receipts: which purges wait for whom. Bounded in number and in bytes; the oldest are forgotten,
+//! which takes nothing from what they promised.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::record::{Draft, Record};
+use super::scripts::{Peer, Status};
+use crate::clock::Uptime;
+use crate::exchange::Generation;
+use crate::purge::receipt::{InstanceState, Receipt, ReceiptId, State};
+
+/// Receipts that can be asked for.
+const RECEIPTS_MAX: usize = 10_000;
+/// Bytes of the records behind them.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    kept: HashMap<Key, Kept>,
+    oldest_first: VecDeque<Key>,
+    bytes: usize,
+    /// Those that this instance has to see to their end.
+    open: Vec<Key>,
+}
+
+type Key = (u64, u64);
+
+/// Since when this instance knows its generation, and how long that has to be before a receipt is
+/// complete: until all leases of the generation before have run out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quarantine {
+    pub(super) seen: Option<(Generation, Uptime)>,
+    pub(super) now: Uptime,
+    pub(super) length: Duration,
+}
+
+#[derive(Debug)]
+struct Kept {
+    id: ReceiptId,
+    draft: Arc<Draft>,
+    /// Where it stands in the log now; nothing: it waits for Redis.
+    place: Option<ReceiptId>,
+    asked: Instant,
+    is_own: bool,
+    is_durable: bool,
+    is_complete: bool,
+    instances: Vec<Applied>,
+}
+
+#[derive(Debug)]
+struct Applied {
+    incarnation: String,
+    name: String,
+    after: Option<Duration>,
+}
+
+impl Ledger {
+    /// A purge of this instance's own was appended.
+    pub(super) fn appended(&mut self, draft: &Arc<Draft>, place: ReceiptId, asked: Instant) {
+        self.add(Kept {
+            place: Some(place),
+            is_own: true,
+            ..Kept::new(place, draft, asked)
+        });
+    }
+
+    /// It waits for Redis, and is known by `id` from now on.
+    pub(super) fn spooled(&mut self, draft: &Arc<Draft>, id: ReceiptId, is_durable: bool) {
+        self.add(Kept {
+            is_own: true,
+            is_durable,
+            ..Kept::new(id, draft, Instant::now())
+        });
+    }
+
+    /// A record that another one has appended.
+    pub(super) fn found(&mut self, record: Record) {
+        let place = ReceiptId {
+            generation: record.generation,
+            position: record.position,
+        };
+        let draft = Arc::new(Draft {
+            token: record.token,
+            mode: record.mode,
+            scopes: record.scopes,
+            slots: String::new(),
+            delivery: None,
+        });
+        self.known(&draft, place);
+    }
+
+    /// A record that stands at `place`, whoever has appended it.
+    pub(super) fn known(&mut self, draft: &Arc<Draft>, place: ReceiptId) {
+        if !self.kept.contains_key(&key(place)) {
+            self.add(Kept {
+                place: Some(place),
+                ..Kept::new(place, draft, Instant::now())
+            });
+        }
+    }
+
+    /// The purge known by `id` has a new place.
+    pub(super) fn placed(&mut self, id: ReceiptId, place: ReceiptId) {
+        if let Some(kept) = self.kept.get_mut(&key(id)) {
+            kept.place = Some(place);
+            kept.instances.clear();
+        }
+    }
+
+    /// This instance's own purges that are not complete and stand in another generation, or nowhere.
+    pub(super) fn lost(&self, generation: Generation) -> Vec<(ReceiptId, Arc<Draft>)> {
+        let open = self.open.iter().filter_map(|key| self.kept.get(key));
+        open.filter(|kept| {
+            kept.place
+                .is_some_and(|place| place.generation != generation)
+        })
+        .map(|kept| (kept.id, Arc::clone(&kept.draft)))
+        .collect()
+    }
+
+    /// Whether somebody may still have to apply something in the log.
+    pub(super) fn has_open(&self) -> bool {
+        let mut open = self.open.iter().filter_map(|key| self.kept.get(key));
+        open.any(|kept| kept.place.is_some())
+    }
+
+    /// This instance has applied what stands at `place`.
+    pub(super) fn applied(&mut self, place: ReceiptId, incarnation: &str, name: &str) {
+        if let Some(kept) = self.kept.get_mut(&key(place)) {
+            let after = kept.asked.elapsed();
+            kept.applied(incarnation, name, Some(after));
+        }
+    }
+
+    /// Who has come how far. How long it took, of purges that are complete now.
+    pub(super) fn update(&mut self, status: &Status, quarantine: Quarantine) -> Vec<Duration> {
+        let mut completed = Vec::new();
+        let kept = &mut self.kept;
+        self.open.retain(|key| {
+            let Some(kept) = kept.get_mut(key) else {
+                return false;
+            };
+            kept.update(status, quarantine);
+            if kept.is_complete {
+                completed.push(kept.asked.elapsed());
+            }
+            !kept.is_complete
+        });
+        completed
+    }
+
+    /// As [`Ledger::update`], for one that anybody may have appended.
+    pub(super) fn update_one(&mut self, id: ReceiptId, status: &Status, quarantine: Quarantine) {
+        if let Some(kept) = self.kept.get_mut(&key(id)) {
+            kept.update(status, quarantine);
+        }
+    }
+
+    pub(super) fn receipt(&self, id: ReceiptId) -> Option<Receipt> {
+        self.kept.get(&key(id)).map(Kept::receipt)
+    }
+
+    fn add(&mut self, kept: Kept) {
+        let key = key(kept.id);
+        self.bytes = self.bytes.saturating_add(kept.draft.weight());
+        if kept.is_own {
+            self.open.push(key);
+        }
+        self.oldest_first.push_back(key);
+        if let Some(before) = self.kept.insert(key, kept) {
+            self.bytes = self.bytes.saturating_sub(before.draft.weight());
+        }
+        while self.kept.len() > RECEIPTS_MAX || self.bytes > BYTES_MAX {
+            let Some(oldest) = self.oldest_first.pop_front() else {
+                break;
+            };
+            if let Some(forgotten) = self.kept.remove(&oldest) {
+                self.bytes = self.bytes.saturating_sub(forgotten.draft.weight());
+            }
+        }
+        if self.open.len() > RECEIPTS_MAX {
+            let kept = &self.kept;
+            self.open.retain(|key| kept.contains_key(key));
+        }
+    }
+}
+
+impl Kept {
+    fn new(id: ReceiptId, draft: &Arc<Draft>, asked: Instant) -> Self {
+        Self {
+            id,
+            draft: Arc::clone(draft),
+            place: None,
+            asked,
+            is_own: false,
+            is_durable: false,
+            is_complete: false,
+            instances: Vec::new(),
+        }
+    }
+
+    fn update(&mut self, status: &Status, quarantine: Quarantine) {
+        let Some(place) = self.place.filter(|_| !self.is_complete) else {
+            return;
+        };
+        if place.generation != status.generation {
+            return;
+        }
+        // Whoever is not registered any more does not serve.
+        self.instances
+            .retain(|one| one.after.is_some() || status.peers.iter().any(|peer| one.is(peer)));
+        let mut all = true;
+        for peer in &status.peers {
+            let has_applied = peer.applied >= place.position;
+            all &= has_applied;
+            let after = has_applied.then(|| self.asked.elapsed());
+            self.applied(&peer.incarnation, &peer.name, after);
+        }
+        let is_over = quarantine.seen.is_some_and(|(generation, since)| {
+            generation == place.generation && quarantine.now.since(since) >= quarantine.length
+        });
+        self.is_complete = all && is_over;
+    }
+
+    fn applied(&mut self, incarnation: &str, name: &str, after: Option<Duration>) {
+        let mut known = self.instances.iter_mut();
+        match known.find(|one| one.incarnation == incarnation) {
+            Some(one) => one.after = one.after.or(after),
+            None => self.instances.push(Applied {
+                incarnation: incarnation.to_owned(),
+                name: name.to_owned(),
+                after,
+            }),
+        }
+    }
+
+    fn receipt(&self) -> Receipt {
+        let millis = |after: Duration| u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+        Receipt {
+            id: self.id,
+            state: match self.place {
+                _ if self.is_complete => State::Complete,
+                Some(_) => State::Settling,
+                None => State::Spooled {
+                    durable: self.is_durable,
+                },
+            },
+            mode: self.draft.mode,
+            scopes: self.draft.scopes.clone(),
+            instances: self
+                .instances
+                .iter()
+                .map(|one| InstanceState {
+                    name: one.name.as_str().into(),
+                    applied_ms: one.after.map(millis),
+                })
+                .collect(),
+            duplicate: false,
+        }
+    }
+}
+
+impl Applied {
+    fn is(&self, peer: &Peer) -> bool {
+        self.incarnation == peer.incarnation
+    }
+}
+
+const fn key(id: ReceiptId) -> Key {
+    (id.generation.token(), id.position.ordinal())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::purges::Mode;
+    use crate::exchange::Position;
+
+    const GENERATION: Generation = Generation::new(7);
+
+    fn place(generation: Generation, position: u64) -> ReceiptId {
+        ReceiptId {
+            generation,
+            position: Position::new(position),
+        }
+    }
+
+    fn draft() -> Arc<Draft> {
+        Arc::new(Draft {
+            token: 1,
+            mode: Mode::Hard,
+            scopes: vec!["tag:a".to_owned()],
+            slots: "t".to_owned(),
+            delivery: None,
+        })
+    }
+
+    fn status(generation: Generation, applied: &[u64]) -> Status {
+        let peers = applied.iter().enumerate().map(|(at, applied)| Peer {
+            incarnation: format!("i{at}"),
+            name: format!("edge-{at}"),
+            applied: Position::new(*applied),
+            count: 1,
+        });
+        Status {
+            generation,
+            head: Position::new(1),
+            peers: peers.collect(),
+        }
+    }
+
+    fn after(seconds: u64) -> Quarantine {
+        Quarantine {
+            seen: Some((GENERATION, Uptime::default())),
+            now: Uptime::default().after(Duration::from_secs(seconds)),
+            length: Duration::from_secs(6),
+        }
+    }
+
+    #[tokio::test]
+    async fn it_is_complete_when_all_who_are_registered_have_applied_it() {
+        let mut ledger = Ledger::default();
+        let id = place(GENERATION, 5);
+        ledger.appended(&draft(), id, Instant::now());
+        assert!(
+            ledger
+                .update(&status(GENERATION, &[5, 4]), after(9))
+                .is_empty()
+        );
+        let receipt = ledger.receipt(id).unwrap();
+        assert!(!receipt.is_complete() && receipt.instances[1].applied_ms.is_none());
+        assert_eq!(&*receipt.instances[1].name, "edge-1");
+        // The laggard is gone.
+        assert_eq!(ledger.update(&status(GENERATION, &[5]), after(9)).len(), 1);
+        let receipt = ledger.receipt(id).unwrap();
+        assert!(receipt.is_complete() && receipt.instances.len() == 1);
+        assert!(!ledger.has_open());
+    }
+
+    #[tokio::test]
+    async fn it_is_not_before_the_quarantine_is_over() {
+        let mut ledger = Ledger::default();
+        let id = place(GENERATION, 5);
+        ledger.appended(&draft(), id, Instant::now());
+        assert!(
+            ledger
+                .update(&status(GENERATION, &[5]), after(5))
+                .is_empty()
+        );
+        assert!(!ledger.receipt(id).unwrap().is_complete());
+        assert_eq!(ledger.update(&status(GENERATION, &[5]), after(6)).len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_purge_of_a_lost_generation_gets_another_place() {
+        let mut ledger = Ledger::default();
+        let old = place(Generation::new(1), 5);
+        ledger.appended(&draft(), old, Instant::now());
+        assert!(
+            ledger
+                .update(&status(GENERATION, &[9]), after(9))
+                .is_empty()
+        );
+        assert_eq!(ledger.lost(GENERATION)[0].0, old);
+        ledger.placed(old, place(GENERATION, 1));
+        assert!(ledger.lost(GENERATION).is_empty());
+        assert_eq!(ledger.update(&status(GENERATION, &[1]), after(9)).len(), 1);
+        assert!(ledger.receipt(old).unwrap().is_complete());
+    }
+
+    #[tokio::test]
+    async fn what_waits_for_redis_is_spooled_until_it_has_a_place() {
+        let mut ledger = Ledger::default();
+        let id = place(Generation::new(99), 1);
+        ledger.spooled(&draft(), id, true);
+        let spooled = State::Spooled { durable: true };
+        assert_eq!(ledger.receipt(id).unwrap().state, spooled);
+        assert!(!ledger.has_open());
+        ledger.placed(id, place(GENERATION, 3));
+        assert_eq!(ledger.receipt(id).unwrap().state, State::Settling);
+        assert!(ledger.has_open());
+    }
+
+    #[tokio::test]
+    async fn the_oldest_are_forgotten() {
+        let mut ledger = Ledger::default();
+        for at in 0..=RECEIPTS_MAX as u64 {
+            ledger.appended(&draft(), place(GENERATION, at + 1), Instant::now());
+        }
+        assert!(ledger.receipt(place(GENERATION, 1)).is_none());
+        assert!(ledger.receipt(place(GENERATION, 2)).is_some());
+        assert!(ledger.open.len() <= RECEIPTS_MAX);
+    }
+}

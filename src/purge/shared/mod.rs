@@ -1,0 +1,382 @@
+//! The log that instances share in one Redis: after a receipt says complete, none of them serves
+//! what the purge has ended. docs/purge-log.md is the protocol, proven by `tests/model.rs`.
+//!
+//! `scripts` is what is done to the log, `session` an instance that follows it, `ledger` the
+//! receipts, `spool` the purges that wait for Redis.
+
+mod connection;
+mod ledger;
+mod record;
+mod scripts;
+mod session;
+mod spool;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::{ConnectionInfo, RedisResult};
+use thiserror::Error;
+use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+use self::connection::{Link, Servers};
+use self::ledger::{Ledger, Quarantine};
+use self::record::Draft;
+use self::scripts::{Appended, Keys, Status};
+use self::session::{LOOK_MAX, LOOK_MIN, Standing};
+use self::spool::{Spool, Spooled};
+use super::Purge;
+use super::log::{Log, LogError, Wait};
+use super::receipt::{Receipt, ReceiptId};
+use crate::entry::purges::Purges;
+use crate::exchange::{Fence, Generation, Position};
+use crate::lease::Lease;
+use crate::telemetry::purge::PurgeMetrics;
+use crate::telemetry::purge_log::PurgeLogMetrics;
+
+/// What the operator says. `lease` is shorter than `gone` by more than clocks differ, or an
+/// instance is declared gone that still serves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub redis: ConnectionInfo,
+    pub namespace: String,
+    /// How receipts call this instance.
+    pub instance: String,
+    /// How long hits are served after a renewal was sent.
+    pub lease: Duration,
+    pub renew: Duration,
+    /// How long an instance is silent before receipts do not wait for it.
+    pub gone: Duration,
+    /// How long a master takes writes after another one was promoted.
+    pub split: Duration,
+    /// How long Redis may take to connect, and to answer.
+    pub timeout: Duration,
+    /// Records that stay in the log, about.
+    pub records_max: usize,
+    /// The folder in which purges wait for Redis; nothing: they wait in memory.
+    pub spool: Option<PathBuf>,
+}
+
+/// What a [`SharedLog`] is given of the other rooms.
+pub struct Parts {
+    pub purges: Arc<Purges>,
+    /// Goes by the clock that the lease goes by; [`Purges`] may have another one that never ends.
+    pub lease: Arc<Lease>,
+    pub purge_metrics: PurgeMetrics,
+    pub metrics: PurgeLogMetrics,
+}
+
+/// Why there is no shared log.
+#[derive(Debug, Error)]
+pub enum NotStarted {
+    #[error("the purge log's Redis cannot be connected to: {0}")]
+    Redis(#[from] redis::RedisError),
+    #[error("the folder of the purge spool, {}: {source}", .folder.display())]
+    Spool {
+        folder: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the system has no randomness to give")]
+    Random,
+}
+
+/// See the module.
+pub struct SharedLog {
+    instance: Arc<Instance>,
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
+}
+
+/// One process that reads the log. Another process is another one, whatever its name.
+struct Instance {
+    settings: Settings,
+    incarnation: String,
+    keys: Keys,
+    servers: Servers,
+    purges: Arc<Purges>,
+    lease: Arc<Lease>,
+    purge_metrics: PurgeMetrics,
+    metrics: PurgeLogMetrics,
+    /// While Redis can be reached.
+    link: Mutex<Option<Link>>,
+    standing: Mutex<Standing>,
+    applied: watch::Sender<Fence>,
+    ledger: Mutex<Ledger>,
+    /// Changes when receipts do.
+    updated: watch::Sender<()>,
+    /// A receipt has to be seen to its end.
+    open: Notify,
+    spool: Arc<AsyncMutex<Spool>>,
+    spooled: Notify,
+    other_generation: Notify,
+    /// The receipts of spooled purges are numbered as if this were their generation.
+    waiting: Generation,
+}
+
+/// How long an append waits until its own instance has applied the record.
+const APPLY_WAIT: Duration = Duration::from_secs(1);
+
+impl SharedLog {
+    /// Starts to follow the log, in tasks that end with this. Redis need not be there yet.
+    ///
+    /// # Errors
+    /// An address of no use, or a spool that cannot be written.
+    pub fn start(settings: Settings, parts: Parts) -> Result<Self, NotStarted> {
+        let random = || getrandom::u64().map_err(|_| NotStarted::Random);
+        let incarnation = format!("{:016x}{:016x}", random()?, random()?);
+        let spool = match &settings.spool {
+            None => Spool::volatile(),
+            Some(folder) => {
+                Spool::in_folder(folder, &incarnation).map_err(|source| NotStarted::Spool {
+                    folder: folder.clone(),
+                    source,
+                })?
+            }
+        };
+        parts.metrics.spooled(spool.len());
+        let mut ledger = Ledger::default();
+        for one in spool.waiting() {
+            ledger.spooled(&one.draft, one.id, true);
+        }
+        let instance = Arc::new(Instance {
+            keys: Keys::of(&settings.namespace),
+            servers: Servers::new(settings.redis.clone(), settings.timeout)?,
+            settings,
+            incarnation,
+            applied: watch::Sender::new(parts.purges.fence()),
+            purges: parts.purges,
+            lease: parts.lease,
+            purge_metrics: parts.purge_metrics,
+            metrics: parts.metrics,
+            link: Mutex::default(),
+            standing: Mutex::default(),
+            ledger: Mutex::new(ledger),
+            updated: watch::Sender::new(()),
+            open: Notify::new(),
+            spool: Arc::new(AsyncMutex::new(spool)),
+            spooled: Notify::new(),
+            other_generation: Notify::new(),
+            waiting: Generation::new(random()?),
+        });
+        let tasks = [
+            tokio::spawn(Arc::clone(&instance).run()),
+            tokio::spawn(Arc::clone(&instance).settle()),
+        ];
+        Ok(Self {
+            instance,
+            tasks: Mutex::new(tasks.map(AbortOnDropHandle::new).into()),
+        })
+    }
+
+    /// The last that an instance does which has stopped serving: receipts do not wait for it.
+    pub async fn leave(&self) {
+        let instance = &self.instance;
+        instance.lease.end();
+        // No renewal follows: what was sent before stands before it on the same connection.
+        self.tasks.lock().clear();
+        let Some(link) = instance.link.lock().clone() else {
+            return;
+        };
+        let generation = instance.purges.generation();
+        let mut scripts = instance.scripts(&link);
+        let left = scripts.leave(generation, &instance.incarnation);
+        if let Ok(Err(error)) = timeout(instance.settings.timeout, left).await {
+            tracing::warn!(%error, "the purge log was left without a word");
+        }
+    }
+
+    /// Looks up the figures that are not counted where they change.
+    pub fn look_up_gauges(&self) {
+        let serving = i64::from(self.instance.lease.runs());
+        self.instance.metrics.serving.set(serving);
+    }
+}
+
+impl Log for SharedLog {
+    async fn append_and_wait(&self, purge: Purge, wait: Wait) -> Result<Receipt, LogError> {
+        let (instance, asked) = (&self.instance, Instant::now());
+        let token = getrandom::u64().map_err(|_| LogError::Unavailable)?;
+        let draft = Arc::new(Draft::of(&purge, token));
+        let appended = match instance.append(&draft).await {
+            Ok(appended) => appended,
+            Err(error) => return instance.keep_for_later(&purge, draft, error).await,
+        };
+        let place = appended.place;
+        if appended.duplicate {
+            instance.purge_metrics.duplicate();
+            instance.ledger.lock().known(&draft, place);
+        } else {
+            super::local::count(&instance.purge_metrics, &purge);
+            instance.ledger.lock().appended(&draft, place, asked);
+            instance.open.notify_one();
+        }
+        if instance.applied_soon(place).await {
+            let mut ledger = instance.ledger.lock();
+            ledger.applied(place, &instance.incarnation, &instance.settings.instance);
+        } else {
+            instance.purges.apply_ahead(purge.mode(), purge.scopes());
+        }
+        let receipt = match wait {
+            Wait::Local => instance.ledger.lock().receipt(place),
+            Wait::All(most) => instance.completed(place, asked + most).await,
+        };
+        let receipt = receipt.ok_or(LogError::Unavailable)?;
+        Ok(Receipt {
+            duplicate: appended.duplicate,
+            ..receipt
+        })
+    }
+
+    async fn receipt(&self, id: ReceiptId) -> Result<Option<Receipt>, LogError> {
+        Ok(self.instance.receipt_now(id).await)
+    }
+}
+
+impl Instance {
+    /// # Errors
+    /// Redis cannot be reached, or refuses: whether it was appended may not be known.
+    async fn append(&self, draft: &Draft) -> Result<Appended, String> {
+        let link = self.link.lock().clone();
+        let link = link.ok_or("it cannot be reached")?;
+        let appending = self.append_over(&link, draft);
+        let appended = appending.await.map_err(|error| error.to_string())?;
+        if self.standing.lock().seen.map(|(seen, _)| seen) != Some(appended.place.generation) {
+            self.other_generation.notify_one();
+        }
+        Ok(appended)
+    }
+
+    async fn append_over(&self, link: &Link, draft: &Draft) -> RedisResult<Appended> {
+        let mut scripts = self.scripts(link);
+        let records_max = self.settings.records_max;
+        scripts.append(draft, &self.incarnation, records_max).await
+    }
+
+    /// Whether this instance has applied what stands at `place`, within a moment.
+    async fn applied_soon(&self, place: ReceiptId) -> bool {
+        let mut applied = self.applied.subscribe();
+        let is_there = applied.wait_for(|fence| {
+            fence.generation == place.generation && fence.position >= place.position
+        });
+        timeout(APPLY_WAIT, is_there).await.is_ok()
+    }
+
+    /// Applies a purge here, and keeps it until Redis can be reached.
+    async fn keep_for_later(
+        &self,
+        purge: &Purge,
+        draft: Arc<Draft>,
+        error: String,
+    ) -> Result<Receipt, LogError> {
+        self.purges.apply_ahead(purge.mode(), purge.scopes());
+        let mut spool = Arc::clone(&self.spool).lock_owned().await;
+        let id = ReceiptId {
+            generation: self.waiting,
+            // Random, so that it is none that another process gave out.
+            position: Position::new(draft.token | 1),
+        };
+        let spooled = Spooled {
+            id,
+            draft: Arc::clone(&draft),
+        };
+        let kept = tokio::task::spawn_blocking(move || {
+            let pushed = spool.push(spooled);
+            (pushed, spool.is_durable(), spool.len())
+        });
+        let Ok((Ok(()), is_durable, many)) = kept.await else {
+            self.metrics.spool_full.inc();
+            return Err(LogError::Unavailable);
+        };
+        tracing::warn!(%id, error, "a purge waits for the purge log");
+        self.metrics.spooled(many);
+        super::local::count(&self.purge_metrics, purge);
+        let receipt = {
+            let mut ledger = self.ledger.lock();
+            ledger.spooled(&draft, id, is_durable);
+            ledger.receipt(id)
+        };
+        self.spooled.notify_one();
+        receipt.ok_or(LogError::Unavailable)
+    }
+
+    /// The receipt when it is complete, or as it stands at `deadline`.
+    async fn completed(&self, id: ReceiptId, deadline: Instant) -> Option<Receipt> {
+        let mut updated = self.updated.subscribe();
+        loop {
+            updated.mark_unchanged();
+            let receipt = self.ledger.lock().receipt(id);
+            if receipt.as_ref().is_none_or(Receipt::is_complete) {
+                return receipt;
+            }
+            if timeout_at(deadline, updated.changed()).await.is_err() {
+                return self.receipt_now(id).await;
+            }
+        }
+    }
+
+    async fn receipt_now(&self, id: ReceiptId) -> Option<Receipt> {
+        let known = self.ledger.lock().receipt(id)?;
+        let link = self.link.lock().clone();
+        if known.is_complete() {
+            return Some(known);
+        }
+        if let Some(link) = link
+            && let Ok(status) = self.scripts(&link).status().await
+        {
+            self.update(&status);
+            let quarantine = self.quarantine();
+            let mut ledger = self.ledger.lock();
+            ledger.update_one(id, &status, quarantine);
+        }
+        self.ledger.lock().receipt(id)
+    }
+
+    /// Sees receipts to their end, whether or not anybody waits for them. Never returns.
+    async fn settle(self: Arc<Self>) {
+        let mut pause = LOOK_MIN;
+        loop {
+            if !self.ledger.lock().has_open() {
+                self.open.notified().await;
+                pause = LOOK_MIN;
+            }
+            let link = self.link.lock().clone();
+            if let Some(link) = link
+                && let Ok(status) = self.scripts(&link).status().await
+            {
+                self.update(&status);
+            }
+            tokio::select! {
+                () = sleep(pause) => pause = (pause * 2).min(LOOK_MAX),
+                () = self.open.notified() => pause = LOOK_MIN,
+            }
+        }
+    }
+
+    fn update(&self, status: &Status) {
+        let quarantine = self.quarantine();
+        let completed = self.ledger.lock().update(status, quarantine);
+        for after in completed {
+            self.metrics.propagated(after);
+        }
+        self.updated.send_replace(());
+    }
+
+    fn quarantine(&self) -> Quarantine {
+        Quarantine {
+            seen: self.standing.lock().seen,
+            now: self.lease.uptime(),
+            length: self.settings.gone + self.settings.split,
+        }
+    }
+}
+
+impl std::fmt::Debug for SharedLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SharedLog")
+            .field("incarnation", &self.instance.incarnation)
+            .field("fence", &self.instance.purges.fence())
+            .finish_non_exhaustive()
+    }
+}

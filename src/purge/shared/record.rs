@@ -1,0 +1,201 @@
+//! Records: as they are to be appended, and as they are found in the log.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::digest;
+use serde_json::{Value, json};
+
+use super::scripts::{FORMAT, hex};
+use crate::entry::purges::Mode;
+use crate::entry::slots::SlotName;
+use crate::exchange::{Generation, Position};
+use crate::purge::Purge;
+
+/// A record that has no place yet, or not any more: appended, spooled, and appended again where a
+/// log was lost.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Draft {
+    pub(super) token: u64,
+    pub(super) mode: Mode,
+    /// As people read them.
+    pub(super) scopes: Vec<String>,
+    /// Names of slots, with blanks between them.
+    pub(super) slots: String,
+    /// The digest of the delivery's name, so that its length is no matter.
+    pub(super) delivery: Option<String>,
+}
+
+/// A record of the log.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Record {
+    pub(super) generation: Generation,
+    pub(super) position: Position,
+    pub(super) predecessor: u64,
+    pub(super) token: u64,
+    pub(super) mode: Mode,
+    pub(super) scopes: Vec<String>,
+    pub(super) slots: Vec<SlotName>,
+    /// The incarnation that has appended it.
+    pub(super) from: String,
+}
+
+impl Draft {
+    pub(super) fn of(purge: &Purge, token: u64) -> Self {
+        let mut slots = String::new();
+        for slot in purge.scopes().iter().flat_map(SlotName::of) {
+            // Writing to a text does not fail.
+            let _written = write!(slots, "{slot} ");
+        }
+        slots.truncate(slots.trim_end().len());
+        let digest = |name: &str| hex::encode(digest::digest(&digest::SHA256, name.as_bytes()));
+        Self {
+            token,
+            mode: purge.mode(),
+            scopes: purge.scopes().iter().map(ToString::to_string).collect(),
+            slots,
+            delivery: purge.delivery().map(digest),
+        }
+    }
+
+    /// A line of the spool.
+    pub(super) fn to_json(&self) -> Value {
+        json!({
+            "format": FORMAT,
+            "token": hex(self.token),
+            "mode": self.mode.as_str(),
+            "scopes": self.scopes,
+            "slots": self.slots,
+            "delivery": self.delivery,
+        })
+    }
+
+    /// What another version has written purges everything.
+    pub(super) fn from_json(value: &Value) -> Option<Self> {
+        let text = |key: &str| value.get(key).and_then(Value::as_str);
+        let token = u64::from_str_radix(text("token")?, 16).ok()?;
+        let delivery = text("delivery").map(str::to_owned);
+        if text("format") != Some(FORMAT) {
+            return Some(Self {
+                token,
+                mode: Mode::Hard,
+                scopes: vec!["everything".to_owned()],
+                slots: SlotName::Everything.to_string(),
+                delivery,
+            });
+        }
+        let scopes = value.get("scopes")?.as_array()?.iter();
+        Some(Self {
+            token,
+            mode: mode(text("mode")?)?,
+            scopes: scopes
+                .map(|one| Some(one.as_str()?.to_owned()))
+                .collect::<Option<_>>()?,
+            slots: text("slots")?.to_owned(),
+            delivery,
+        })
+    }
+
+    /// Bytes that it takes, about.
+    pub(super) fn weight(&self) -> usize {
+        let scopes = self
+            .scopes
+            .iter()
+            .map(|one| one.len() + size_of::<String>());
+        size_of::<Self>() + self.slots.len() + scopes.sum::<usize>()
+    }
+}
+
+impl Record {
+    /// Of an entry of the stream: its id, and names and values in turn. What is not known counts as
+    /// "purge everything"; nothing: it has no place, or no token.
+    pub(super) fn read(id: &str, fields: Vec<String>) -> Option<Self> {
+        let (position, _) = id.split_once('-')?;
+        let mut values = std::collections::HashMap::new();
+        let mut fields = fields.into_iter();
+        while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
+            values.insert(name, value);
+        }
+        let text = |name: &str| values.get(name).map(String::as_str);
+        let number = |name: &str| u64::from_str_radix(text(name)?, 16).ok();
+        let known = || {
+            if text("format") != Some(FORMAT) {
+                return None;
+            }
+            let slots = text("slots")?.split_ascii_whitespace().map(SlotName::parse);
+            Some((mode(text("mode")?)?, slots.collect::<Option<Vec<_>>>()?))
+        };
+        let (mode, slots) = known().unwrap_or((Mode::Hard, vec![SlotName::Everything]));
+        let scopes = text("scopes").unwrap_or_default().split('\n');
+        Some(Self {
+            generation: Generation::new(number("generation")?),
+            position: Position::new(position.parse().ok()?),
+            predecessor: number("predecessor")?,
+            token: number("token")?,
+            mode,
+            scopes: scopes.map(str::to_owned).collect(),
+            slots,
+            from: text("from").unwrap_or_default().to_owned(),
+        })
+    }
+}
+
+fn mode(text: &str) -> Option<Mode> {
+    [Mode::Hard, Mode::Soft]
+        .into_iter()
+        .find(|mode| mode.as_str() == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::scope::Scope;
+    use crate::purge::Cause;
+
+    fn fields(format: &str) -> Vec<String> {
+        [
+            "format",
+            format,
+            "generation",
+            "4f",
+            "predecessor",
+            "0",
+            "token",
+            "7",
+            "mode",
+            "soft",
+            "scopes",
+            "tag:a\ntag:b",
+            "slots",
+            "5 t",
+            "from",
+            "i",
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+
+    #[test]
+    fn a_draft_is_read_as_it_was_written() {
+        let scopes = vec![Scope::tag("a"), Scope::Everything];
+        let purge = Purge::new(scopes, Mode::Hard, Cause::Admin).unwrap();
+        let draft = Draft::of(&purge.delivered_as("demo/1"), 9);
+        assert!(draft.slots.ends_with(" t e"), "{}", draft.slots);
+        assert_eq!(draft.delivery.as_deref().map(str::len), Some(64));
+        assert_eq!(Draft::from_json(&draft.to_json()), Some(draft));
+    }
+
+    #[test]
+    fn a_record_of_another_format_purges_everything() {
+        let known = Record::read("12-0", fields(FORMAT)).unwrap();
+        assert_eq!(known.mode, Mode::Soft);
+        assert_eq!(known.slots, [SlotName::Numbered(5), SlotName::AnyTag]);
+        assert_eq!(known.position, Position::new(12));
+        let other = Record::read("12-0", fields("2")).unwrap();
+        assert_eq!(
+            (other.mode, other.slots),
+            (Mode::Hard, vec![SlotName::Everything])
+        );
+        assert_eq!(Record::read("x", fields(FORMAT)), None);
+        assert_eq!(Record::read("1-0", Vec::new()), None);
+    }
+}

@@ -1,0 +1,379 @@
+//! One instance and the log, while Redis can be reached: joining, following the tail, and renewing
+//! the lease. docs/purge-log.md is the protocol; what is done here in which order is proven there.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::RedisError;
+use thiserror::Error;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::Instance;
+use super::connection::{Link, Pauses};
+use super::record::Record;
+use super::scripts::{Head, Peer, Renewed, Scripts, Status};
+use crate::clock::Uptime;
+use crate::entry::purges::Snapshot;
+use crate::exchange::{Fence, Generation, Position};
+
+/// What an instance knows of the log beyond its table of slots.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    /// It has read the log, and knows of no gap since.
+    joined: bool,
+    /// Of the record that was applied last.
+    token: u64,
+    /// It serves from here on.
+    since: Option<Position>,
+    /// How long the last renewal lets it.
+    granted: Uptime,
+    /// The head that was last told of.
+    head: Position,
+    /// The generation that was last seen, and since when.
+    pub(super) seen: Option<(Generation, Uptime)>,
+    /// The counts of the others, and when each was seen to change.
+    counts: HashMap<String, (u64, Uptime)>,
+}
+
+/// Why a session has ended.
+#[derive(Debug, Error)]
+pub(super) enum Ended {
+    #[error("Redis: {0}")]
+    Redis(#[from] RedisError),
+    /// What is known may have a gap: the log is read anew before anything is served.
+    #[error("the log has to be read anew: {0}")]
+    Fenced(&'static str),
+}
+
+impl Instance {
+    /// Never returns.
+    pub(super) async fn run(self: Arc<Self>) {
+        let mut pauses = Pauses::new();
+        let mut was_lost = false;
+        loop {
+            let Err(ended) = self.session(&mut pauses).await;
+            *self.link.lock() = None;
+            self.metrics.connected.set(0);
+            match ended {
+                Ended::Fenced(reason) => {
+                    self.fence(reason);
+                    tracing::warn!(reason, "the purge log is read anew");
+                }
+                Ended::Redis(error) => {
+                    if !was_lost {
+                        tracing::warn!(%error, "the purge log cannot be reached");
+                    }
+                }
+            }
+            was_lost = !pauses.has_connected();
+            pauses.pause().await;
+        }
+    }
+
+    async fn session(&self, pauses: &mut Pauses) -> Result<Infallible, Ended> {
+        let mut link = self.servers.open().await?;
+        *self.link.lock() = Some(link.clone());
+        if !self.standing.lock().joined {
+            self.join(&link).await?;
+        }
+        pauses.connected();
+        self.metrics.connected.set(1);
+        self.look_at_policy(&mut link).await;
+        tokio::select! {
+            ended = self.follow(link.clone()) => ended,
+            ended = self.renew(&link) => ended,
+            ended = self.replay(&link) => ended,
+            () = self.other_generation.notified() => Err(Ended::Fenced("generation")),
+        }
+    }
+
+    fn fence(&self, reason: &'static str) {
+        self.lease.end();
+        let mut standing = self.standing.lock();
+        standing.joined = false;
+        standing.since = None;
+        drop(standing);
+        self.metrics.fenced(reason);
+    }
+
+    /// Reads the log: head, then snapshot. It serves when it has a lease besides.
+    async fn join(&self, link: &Link) -> Result<(), Ended> {
+        let mut scripts = self.scripts(link);
+        loop {
+            let head = scripts.head().await?;
+            if self.see(head.generation) && !self.settings.split.is_zero() {
+                // Another master may still give receipts: no fence is taken until it cannot.
+                sleep(self.settings.split).await;
+                continue;
+            }
+            if let Some(snapshot) = read_snapshot(&mut scripts, head).await? {
+                self.take_over(head, &snapshot);
+                break;
+            }
+        }
+        self.append_lost(link).await
+    }
+
+    fn take_over(&self, head: Head, snapshot: &Snapshot) {
+        let is_new = self.purges.generation() != head.generation;
+        self.purges.take_over(head.generation, snapshot);
+        let mut standing = self.standing.lock();
+        standing.joined = true;
+        standing.token = head.token;
+        standing.head = head.position;
+        standing.since = None;
+        standing.counts.clear();
+        drop(standing);
+        if is_new {
+            self.metrics.generations.inc();
+        }
+        tracing::info!(
+            generation = %super::scripts::hex(head.generation.token()),
+            position = head.position.ordinal(),
+            "the purge log is read"
+        );
+        self.tell_applied();
+    }
+
+    /// Notes since when a generation is known; whether it is another one.
+    fn see(&self, generation: Generation) -> bool {
+        let mut standing = self.standing.lock();
+        let is_new = standing.seen.is_none_or(|(seen, _)| seen != generation);
+        if is_new {
+            standing.seen = Some((generation, self.lease.uptime()));
+        }
+        is_new
+    }
+
+    /// The tail.
+    async fn follow(&self, mut link: Link) -> Result<Infallible, Ended> {
+        loop {
+            let fence = self.purges.fence();
+            let head = self.standing.lock().head;
+            let records = link.records(&self.keys.log, fence.position).await?;
+            if records.is_empty() && head > fence.position {
+                return Err(Ended::Fenced("trimmed"));
+            }
+            if records.is_empty() {
+                continue;
+            }
+            for record in records {
+                self.apply(record)?;
+            }
+            let fence = self.purges.fence();
+            let (generation, applied) = (fence.generation, fence.position);
+            let mut scripts = self.scripts(&link);
+            let found = scripts.acknowledge(generation, &self.incarnation, applied);
+            if found.await? != generation {
+                return Err(Ended::Fenced("generation"));
+            }
+        }
+    }
+
+    fn apply(&self, record: Record) -> Result<(), Ended> {
+        let Fence {
+            generation,
+            position,
+        } = self.purges.fence();
+        if record.generation != generation {
+            return Err(Ended::Fenced("generation"));
+        }
+        if record.position != position.next() {
+            return Err(Ended::Fenced("trimmed"));
+        }
+        if record.predecessor != self.standing.lock().token {
+            return Err(Ended::Fenced("predecessor"));
+        }
+        let slots = record.slots.iter().copied();
+        self.purges.apply_slots(record.position, record.mode, slots);
+        self.standing.lock().token = record.token;
+        if record.from != self.incarnation {
+            self.ledger.lock().found(record);
+        }
+        self.tell_applied();
+        self.grant();
+        Ok(())
+    }
+
+    fn tell_applied(&self) {
+        let fence = self.purges.fence();
+        self.applied.send_replace(fence);
+        self.purge_metrics.applied(fence.position.ordinal());
+    }
+
+    async fn renew(&self, link: &Link) -> Result<Infallible, Ended> {
+        let mut every = interval(self.settings.renew);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let fence = self.purges.fence();
+            let mut scripts = self.scripts(link);
+            // The lease runs from here.
+            let sent = self.lease.uptime();
+            let renewing = scripts.renew(
+                fence.generation,
+                &self.incarnation,
+                &self.settings.instance,
+                fence.position,
+            );
+            let renewed = renewing.await.inspect_err(|_| {
+                self.metrics.renewal("failed");
+            })?;
+            match renewed {
+                Renewed::OtherGeneration => {
+                    self.metrics.renewal("other-generation");
+                    return Err(Ended::Fenced("generation"));
+                }
+                Renewed::Granted { since, status } => {
+                    self.metrics.renewal("granted");
+                    self.granted(since, sent, status.head);
+                    self.bury(link, &status).await?;
+                    self.update(&status);
+                }
+            }
+        }
+    }
+
+    fn granted(&self, since: Position, sent: Uptime, head: Position) {
+        let mut standing = self.standing.lock();
+        standing.since = Some(since);
+        standing.granted = sent.after(self.settings.lease);
+        standing.head = standing.head.max(head);
+        drop(standing);
+        self.grant();
+    }
+
+    /// It serves once it has applied what was in the log when it was registered.
+    fn grant(&self) {
+        let standing = self.standing.lock();
+        let has_applied = |since| standing.joined && self.purges.fence().position >= since;
+        if standing.since.is_some_and(has_applied) {
+            self.lease.extend(standing.granted);
+        }
+    }
+
+    /// Removes those whose count was not seen to change for too long: their leases have run out.
+    async fn bury(&self, link: &Link, status: &Status) -> Result<(), Ended> {
+        for peer in self.silent(&status.peers) {
+            if self.scripts(link).gone(status.generation, &peer).await? {
+                self.metrics.gone.inc();
+                tracing::warn!(
+                    instance = %peer.name, incarnation = %peer.incarnation,
+                    "an instance is gone: receipts do not wait for it any more"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn silent(&self, peers: &[Peer]) -> Vec<Peer> {
+        let now = self.lease.uptime();
+        let others = || {
+            peers
+                .iter()
+                .filter(|peer| peer.incarnation != self.incarnation)
+        };
+        let gauge = i64::try_from(peers.len()).unwrap_or(i64::MAX);
+        self.metrics.instances.set(gauge);
+        let mut standing = self.standing.lock();
+        let counts = &mut standing.counts;
+        counts.retain(|known, _| others().any(|peer| peer.incarnation == *known));
+        let mut silent = Vec::new();
+        for peer in others() {
+            let seen = counts
+                .entry(peer.incarnation.clone())
+                .or_insert((peer.count, now));
+            if seen.0 != peer.count {
+                *seen = (peer.count, now);
+            } else if now.since(seen.1) >= self.settings.gone {
+                silent.push(peer.clone());
+            }
+        }
+        silent
+    }
+
+    /// Appends what was spooled, in its order, whenever there is something.
+    async fn replay(&self, link: &Link) -> Result<Infallible, Ended> {
+        loop {
+            let first = self.spool.lock().await.first().cloned();
+            let Some(first) = first else {
+                self.spooled.notified().await;
+                continue;
+            };
+            let appended = self.append_over(link, &first.draft).await?;
+            self.ledger.lock().placed(first.id, appended.place);
+            self.open.notify_one();
+            tracing::info!(id = %first.id, place = %appended.place, "a spooled purge is in the log");
+            let mut spool = Arc::clone(&self.spool).lock_owned().await;
+            let done = tokio::task::spawn_blocking(move || {
+                spool.done();
+                spool.len()
+            });
+            self.metrics.spooled(done.await.unwrap_or_default());
+        }
+    }
+
+    /// The purges of a generation that is lost, whose receipts are not complete, are appended to
+    /// this one: they may have been in a log that nobody read.
+    async fn append_lost(&self, link: &Link) -> Result<(), Ended> {
+        let lost = self.ledger.lock().lost(self.purges.generation());
+        for (id, draft) in lost {
+            let appended = self.append_over(link, &draft).await?;
+            self.ledger.lock().placed(id, appended.place);
+            self.open.notify_one();
+            tracing::info!(%id, place = %appended.place, "a lost purge is in the log again");
+        }
+        Ok(())
+    }
+
+    /// A policy that evicts keys without a lifetime may take the log: hits are lost then, and
+    /// nothing else, but all of them.
+    async fn look_at_policy(&self, link: &mut Link) {
+        let policy = link.eviction_policy().await.unwrap_or_default();
+        let may_evict = policy.starts_with("allkeys-");
+        let before = self.metrics.evictable.set(i64::from(may_evict));
+        if may_evict && before == 0 {
+            tracing::warn!(
+                policy,
+                "Redis may evict the purge log when its memory is full; better is volatile-lru"
+            );
+        }
+    }
+
+    pub(super) fn scripts(&self, link: &Link) -> Scripts<'_> {
+        Scripts {
+            keys: &self.keys,
+            connection: link.scripts.clone(),
+        }
+    }
+}
+
+/// Nothing: the generation changed meanwhile.
+async fn read_snapshot(scripts: &mut Scripts<'_>, head: Head) -> Result<Option<Snapshot>, Ended> {
+    let mut snapshot = Snapshot {
+        applied: head.position,
+        slots: Vec::new(),
+    };
+    let mut cursor = "0".to_owned();
+    for _ in 0..PAGES_MAX {
+        let page = scripts.snapshot(head.generation, &cursor).await?;
+        if page.generation != head.generation {
+            return Ok(None);
+        }
+        snapshot.slots.extend(page.slots);
+        if page.cursor == "0" {
+            return Ok(Some(snapshot));
+        }
+        cursor = page.cursor;
+    }
+    Err(Ended::Fenced("snapshot"))
+}
+
+/// Pages of a snapshot: a full table has some 130, and a table that grows meanwhile twice as many.
+const PAGES_MAX: usize = 2000;
+
+/// How often receipts are looked after: soon, then less and less often.
+pub(super) const LOOK_MIN: Duration = Duration::from_millis(2);
+pub(super) const LOOK_MAX: Duration = Duration::from_millis(250);

@@ -1,0 +1,248 @@
+//! Purges that wait for Redis: in memory, and in a file where there is a folder for it, so that a
+//! restart does not lose them. Bounded in number and in bytes.
+//!
+//! A process has a file of its own and keeps it locked. Files that nobody holds were left by
+//! processes that are gone, and are taken over at the start.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::record::Draft;
+use crate::purge::receipt::ReceiptId;
+
+/// Purges that wait at a time.
+const PURGES_MAX: usize = 10_000;
+/// Bytes that they take.
+const BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of a file that is taken over: as the purges take in it, and more.
+const FILE_BYTES_MAX: u64 = 4 * BYTES_MAX as u64;
+const EXTENSION: &str = "purges";
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Spool {
+    waiting: VecDeque<Spooled>,
+    bytes: usize,
+    file: Option<File>,
+}
+
+/// A purge, and the id of the receipt it was given.
+#[derive(Clone, Debug)]
+pub(super) struct Spooled {
+    pub(super) id: ReceiptId,
+    pub(super) draft: Arc<Draft>,
+}
+
+/// There is no place for another purge.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Full;
+
+impl Spool {
+    /// In memory alone.
+    pub(super) fn volatile() -> Self {
+        Self::default()
+    }
+
+    /// With a file in `folder`, and with what others have left there.
+    ///
+    /// # Errors
+    /// The folder cannot be read and written.
+    pub(super) fn in_folder(folder: &Path, incarnation: &str) -> std::io::Result<Self> {
+        let mut spool = Self::default();
+        let mut adopted = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == EXTENSION)
+            {
+                spool.adopt(path, &mut adopted)?;
+            }
+        }
+        let own = folder.join(format!("{incarnation}.{EXTENSION}"));
+        let mut file = OpenOptions::new().create_new(true).append(true).open(own)?;
+        file.lock()?;
+        for spooled in &spool.waiting {
+            file.write_all(&line(spooled))?;
+        }
+        file.sync_all()?;
+        File::open(folder)?.sync_all()?;
+        // What they hold stands in our own file now.
+        for (path, _locked) in adopted {
+            std::fs::remove_file(path)?;
+        }
+        spool.file = Some(file);
+        Ok(spool)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) const fn is_durable(&self) -> bool {
+        self.file.is_some()
+    }
+
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Spooled> {
+        self.waiting.iter()
+    }
+
+    /// Keeps it, on disk when this returns if there is a file. Blocks.
+    ///
+    /// # Errors
+    /// There are too many already, or it cannot be written.
+    pub(super) fn push(&mut self, spooled: Spooled) -> Result<(), Full> {
+        if !self.has_room(&spooled.draft) {
+            return Err(Full);
+        }
+        if let Some(file) = &mut self.file {
+            let written = file
+                .write_all(&line(&spooled))
+                .and_then(|()| file.sync_data());
+            if let Err(error) = written {
+                tracing::error!(%error, "the purge spool cannot be written");
+                return Err(Full);
+            }
+        }
+        self.keep(spooled);
+        Ok(())
+    }
+
+    pub(super) fn first(&self) -> Option<&Spooled> {
+        self.waiting.front()
+    }
+
+    /// The first is in the log. When it was the last, the file is emptied: until then a restart
+    /// appends again what is in it, which purges once more and harms nobody. Blocks.
+    pub(super) fn done(&mut self) {
+        if let Some(done) = self.waiting.pop_front() {
+            self.bytes = self.bytes.saturating_sub(done.draft.weight());
+        }
+        if self.waiting.is_empty()
+            && let Some(file) = &self.file
+            && let Err(error) = file.set_len(0).and_then(|()| file.sync_all())
+        {
+            tracing::error!(%error, "the purge spool cannot be emptied");
+        }
+    }
+
+    fn has_room(&self, draft: &Draft) -> bool {
+        self.waiting.len() < PURGES_MAX && self.bytes.saturating_add(draft.weight()) <= BYTES_MAX
+    }
+
+    fn keep(&mut self, spooled: Spooled) {
+        self.bytes = self.bytes.saturating_add(spooled.draft.weight());
+        self.waiting.push_back(spooled);
+    }
+
+    fn adopt(&mut self, path: PathBuf, adopted: &mut Vec<(PathBuf, File)>) -> std::io::Result<()> {
+        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        if file.try_lock().is_err() {
+            return Ok(()); // Its process lives.
+        }
+        for line in BufReader::new((&file).take(FILE_BYTES_MAX)).lines() {
+            // The last line may be half of one: it was not promised.
+            let Some(spooled) = read(&line?) else {
+                tracing::warn!(file = %path.display(), "a line of the purge spool is unreadable");
+                continue;
+            };
+            if !self.has_room(&spooled.draft) {
+                tracing::error!(file = %path.display(), "the purge spool is full: purges are lost");
+                break;
+            }
+            self.keep(spooled);
+        }
+        adopted.push((path, file));
+        Ok(())
+    }
+}
+
+fn line(spooled: &Spooled) -> Vec<u8> {
+    let value = json!({"id": spooled.id.to_string(), "record": spooled.draft.to_json()});
+    let mut line = value.to_string().into_bytes();
+    line.push(b'\n');
+    line
+}
+
+fn read(line: &str) -> Option<Spooled> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let id = ReceiptId::parse(value.get("id")?.as_str()?)?;
+    let draft = Arc::new(Draft::from_json(value.get("record")?)?);
+    Some(Spooled { id, draft })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::purges::Mode;
+    use crate::entry::scope::Scope;
+    use crate::exchange::{Generation, Position};
+    use crate::purge::{Cause, Purge};
+
+    fn spooled(number: u64) -> Spooled {
+        let scopes = vec![Scope::tag(format!("t{number}"))];
+        let purge = Purge::new(scopes, Mode::Hard, Cause::Admin).unwrap();
+        Spooled {
+            id: ReceiptId {
+                generation: Generation::new(1),
+                position: Position::new(number),
+            },
+            draft: Arc::new(Draft::of(&purge, number)),
+        }
+    }
+
+    fn numbers(spool: &Spool) -> Vec<u64> {
+        spool.waiting().map(|one| one.draft.token).collect()
+    }
+
+    #[test]
+    fn what_was_left_is_taken_over_in_order_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut first = Spool::in_folder(folder.path(), "first").unwrap();
+        for number in 1..=3 {
+            first.push(spooled(number)).unwrap();
+        }
+        let second = Spool::in_folder(folder.path(), "second").unwrap();
+        assert_eq!(second.len(), 0, "its process lives");
+        first.done();
+        drop(first);
+        let third = Spool::in_folder(folder.path(), "third").unwrap();
+        // What was done is done again.
+        assert_eq!(numbers(&third), [1, 2, 3]);
+        assert!(third.is_durable());
+    }
+
+    #[test]
+    fn half_a_line_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut text = line(&spooled(1));
+        text.extend_from_slice(b"{\"id\":\"00");
+        std::fs::write(folder.path().join("gone.purges"), text).unwrap();
+        let spool = Spool::in_folder(folder.path(), "new").unwrap();
+        assert_eq!(numbers(&spool), [1]);
+    }
+
+    #[test]
+    fn an_emptied_spool_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::in_folder(folder.path(), "a").unwrap();
+        spool.push(spooled(1)).unwrap();
+        spool.done();
+        drop(spool);
+        assert_eq!(Spool::in_folder(folder.path(), "b").unwrap().len(), 0);
+    }
+
+    #[test]
+    fn it_is_bounded() {
+        let mut spool = Spool::volatile();
+        for number in 0..PURGES_MAX as u64 {
+            spool.push(spooled(number)).unwrap();
+        }
+        assert!(spool.push(spooled(0)).is_err());
+    }
+}
