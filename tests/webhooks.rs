@@ -15,7 +15,7 @@ use cms_edge::body::{Body, BodyError};
 use cms_edge::entry::purges::Mode;
 use cms_edge::entry::scope::Scope;
 use cms_edge::key::{KeyRule, QueryRule, TargetUri};
-use cms_edge::purge::log::{Log, LogError};
+use cms_edge::purge::log::{Log, LogError, Wait};
 use cms_edge::purge::protocol::{self, Protocol};
 use cms_edge::purge::receipt::{Receipt, ReceiptId};
 use cms_edge::purge::secret::Secret;
@@ -615,7 +615,7 @@ async fn other_methods_are_405_and_put_is_as_good_as_post() {
 struct Unreachable;
 
 impl Log for Unreachable {
-    async fn append(&self, _: Purge) -> Result<Receipt, LogError> {
+    async fn append_and_wait(&self, _: Purge, _: Wait) -> Result<Receipt, LogError> {
         Err(LogError::Unavailable)
     }
 
