@@ -227,7 +227,7 @@ sources = ["heder"]
 "#;
 
 const RIGHT: &str = r#"proxy.toml:1: namespace: found "my site"; allowed: a name of 1 to 64 letters, digits, "-", "_" and "."
-proxy.toml:2: colour: found an unknown key; allowed: namespace, server, certificate, tls, admin, log, trace, cache, purge, ttl, upstream, route, webhook
+proxy.toml:2: colour: found an unknown key; allowed: namespace, server, certificate, tls, admin, log, trace, cache, purge, purge_log, ttl, upstream, route, webhook
 proxy.toml:4: server.http[1]: found "localhost:80"; allowed: an address with a port like "127.0.0.1:8080" or "[::]:443"
 proxy.toml:5: server.http_mod: found an unknown key; allowed: https, http, http_mode, redirect_port, proxy_protocol_from, trusted_proxies, trusted_header, drain, tls_handshake_timeout, header_timeout, idle_timeout, connections_max, connections_per_address, connections_per_address_exempt, resets_per_second, control_frames_per_second, empty_frames_per_second, streams_max, headers_max, header_bytes_max, target_bytes_max, connection_header_bytes_max, send_rate_min, request_body_max, work_memory, upgrades_max, upgrade_idle_timeout, workers, watch, drain_delay, upgrade_timeout; did you mean "http_mode"?
 proxy.toml:6: server.drain: found "5 parsecs"; allowed: a duration from "0s" to "10m"

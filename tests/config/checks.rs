@@ -434,3 +434,24 @@ fn cookies_headers_types_and_efforts_are_of_their_form() {
         "proxy.toml:9: upstream.b.host: found \"a b\\r\\n\"; allowed: \"preserve\", \"upstream\" or a host like \"cms.example.org\"",
     );
 }
+
+#[test]
+fn a_lease_ends_before_its_instance_counts_as_gone() {
+    one_mistake(
+        "[purge_log]\ngone = \"5100ms\"\n",
+        "proxy.toml:8: purge_log.gone: found a time that is not longer than purge_log.lease by 2 %; allowed: a longer one, or a shorter purge_log.lease",
+    );
+    no_mistake("[purge_log]\ngone = \"5102ms\"\n");
+    one_mistake(
+        "[purge_log]\nrenew = \"2500ms\"\n",
+        "proxy.toml:8: purge_log.renew: found half of purge_log.lease or more; allowed: less, or a longer purge_log.lease",
+    );
+}
+
+#[test]
+fn a_url_of_redis_says_nothing_of_its_password() {
+    one_mistake(
+        "[purge_log]\nurl = \"http://edge:hunter2@redis\"\n",
+        "proxy.toml:8: purge_log.url: found a text of 25 characters (it is no such URL); allowed: \"\", a URL like \"redis://user:password@host:6379/0\", \"rediss://…\" (TLS), \"redis+unix:///path\", \"env:NAME\" or \"file:/path\"",
+    );
+}

@@ -30,6 +30,7 @@ impl Change {
 const HMAC: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"hmac\"")];
 const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
+const LOG: &[(&str, &str, &str)] = &[("purge_log", "url", "\"redis://127.0.0.1:6379\"")];
 const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
 const CLIENT: &[(&str, &str, &str)] = &[
     ("upstream.cms", "client_cert", "\"ca.pem\""),
@@ -110,6 +111,15 @@ const CHANGES: &[Change] = &[
     change("purge", "protocols", "true"),
     change("purge", "slash_variants", "false"),
     change("purge", "any_query", "false"),
+    change("purge_log", "url", "\"redis://127.0.0.1:6379\""),
+    change("purge_log", "lease", "\"4s\"").given(LOG),
+    change("purge_log", "renew", "\"500ms\"").given(LOG),
+    change("purge_log", "gone", "\"7s\"").given(LOG),
+    change("purge_log", "split", "\"11s\"").given(LOG),
+    change("purge_log", "timeout", "\"500ms\"").given(LOG),
+    change("purge_log", "records", "1000").given(LOG),
+    change("purge_log", "spool", "\"spool\"").given(LOG),
+    change("purge_log", "serve_when_lost", "true").given(LOG),
     change("ttl", "short", "\"1s\"").given(&[("route", "ttl", "\"short\"")]),
     change("ttl", "medium", "\"1s\"").given(&[("route", "ttl", "\"medium\"")]),
     change("ttl", "long", "\"1s\""),
@@ -350,7 +360,9 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
     let cache = (config.memory(), config.limits(4), config.routes());
+    let log = (config.shared_log("edge"), config.purge_log.serve_when_lost);
     let purge = (config.purge_targets(), config.protocol(), config.webhooks());
+    let purge = (purge, log);
     Ok(format!(
         "{of_the_process:?} {listeners:?} {upstreams:?} {cache:?} {purge:?}"
     ))

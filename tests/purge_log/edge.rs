@@ -153,6 +153,14 @@ impl Edge {
         .await;
     }
 
+    /// Until it has read the log.
+    pub(crate) async fn has_joined(&self) {
+        eventually("it has read the log", || async {
+            self.metric("cms_edge_purge_log_generations_total").await > 0
+        })
+        .await;
+    }
+
     /// Until no hits are served.
     pub(crate) async fn is_fenced(&self) {
         eventually("it serves no hits", || async {

@@ -12,8 +12,9 @@ async fn a_purge_without_redis_counts_here_at_once_and_everywhere_later() {
     let more = "serve_when_lost = true\n";
     let a = Edge::start_with("a", &redis, &versions, more).await;
     let b = Edge::start("b", &redis, &versions).await;
-    a.serves().await;
+    a.has_joined().await;
     a.get("/x").await;
+    assert!(a.get("/x").await.is_hit());
     b.get("/x").await;
     redis.suspend();
     let published = versions.publish();
