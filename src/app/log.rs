@@ -20,7 +20,7 @@ use super::Surroundings;
 /// See the module.
 #[derive(Debug)]
 pub(super) enum AnyLog {
-    Local(LocalLog),
+    Local(Box<LocalLog>),
     Shared(SharedLog),
 }
 
@@ -42,7 +42,7 @@ impl AnyLog {
             let clock = Arc::clone(&surroundings.clock) as Arc<dyn Clock>;
             let instance = surroundings.instance.as_str();
             let log = LocalLog::new(Arc::clone(&purges), clock, instance, purge_metrics);
-            return Ok((Self::Local(log), purges));
+            return Ok((Self::Local(Box::new(log)), purges));
         };
         let lease = Arc::new(Lease::not_granted(Arc::clone(&surroundings.boottime)));
         let serves_by = if config.purge_log.serve_when_lost {

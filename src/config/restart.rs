@@ -75,7 +75,6 @@ impl Config {
             Some("tls") => Some(format!("{:?}", self.tls)),
             Some("log") => Some(format!("{:?}", self.log)),
             Some("cache") => Some(format!("{:?}", self.cache)),
-            Some("purge_log") => Some(format!("{:?}", self.purge_log)),
             Some("admin") => Some(format!("{:?}", self.admin)),
             _ => None,
         }

@@ -190,9 +190,7 @@ impl<S: Store> Proxy<S> {
         };
         match landing {
             Landing::Overtaken(entry) if ask.may_share(&entry) => {
-                let may_serve = self.shared.purges.may_serve();
-                let because = if may_serve { fill::PURGED } else { fill::LOST };
-                Turn::Answered(ask.share(&entry, why, because))
+                Turn::Answered(ask.share(&entry, why))
             }
             Landing::Stored | Landing::Abandoned | Landing::Overtaken(_) => Turn::LookAgain(why),
             Landing::NotShared => {
@@ -501,12 +499,9 @@ impl<'r> Ask<'r> {
     }
 
     /// As its leader's client gets it.
-    fn share(
-        &self,
-        entry: &StoredResponse,
-        why: Fwd,
-        because: &'static str,
-    ) -> (Response<Body>, Outcome) {
+    fn share(&self, entry: &StoredResponse, why: Fwd) -> (Response<Body>, Outcome) {
+        let is_lost = !self.context.shared.purges.may_serve();
+        let because = if is_lost { fill::LOST } else { fill::PURGED };
         let mut fields = entry.head().client();
         let age = entry.terms().corrected_initial_age.as_secs();
         fields.insert(AGE, age.into());

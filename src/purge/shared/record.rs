@@ -124,7 +124,7 @@ impl Record {
             let slots = text("slots")?.split_ascii_whitespace().map(SlotName::parse);
             Some((mode(text("mode")?)?, slots.collect::<Option<Vec<_>>>()?))
         };
-        let (mode, slots) = known().unwrap_or((Mode::Hard, vec![SlotName::Everything]));
+        let (mode, slots) = known().unwrap_or_else(|| (Mode::Hard, vec![SlotName::Everything]));
         let scopes = text("scopes").unwrap_or_default().split('\n');
         Some(Self {
             generation: Generation::new(number("generation")?),

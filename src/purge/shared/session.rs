@@ -85,7 +85,18 @@ impl Instance {
             ended = self.follow(link.clone()) => ended,
             ended = self.renew(&link) => ended,
             ended = self.replay(&link) => ended,
-            () = self.other_generation.notified() => Err(Ended::Fenced("generation")),
+            ended = self.look_at_generation(&link) => ended,
+        }
+    }
+
+    /// An append was told another generation, which may be known by now.
+    async fn look_at_generation(&self, link: &Link) -> Result<Infallible, Ended> {
+        loop {
+            self.other_generation.notified().await;
+            let head = self.scripts(link).head().await?;
+            if head.generation != self.purges.generation() {
+                return Err(Ended::Fenced("generation"));
+            }
         }
     }
 
