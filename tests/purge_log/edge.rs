@@ -98,10 +98,9 @@ impl Edge {
              [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN_TOKEN}\"\n\
              [upstream.origin]\nservers = [\"{}\"]\n\
              [[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"origin\"\n\
-             [purge_log]\nurl = \"{}\"\n{}{more}",
+             [purge_log]\n{}{more}",
             origin.trim_end_matches('/'),
-            redis.url(),
-            times(more),
+            unless_said(&format!("url = \"{}\"\n{TIMES}", redis.url()), more),
         );
         let config = config::parse(&text, "edge.toml", Path::new(""), [])
             .unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
@@ -249,12 +248,12 @@ impl Edge {
     }
 }
 
-/// Those that `more` does not say otherwise.
-fn times(more: &str) -> String {
+/// Those settings that `more` does not have.
+fn unless_said(settings: &str, more: &str) -> String {
     let key = |line: &str| line.split(' ').next().unwrap_or_default().to_owned();
     let said: Vec<String> = more.lines().map(key).collect();
     let mut text = String::new();
-    for line in TIMES.lines().filter(|line| !said.contains(&key(line))) {
+    for line in settings.lines().filter(|line| !said.contains(&key(line))) {
         text.push_str(line);
         text.push('\n');
     }

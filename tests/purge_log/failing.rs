@@ -160,6 +160,59 @@ async fn without_a_lease_requests_share_the_exchange_that_leaves_next() {
     assert!(asked <= 5, "{asked} exchanges for {CLIENTS} clients");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_redis_and_one_that_may_not_write_give_no_leases() {
+    let (redis, versions) = (Server::start(&[]).await, Versions::start().await);
+    let a = Edge::start("a", &redis, &versions).await;
+    a.get("/x").await;
+    let _ok: String = redis.ask(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    a.is_fenced().await;
+    let (status, spooled) = a.purge_locally(EVERYTHING).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{spooled}");
+    let _ok: String = redis.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    a.completed(&spooled["id"]).await;
+    a.serves().await;
+    let port = redis.port.to_string();
+    // Its own replica, which never comes to anything: it is no master any more.
+    let _ok: String = redis.ask(&["REPLICAOF", "127.0.0.1", &port]).await;
+    a.is_fenced().await;
+    let published = versions.publish();
+    let _ok: String = redis.ask(&["REPLICAOF", "NO", "ONE"]).await;
+    a.serves().await;
+    assert_eq!(a.get("/x").await.text(), published);
+    // It was promoted: nobody knows what another master was told meanwhile.
+    assert_eq!(a.metric("cms_edge_purge_log_generations_total").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_may_do_what_the_paper_says_may_do_enough() {
+    let (redis, versions) = (Server::start(&[]).await, Versions::start().await);
+    let rights = "on >password-of-edge ~cms-edge:* +@read +@write +@scripting +info";
+    let words: Vec<&str> = ["ACL", "SETUSER", "edge"]
+        .into_iter()
+        .chain(rights.split(' '))
+        .collect();
+    let _ok: String = redis.ask(&words).await;
+    let url = format!(
+        "url = \"redis://edge:password-of-edge@127.0.0.1:{}\"\n",
+        redis.port
+    );
+    let a = Edge::start_with("a", &redis, &versions, &url).await;
+    a.serves().await;
+    assert_eq!(a.purge(EVERYTHING).await["complete"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_that_may_evict_the_log_is_told() {
+    let versions = Versions::start().await;
+    let redis = Server::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+    let a = Edge::start("a", &redis, &versions).await;
+    assert_eq!(a.metric("cms_edge_purge_log_evictable").await, 1);
+    let redis = Server::start(&["--maxmemory-policy", "volatile-lru"]).await;
+    let b = Edge::start("b", &redis, &versions).await;
+    assert_eq!(b.metric("cms_edge_purge_log_evictable").await, 0);
+}
+
 /// The main promise under load: a reader on each instance, purges on one, and a log that is flushed.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_older_than_a_complete_receipt_is_served_while_redis_fails() {
