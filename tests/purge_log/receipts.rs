@@ -147,3 +147,28 @@ async fn a_query_that_is_not_known_purges_nothing() {
     assert!(problem["detail"].as_str().unwrap().contains("wait=both"));
     assert!(a.get("/x").await.is_hit());
 }
+
+/// The figures of ten instances in one process: `cargo test --test purge_log -- --ignored --nocapture`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "it measures"]
+async fn ten_instances_apply_a_thousand_purges() {
+    const PURGES: usize = 1000;
+    let (redis, versions) = (Server::start(&[]).await, Versions::start().await);
+    let mut edges = Vec::new();
+    for at in 0..10 {
+        edges.push(Edge::start(&format!("edge-{at}"), &redis, &versions).await);
+    }
+    edges[0].purge(EVERYTHING).await;
+    let mut took = Vec::new();
+    for at in 0..PURGES {
+        let asked = tokio::time::Instant::now();
+        let command = format!(r#"{{"tags": ["article:{at}"]}}"#);
+        let receipt = edges[at % edges.len()].purge(&command).await;
+        assert_eq!(receipt["complete"], true, "{receipt}");
+        assert_eq!(receipt["instances"].as_array().unwrap().len(), 10);
+        took.push(asked.elapsed());
+    }
+    took.sort_unstable();
+    let (median, slow) = (took[PURGES / 2], took[PURGES * 99 / 100]);
+    println!("{PURGES} purges, asked until complete on 10: p50 {median:?}, p99 {slow:?}");
+}

@@ -83,23 +83,24 @@ impl Ledger {
             generation: record.generation,
             position: record.position,
         };
-        let draft = Arc::new(Draft {
-            token: record.token,
-            mode: record.mode,
-            scopes: record.scopes,
-            slots: String::new(),
-            delivery: None,
-        });
-        self.known(&draft, place);
-    }
-
-    /// A record that stands at `place`, whoever has appended it.
-    pub(super) fn known(&mut self, draft: &Arc<Draft>, place: ReceiptId) {
         if !self.kept.contains_key(&key(place)) {
+            let draft = Arc::new(Draft::from(record));
             self.add(Kept {
                 place: Some(place),
-                ..Kept::new(place, draft, Instant::now())
+                ..Kept::new(place, &draft, Instant::now())
             });
+        }
+    }
+
+    /// A purge that somebody has appended before was asked for here, too: both see to it.
+    pub(super) fn repeated(&mut self, draft: &Arc<Draft>, place: ReceiptId, asked: Instant) {
+        match self.kept.get_mut(&key(place)) {
+            None => self.appended(draft, place, asked),
+            Some(kept) if !kept.is_own => {
+                kept.is_own = true;
+                self.open.push(key(place));
+            }
+            Some(_) => {}
         }
     }
 

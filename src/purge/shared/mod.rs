@@ -206,12 +206,12 @@ impl Log for SharedLog {
         let place = appended.place;
         if appended.duplicate {
             instance.purge_metrics.duplicate();
-            instance.ledger.lock().known(&draft, place);
+            instance.ledger.lock().repeated(&draft, place, asked);
         } else {
             super::local::count(&instance.purge_metrics, &purge);
             instance.ledger.lock().appended(&draft, place, asked);
-            instance.open.notify_one();
         }
+        instance.open.notify_one();
         if instance.applied_soon(place).await {
             let mut ledger = instance.ledger.lock();
             ledger.applied(place, &instance.incarnation, &instance.settings.instance);

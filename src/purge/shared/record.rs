@@ -41,12 +41,7 @@ pub(super) struct Record {
 
 impl Draft {
     pub(super) fn of(purge: &Purge, token: u64) -> Self {
-        let mut slots = String::new();
-        for slot in purge.scopes().iter().flat_map(SlotName::of) {
-            // Writing to a text does not fail.
-            let _written = write!(slots, "{slot} ");
-        }
-        slots.truncate(slots.trim_end().len());
+        let slots = text_of(purge.scopes().iter().flat_map(SlotName::of));
         let digest = |name: &str| hex::encode(digest::digest(&digest::SHA256, name.as_bytes()));
         Self {
             token,
@@ -137,6 +132,28 @@ impl Record {
             from: text("from").unwrap_or_default().to_owned(),
         })
     }
+}
+
+impl From<Record> for Draft {
+    fn from(record: Record) -> Self {
+        Self {
+            token: record.token,
+            mode: record.mode,
+            scopes: record.scopes,
+            slots: text_of(record.slots.into_iter()),
+            delivery: None,
+        }
+    }
+}
+
+fn text_of(slots: impl Iterator<Item = SlotName>) -> String {
+    let mut text = String::new();
+    for slot in slots {
+        // Writing to a text does not fail.
+        let _written = write!(text, "{slot} ");
+    }
+    text.truncate(text.trim_end().len());
+    text
 }
 
 fn mode(text: &str) -> Option<Mode> {

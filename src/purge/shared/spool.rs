@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,17 +64,20 @@ impl Spool {
                 spool.adopt(path, &mut adopted)?;
             }
         }
-        let own = folder.join(format!("{incarnation}.{EXTENSION}"));
-        let mut file = OpenOptions::new().create_new(true).append(true).open(own)?;
+        // It has its name when it is locked, so that nobody takes it for one that was left.
+        let nameless = folder.join(format!("{incarnation}.new"));
+        let mut options = OpenOptions::new();
+        let mut file = options.create_new(true).append(true).open(&nameless)?;
         file.lock()?;
         for spooled in &spool.waiting {
             file.write_all(&line(spooled))?;
         }
         file.sync_all()?;
+        std::fs::rename(nameless, folder.join(format!("{incarnation}.{EXTENSION}")))?;
         File::open(folder)?.sync_all()?;
         // What they hold stands in our own file now.
         for (path, _locked) in adopted {
-            std::fs::remove_file(path)?;
+            unless_gone(std::fs::remove_file(path))?;
         }
         spool.file = Some(file);
         Ok(spool)
@@ -141,7 +144,10 @@ impl Spool {
     }
 
     fn adopt(&mut self, path: PathBuf, adopted: &mut Vec<(PathBuf, File)>) -> std::io::Result<()> {
-        let file = OpenOptions::new().read(true).write(true).open(&path)?;
+        let opened = OpenOptions::new().read(true).write(true).open(&path);
+        let Some(file) = unless_gone(opened)? else {
+            return Ok(());
+        };
         if file.try_lock().is_err() {
             return Ok(()); // Its process lives.
         }
@@ -159,6 +165,14 @@ impl Spool {
         }
         adopted.push((path, file));
         Ok(())
+    }
+}
+
+/// Another process that starts may have been faster.
+fn unless_gone<T>(done: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        done => done.map(Some),
     }
 }
 
