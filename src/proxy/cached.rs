@@ -13,6 +13,7 @@ use super::pass::{self, Head};
 use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
 use crate::body::Body;
+use crate::budget::{Pressure, Shed};
 use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
 use crate::entry::purges::Live;
@@ -36,12 +37,12 @@ use crate::transform::NotDerived;
 const FLIGHTS_MAX: usize = 3;
 
 /// A request on a cached route, and what has been found out about it.
-struct Ask<'r> {
-    context: &'r Context<'r>,
+pub(super) struct Ask<'r> {
+    pub(super) context: &'r Context<'r>,
     route: &'r Route,
     target: &'r TargetUri,
-    parts: &'r http::request::Parts,
-    control: RequestControl,
+    pub(super) parts: &'r http::request::Parts,
+    pub(super) control: RequestControl,
     keyed: Keyed,
     arrived: Timestamp,
 }
@@ -79,6 +80,7 @@ impl<S: Store> Proxy<S> {
             parts: &parts,
             arrived: self.shared.clock.now(),
         };
+        context.speak(ask.keyed.language);
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
             match self.turn(&ask, followed).await {
@@ -149,6 +151,9 @@ impl<S: Store> Proxy<S> {
             return Turn::Answered(answer);
         }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
+        if is_marked {
+            self.shared.metrics.hit_for_miss.inc();
+        }
         // What is known not to be storable may be large: its parts come from the origin.
         if is_marked && presented.contains_key(RANGE) {
             return Turn::Alone(why);
@@ -254,13 +259,13 @@ impl<S: Store> Proxy<S> {
     }
 
     /// Makes the response from the store, in the coding that suits the client.
-    async fn serve(
+    pub(super) async fn serve(
         &self,
         ask: &Ask<'_>,
         live: &Live,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
-        let rule = &ask.route.compress;
+        let rule = ask.route.compression();
         let request = &ask.parts.headers;
         let coding = match stored::plan(live, request, rule) {
             Plan::Ready(coding) => coding,
@@ -307,6 +312,10 @@ impl<S: Store> Proxy<S> {
         lead: Option<Lead>,
         stored: Option<Live>,
     ) -> (Response<Body>, Outcome) {
+        if self.shared.budget.pressure() > Pressure::Low {
+            drop(lead);
+            return self.shed(ask, why, stored).await;
+        }
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
             self.shared.metrics.limit("fills");
             drop(lead);
@@ -383,29 +392,6 @@ impl<S: Store> Proxy<S> {
         }
     }
 
-    /// Stale on error (RFC 5861 §4), never over a hard purge; else the error.
-    async fn stand_in(
-        &self,
-        ask: &Ask<'_>,
-        why: Fwd,
-        stored: Option<Live>,
-        status: StatusCode,
-        error: &'static str,
-    ) -> (Response<Body>, Outcome) {
-        let now = self.shared.clock.now();
-        let still_live = stored
-            .and_then(|live| self.shared.purges.admit(Arc::clone(live.entry())))
-            .filter(|live| reuse::may_stand_in(live, &ask.control, now));
-        match still_live {
-            Some(live) => {
-                let mut outcome = Outcome::hit(Answer::StaleOnError, stored::ttl(&live, now));
-                outcome.detail = Some(error);
-                self.serve(ask, &live, outcome).await
-            }
-            None => pass::failed(Outcome::forwarded(Answer::Failed, why), status, error),
-        }
-    }
-
     async fn validate_in_background(
         self: &Arc<Self>,
         ask: &Ask<'_>,
@@ -415,6 +401,10 @@ impl<S: Store> Proxy<S> {
     ) {
         let now = self.shared.clock.now();
         if self.shared.failed.is_set(flight_key, now) {
+            return;
+        }
+        if self.shared.budget.pressure() > Pressure::Low {
+            self.shared.budget.shed(Shed::Validation);
             return;
         }
         let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {
@@ -444,7 +434,7 @@ impl<S: Store> Proxy<S> {
             target: ask.target.clone(),
             language: ask.keyed.language,
             presented: ask.parts.headers.clone(),
-            client: Client::of(ask.context),
+            client: Client::of(ask.context, &ask.parts.headers),
             relay: None,
             no_store: ask.control.no_store,
             key: ask.keyed.key.clone(),
@@ -456,7 +446,7 @@ impl<S: Store> Proxy<S> {
 }
 
 impl<'r> Ask<'r> {
-    const fn presented(&self) -> Presented<'r> {
+    pub(super) const fn presented(&self) -> Presented<'r> {
         Presented {
             route: self.route,
             target: self.target,
@@ -539,7 +529,8 @@ fn from_origin(mut head: Head<'_>, mut body: Body, ask: &Ask<'_>) -> Response<Bo
             return response;
         }
     }
-    pass::passed(head, body, &ask.parts.method, request, ask.route)
+    let shared = ask.context.shared;
+    pass::passed(shared, head, body, &ask.parts.method, request, ask.route)
 }
 
 /// RFC 9111 §5.2.1.7.

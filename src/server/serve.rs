@@ -14,7 +14,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use rustls::ProtocolVersion;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -23,9 +23,11 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, TrackedBody};
-use super::admit::{Refusal, admit, close_after, host_of, is_last};
+use super::activity::{Activity, InFlight, TrackedBody};
+use super::addresses::{Addresses, Place};
+use super::admit::{Refusal, admit, close_after, head_bytes, host_of, is_last};
 use super::drive::Drive;
+use super::frames::{Flood, Rates};
 use super::hyper_settings::{Streams, http1_builder, http2_builder};
 use super::proxy_protocol::{self, ProxyProtocolError};
 use super::redirect::to_https;
@@ -34,8 +36,9 @@ use super::upgrade::Upgrades;
 use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
 use super::wire::Wire;
 use super::{Handler, HttpMode, Limits, Scheme, Terms, hsts};
+use crate::budget::{Budget, CONNECTION_BYTES, Pressure, Shed, Use};
 use crate::connection::Connection;
-use crate::telemetry::server::{Limit, ServerMetrics};
+use crate::telemetry::server::{Limit, ServerMetrics, TlsSession};
 
 /// What all connections of a server share.
 pub(super) struct Service<H> {
@@ -44,6 +47,8 @@ pub(super) struct Service<H> {
     limits: Limits,
     metrics: Arc<ServerMetrics>,
     cap: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
+    budget: Arc<Budget>,
     http1: http1::Builder,
     http2: http2::Builder<Streams>,
 }
@@ -69,12 +74,18 @@ impl<H: Handler> Service<H> {
         terms: Terms,
         limits: Limits,
         metrics: Arc<ServerMetrics>,
+        budget: Arc<Budget>,
     ) -> Arc<Self> {
         let connections_max = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             http1: http1_builder(&limits),
             http2: http2_builder(&limits, &metrics),
             cap: Arc::new(Semaphore::new(connections_max)),
+            addresses: Addresses::new(
+                limits.connections_per_address,
+                limits.connections_per_address_exempt.clone(),
+            ),
+            budget,
             handler,
             terms,
             limits,
@@ -114,10 +125,17 @@ impl<H: Handler> Service<H> {
         acceptor: Option<TlsAcceptor>,
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError> {
+        if self.budget.pressure() == Pressure::Hard {
+            self.budget.shed(Shed::Connection);
+            self.metrics.limit(Limit::Memory);
+            return Err(ConnectionError::Memory);
+        }
+        let _memory = self.budget.take(Use::Connections, CONNECTION_BYTES);
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         let peer = self.client_of(&mut stream, via, stop).await?;
         // From here on `peer` is the client, as far as connections tell.
+        let _place = self.place_for(peer)?;
         let (stream, sni) = match acceptor {
             None => (Either::Left(stream), None),
             Some(acceptor) => {
@@ -139,6 +157,20 @@ impl<H: Handler> Service<H> {
             interims: Arc::default(),
         });
         self.serve_http(stream, connection, stop).await
+    }
+
+    /// A place among the connections of the client's address. A trusted proxy, through which many
+    /// clients come, needs none.
+    fn place_for(&self, client: SocketAddr) -> Result<Option<Place>, ConnectionError> {
+        if self.terms.clients.is_trusted_proxy(client) {
+            return Ok(None);
+        }
+        let place = self.addresses.enter(client.ip());
+        if place.is_none() {
+            self.metrics.limit(Limit::Address);
+            return Err(ConnectionError::Address);
+        }
+        Ok(place)
     }
 
     /// The client of a connection: its peer, or whom the PROXY header names where the peer must
@@ -190,6 +222,7 @@ impl<H: Handler> Service<H> {
             _ => "1.2",
         };
         self.metrics.tls_handshake("ok", version);
+        self.metrics.tls_session(&session(stream.get_ref().1));
         Ok(stream)
     }
 
@@ -203,13 +236,15 @@ impl<H: Handler> Service<H> {
             Either::Left(_) => None,
             Either::Right(tls) => Some(tls.get_ref().1.alpn_protocol() == Some(HTTP2)),
         };
-        let activity = Arc::new(Activity::default());
+        let activity = Arc::new(Activity::new(Arc::clone(&self.budget)));
         let mut wire = Wire::new(stream, Arc::clone(&activity));
         let is_http2 = match alpn_is_http2 {
             Some(is_http2) => is_http2,
             None => self.sniff(&mut wire, stop).await?,
         };
-        if !is_http2 {
+        if is_http2 {
+            wire.read_frames(self.rates());
+        } else {
             wire.read_heads(Arc::clone(&connection.interims));
         }
         let is_proxied = self.terms.clients.is_trusted_proxy(connection.peer);
@@ -264,7 +299,7 @@ impl<H: Handler> Service<H> {
         C: Drive,
     {
         let mut connection = pin!(connection);
-        let mut watch = Watch::new(activity, &self.limits, Instant::now());
+        let mut watch = Watch::new(Arc::clone(&activity), &self.limits, Instant::now());
         let mut look = interval(watch.interval());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         look.reset();
@@ -272,7 +307,7 @@ impl<H: Handler> Service<H> {
             // hyper comes first: what the client has sent before the end is served.
             tokio::select! {
                 biased;
-                outcome = connection.as_mut() => return self.note_outcome(outcome),
+                outcome = connection.as_mut() => return self.note_outcome(outcome, &activity),
                 () = stop.cancelled(), if !watch.is_closing() => {
                     watch.close(Instant::now());
                     connection.as_mut().graceful_shutdown();
@@ -295,9 +330,22 @@ impl<H: Handler> Service<H> {
         }
     }
 
-    fn note_outcome(&self, outcome: Result<(), hyper::Error>) -> Result<(), ConnectionError> {
+    fn note_outcome(
+        &self,
+        outcome: Result<(), hyper::Error>,
+        activity: &Activity,
+    ) -> Result<(), ConnectionError> {
         if let Err(error) = &outcome {
-            if error.is_parse_too_large() {
+            if let Some(flood) = activity.flood() {
+                self.metrics.limit(match flood {
+                    Flood::Resets => Limit::H2Resets,
+                    Flood::Control => Limit::H2Control,
+                    Flood::Continuation => Limit::H2Continuation,
+                    Flood::Empty => Limit::H2Empty,
+                });
+            } else if is_calming(error) {
+                self.metrics.limit(Limit::H2Calm);
+            } else if error.is_parse_too_large() {
                 self.metrics.limit(Limit::Headers);
             } else if error.is_parse() {
                 self.metrics.limit(Limit::Framing);
@@ -314,13 +362,14 @@ impl<H: Handler> Requests<H> {
     ) -> Result<Response<TrackedBody>, Infallible> {
         let service = &self.service;
         service.metrics.request(request.version());
-        let (in_flight, flaw) = self.activity.begin();
+        let (mut in_flight, flaw) = self.activity.begin();
         let is_http1 = request.version() < Version::HTTP_2;
         let is_last = is_http1 && is_last(&request);
         let admitted = flaw
             .map_err(Into::into)
-            .and_then(|()| admit(&mut request, service.limits.headers_max))
-            .and_then(|()| self.check_place(&request));
+            .and_then(|()| admit(&mut request, &service.limits))
+            .and_then(|()| self.check_place(&request))
+            .and_then(|()| service.hold_head(&mut in_flight, &request));
         let told;
         let connection = if self.is_proxied {
             told = service
@@ -358,7 +407,11 @@ impl<H: Handler> Requests<H> {
         {
             hsts::add(response.headers_mut(), value);
         }
-        Ok(response.map(|body| TrackedBody::new(body, in_flight)))
+        in_flight.let_go_of_head();
+        Ok(response.map(|body| {
+            let body = TrackedBody::new(body, in_flight);
+            if is_http1 { body } else { body.in_pieces() }
+        }))
     }
 }
 
@@ -382,6 +435,28 @@ async fn stopped_for(stop: &CancellationToken, span: Duration) {
 }
 
 impl<H> Service<H> {
+    fn rates(&self) -> Rates {
+        Rates {
+            resets: self.limits.resets_per_second,
+            control: self.limits.control_frames_per_second,
+            empty: self.limits.empty_frames_per_second,
+            header_bytes_max: self.limits.header_bytes_max,
+        }
+    }
+
+    /// Only HTTP/2 has several requests in flight, whose heads may hold much together.
+    fn hold_head<B>(&self, in_flight: &mut InFlight, request: &Request<B>) -> Result<(), Refusal> {
+        if request.version() < Version::HTTP_2 {
+            return Ok(());
+        }
+        let most = u64::try_from(self.limits.connection_header_bytes_max).unwrap_or(u64::MAX);
+        if in_flight.hold_head(head_bytes(request), most) {
+            Ok(())
+        } else {
+            Err(Refusal::Heads)
+        }
+    }
+
     fn redirect_port(&self, connection: &Connection) -> Option<u16> {
         match self.terms.http_mode {
             HttpMode::Redirect { port } if connection.scheme == Scheme::Http.as_str() => Some(port),
@@ -390,9 +465,41 @@ impl<H> Service<H> {
     }
 }
 
+/// Whether HTTP/2 ended the connection because its client made it work for nothing.
+fn is_calming(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
+}
+
+/// What client and server agreed on. The names are those of the library, so their number is bounded.
+fn session(tls: &ServerConnection) -> TlsSession {
+    let cipher = tls.negotiated_cipher_suite();
+    let group = tls.negotiated_key_exchange_group();
+    TlsSession {
+        handshake: match tls.handshake_kind() {
+            Some(HandshakeKind::Resumed) => "resumed",
+            Some(HandshakeKind::FullWithHelloRetryRequest) => "full_retried",
+            _ => "full",
+        },
+        cipher: cipher
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+        group: group
+            .and_then(|group| group.name().as_str())
+            .unwrap_or("none"),
+    }
+}
+
 /// Why a connection ended early. Only logged.
 #[derive(Debug, thiserror::Error)]
 enum ConnectionError {
+    #[error("there is no memory for it")]
+    Memory,
+    #[error("its address has too many connections open")]
+    Address,
     #[error("the TLS handshake failed: {0}")]
     Handshake(#[source] io::Error),
     #[error("the TLS handshake took too long")]

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::Limits;
 use super::activity::Activity;
+use super::stalled;
 use crate::telemetry::server::Limit;
 
 /// A client that takes less than this within a timeout takes nothing, in bytes. More than the
@@ -43,6 +44,12 @@ pub(super) struct Watch {
     progress: Instant,
     events: u64,
     sent: u64,
+    /// When the age of the pieces that are held last changed.
+    aged: Instant,
+    /// Bytes that a client must take within the idle timeout while there is something to take;
+    /// since when there has been, and the count of then.
+    least: u64,
+    taking: Option<(Instant, u64)>,
 }
 
 impl Watch {
@@ -57,6 +64,9 @@ impl Watch {
             progress: now,
             events: 0,
             sent: 0,
+            aged: now,
+            least: stalled::least(limits),
+            taking: None,
         }
     }
 
@@ -77,6 +87,7 @@ impl Watch {
 
     pub(super) fn look(&mut self, now: Instant) -> Verdict {
         self.note_progress(now);
+        self.note_time(now);
         let activity = &self.activity;
         let in_flight = activity.in_flight.load(Relaxed);
         let quiet = now.saturating_duration_since(self.progress);
@@ -85,6 +96,17 @@ impl Watch {
         if is_stalled && quiet >= self.idle_timeout {
             return Verdict::Cut(Some(Limit::Stalled));
         }
+        if self.is_slow(now, is_stalled) {
+            return Verdict::Cut(Some(Limit::SlowReader));
+        }
+        if self.has_old_pieces(now) {
+            let limit = Limit::Stalled;
+            return match self.closing {
+                None => Verdict::Close(limit),
+                Some(_) => Verdict::Cut(Some(limit)),
+            };
+        }
+        let activity = &self.activity;
         if in_flight > 0 {
             return Verdict::Stay;
         }
@@ -111,6 +133,34 @@ impl Watch {
             None if quiet >= self.idle_timeout => Verdict::Close(Limit::Idle),
             _ => Verdict::Stay,
         }
+    }
+
+    fn note_time(&self, now: Instant) {
+        let open = now.saturating_duration_since(self.opened).as_millis();
+        let millis = u64::try_from(open).unwrap_or(u64::MAX);
+        self.activity.millis.store(millis, Relaxed);
+        self.activity.holding.settle();
+    }
+
+    /// Whether a client that had something to take all the time took less than it must.
+    fn is_slow(&mut self, now: Instant, has_to_take: bool) -> bool {
+        let sent = self.activity.sent.load(Relaxed);
+        let (since, before) = *self.taking.get_or_insert((now, sent));
+        if has_to_take && now.saturating_duration_since(since) < self.idle_timeout {
+            return false;
+        }
+        self.taking = has_to_take.then_some((now, sent));
+        has_to_take && sent.saturating_sub(before) < self.least
+    }
+
+    /// Whether HTTP/2 has held a piece of a response for longer than the idle timeout: the last of
+    /// its stream, which has no task any more that could be given up.
+    fn has_old_pieces(&mut self, now: Instant) -> bool {
+        let is_due = now.saturating_duration_since(self.aged) >= self.idle_timeout / 4;
+        if is_due {
+            self.aged = now;
+        }
+        is_due && self.activity.holding.age()
     }
 
     fn note_progress(&mut self, now: Instant) {
@@ -142,6 +192,7 @@ mod tests {
         let limits = Limits {
             header_timeout: HEADER,
             idle_timeout: IDLE,
+            send_rate_min: 0,
             ..Limits::default()
         };
         let now = Instant::now();
@@ -198,6 +249,26 @@ mod tests {
         assert_eq!(verdict, Verdict::Cut(Some(Limit::Stalled)));
         activity.waiting.fetch_sub(1, Relaxed);
         drop(request);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_takes_less_than_the_least_rate_is_cut() {
+        for (rate, verdict) in [
+            (101, Verdict::Stay),
+            (99, Verdict::Cut(Some(Limit::SlowReader))),
+        ] {
+            let (activity, mut watch, start) = watch();
+            watch.least = 100 * IDLE.as_secs();
+            let (request, _) = activity.begin();
+            activity.waiting.fetch_add(1, Relaxed);
+            for quarter in 0..4 {
+                assert_eq!(watch.look(start + IDLE / 4 * quarter), Verdict::Stay);
+                activity.sent.fetch_add(rate * IDLE.as_secs() / 4, Relaxed);
+            }
+            assert_eq!(watch.look(start + IDLE), verdict, "{rate}");
+            activity.waiting.fetch_sub(1, Relaxed);
+            drop(request);
+        }
     }
 
     #[tokio::test]

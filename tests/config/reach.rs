@@ -60,7 +60,16 @@ const CHANGES: &[Change] = &[
     change("server", "streams_max", "1"),
     change("server", "headers_max", "10"),
     change("server", "header_bytes_max", "\"8KiB\""),
+    change("server", "connections_per_address", "1"),
+    change("server", "connections_per_address_exempt", "[]"),
+    change("server", "target_bytes_max", "\"1KiB\""),
+    change("server", "connection_header_bytes_max", "\"64KiB\""),
+    change("server", "send_rate_min", "0"),
+    change("server", "resets_per_second", "1"),
+    change("server", "control_frames_per_second", "10"),
+    change("server", "empty_frames_per_second", "1"),
     change("server", "request_body_max", "\"1KiB\""),
+    change("server", "work_memory", "\"16MiB\""),
     change("server", "upgrades_max", "1"),
     change("server", "upgrade_idle_timeout", "\"1s\""),
     change("server", "workers", "1"),
@@ -80,7 +89,10 @@ const CHANGES: &[Change] = &[
     change("admin", "tls_key", "\"other.pem\"").given(ADMIN_TLS),
     change("admin", "client_ca", "\"ca.pem\"").given(ADMIN_TLS),
     change("log", "access", "\"off\""),
+    change("log", "query", "\"redacted\""),
     change("log", "level", "\"warn\""),
+    change("trace", "endpoint", "\"http://127.0.0.1:4318\""),
+    change("trace", "sample_percent", "1"),
     change("cache", "memory", "\"1MiB\""),
     change("cache", "variants_max", "1"),
     change("cache", "fills_max", "1"),
@@ -149,6 +161,7 @@ const CHANGES: &[Change] = &[
     change("route", "max_object_size", "\"1KiB\""),
     change("route", "strict_private", "false"),
     change("route", "request_directives", "false"),
+    change("route", "request_body_max", "\"1KiB\""),
     change("route", "vary_ignore", "[\"X-A\"]"),
     change("route", "forward_headers", "[\"X-A\"]"),
     change("route", "key_headers", "[\"X-A\"]"),
@@ -308,7 +321,13 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let environment = [("DEMO_WEBHOOK_SECRET".to_owned(), secret)];
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
-    let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let log = (&config.log, config.tracing());
+    let of_the_process = (
+        &config.namespace,
+        config.server.workers,
+        log,
+        config.work_memory(),
+    );
     let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;

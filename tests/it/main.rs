@@ -45,6 +45,8 @@ mod interim;
 mod invalidation;
 /// One copy per language, over HTTP.
 mod languages;
+/// What is done with little memory left.
+mod memory;
 /// Trailers, both ways.
 mod trailers;
 /// Tunnels of other protocols.
@@ -68,6 +70,10 @@ mod reuse;
 mod stale;
 /// Bodies on their way.
 mod streaming;
+/// Turning caching and compression off and on.
+mod switches;
+/// Metrics, traces and the access log.
+mod telemetry;
 /// An origin in trouble: who waits for it, and who does not.
 mod trouble;
 /// Conditional requests to the origin, and what its answers make of a stored response.

@@ -2,6 +2,11 @@
 //!
 //! Port 0 takes a free port; which one it was stands in the log.
 
+#![allow(
+    dead_code,
+    reason = "each test binary uses the part of this module that it needs"
+)]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -78,7 +83,6 @@ impl Program {
     }
 
     /// The id of its process.
-    #[allow(dead_code, reason = "for those who look into /proc")]
     pub(crate) fn id(&self) -> u32 {
         self.child.id().expect("it runs")
     }
