@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::arena::variable;
+use crate::support::origin::PATIENCE;
 
 /// The most that an attack does where the environment does not ask for more.
 const CONNECTIONS_MAX: usize = 300;
@@ -98,4 +99,21 @@ pub(crate) async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     // What came before a reset counts.
     let _closed = stream.read_to_end(&mut all).await;
     all
+}
+
+/// One GET with these field lines on a connection of its own; the whole answer.
+pub(crate) async fn get(to: SocketAddr, host: &str, target: &str, fields: &str) -> String {
+    let head = format!("GET {target} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n");
+    let exchange = async {
+        let mut stream = connect(to).await.unwrap();
+        let request = format!("{head}{fields}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        String::from_utf8_lossy(&rest(&mut stream).await).into_owned()
+    };
+    timeout(PATIENCE, exchange).await.expect("an answer")
+}
+
+/// The status of an answer; empty where there is none.
+pub(crate) fn status(answer: &str) -> &str {
+    answer.get(9..12).unwrap_or_default()
 }
