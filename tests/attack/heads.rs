@@ -47,7 +47,7 @@ fn terms(name: &'static str, limits: &'static [&'static str]) -> Terms {
         limits,
         growth: 48,
         connections: 50,
-        time: Duration::from_millis(1500),
+        time: Duration::from_millis(1000),
     }
 }
 

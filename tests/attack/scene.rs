@@ -13,15 +13,15 @@ use super::swarm::Bounds;
 const WARM_UP: usize = 100;
 
 /// How long the quiet phase takes; in strict mode, where its p99 counts, longer.
-const QUIET: Duration = Duration::from_millis(700);
+const QUIET: Duration = Duration::from_millis(400);
 const QUIET_STRICT: Duration = Duration::from_secs(5);
 
 /// How many times the p99 of quiet that of an attack may be, in strict mode.
 const P99_RATIO_MAX: f64 = 3.0;
 
 /// File descriptors that may be open afterwards beyond those of before: connections to the origin
-/// that are kept for later.
-const DESCRIPTORS_SLACK: usize = 40;
+/// that are kept for later (`pool_idle_max`), and a few.
+const DESCRIPTORS_SLACK: usize = 64 + 8;
 
 /// What must hold of an attack.
 #[derive(Clone, Copy, Debug)]

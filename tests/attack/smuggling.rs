@@ -22,6 +22,9 @@ const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: a\r\nConnection: close\r
 enum Expected {
     /// This status, the end of the connection, and nothing at the origin.
     Refused(u16),
+    /// This status and nothing at the origin; the connection goes on, because the end of the request
+    /// is beyond doubt.
+    Answered(u16),
     /// The origin gets this target with this content, and the connection ends.
     Last(&'static str, &'static str),
     /// As `Last`, but the connection goes on, because the end of the request is beyond doubt.
@@ -31,7 +34,7 @@ enum Expected {
     Broken(u16),
 }
 
-use Expected::{Broken, Followed, Last, Refused};
+use Expected::{Answered, Broken, Followed, Last, Refused};
 
 /// Head and content; the method and target are POST /c.
 type Case = (&'static str, &'static str, Expected);
@@ -581,9 +584,19 @@ const HEADS: &[Case] = &[
         Refused(405),
     ),
     (
+        "an asterisk",
+        "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+        Answered(400),
+    ),
+    (
+        "OPTIONS of an asterisk",
+        "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+        Answered(400),
+    ),
+    (
         "a target that is no path",
         "GET c HTTP/1.1\r\nHost: a\r\n\r\n",
-        Refused(400),
+        Answered(400),
     ),
     (
         "Connection names Content-Length",
@@ -685,6 +698,9 @@ async fn judge(arena: &Arena, name: &str, text: &str, expected: Expected) -> Opt
     let whole = |target: &str, content: &str| (target.to_owned(), content.to_owned(), None);
     let is_right = match expected {
         Refused(status) => statuses == [status.to_string()] && got.is_empty(),
+        Answered(status) => {
+            statuses == [status.to_string(), "200".to_owned()] && got == [whole("/smuggled", "")]
+        }
         Last(target, content) => statuses == ["200"] && got == [whole(target, content)],
         Followed(target, content) => {
             statuses == ["200", "200"] && got == [whole(target, content), whole("/smuggled", "")]
