@@ -4,6 +4,8 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -19,6 +21,7 @@ pub(super) struct Loan {
     content: Body,
     back: Option<oneshot::Sender<Body>>,
     recalled: oneshot::Receiver<Infallible>,
+    is_awaited: Arc<AtomicBool>,
 }
 
 /// The lender's side. Dropping it ends the loan: an upload that is still under way when its
@@ -27,25 +30,34 @@ pub(super) struct Loan {
 #[must_use]
 pub(super) struct Lender {
     returned: oneshot::Receiver<Body>,
+    is_awaited: Arc<AtomicBool>,
     _recall: oneshot::Sender<Infallible>,
 }
 
 pub(super) fn lend(content: Body) -> (Loan, Lender) {
     let (back, returned) = oneshot::channel();
     let (recall, recalled) = oneshot::channel();
+    let is_awaited = Arc::new(AtomicBool::new(false));
     let loan = Loan {
         content,
         back: Some(back),
         recalled,
+        is_awaited: Arc::clone(&is_awaited),
     };
     let lender = Lender {
         returned,
+        is_awaited,
         _recall: recall,
     };
     (loan, lender)
 }
 
 impl Lender {
+    /// Whoever borrowed the content has read all there is, and waits for more of it.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Relaxed)
+    }
+
     /// The content, if the loan has ended without anybody reading from it.
     pub(super) fn take_back(mut self) -> Option<Body> {
         self.returned.try_recv().ok()
@@ -73,7 +85,9 @@ impl HttpBody for Loan {
         if Pin::new(&mut self.recalled).poll(cx).is_ready() {
             return Poll::Ready(Some(Err("the exchange was over before its content".into())));
         }
-        Pin::new(&mut self.content).poll_frame(cx)
+        let frame = Pin::new(&mut self.content).poll_frame(cx);
+        self.is_awaited.store(frame.is_pending(), Relaxed);
+        frame
     }
 
     fn is_end_stream(&self) -> bool {
@@ -124,8 +138,10 @@ mod tests {
         let (_writer, reader) = crate::body::tee::tee(None);
         let (mut loan, lender) = lend(Body::stream(reader));
         let waiting = tokio::spawn(async move { loan.frame().await.unwrap().is_err() });
+        assert!(!lender.is_awaited());
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
+        assert!(lender.is_awaited());
         drop(lender);
         assert!(waiting.await.unwrap());
     }

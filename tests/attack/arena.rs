@@ -39,6 +39,8 @@ memory = \"64MiB\"
 pub(crate) struct Setup {
     /// Lines that begin with `server.`.
     pub(crate) server: &'static str,
+    /// Keys of the upstream.
+    pub(crate) upstream: &'static str,
     /// Routes; one for everything where there is none.
     pub(crate) routes: &'static str,
     /// The attack looks at what reaches the origin.
@@ -158,10 +160,14 @@ impl Arena {
         status.unwrap_or_default()
     }
 
-    /// How often one of these limits was reached; nothing where it cannot be seen.
+    /// How often one of these limits was reached (or what stands in another series that begins so,
+    /// if it has a brace); nothing where it cannot be seen.
     pub(crate) async fn reached(&self, limits: &[&str]) -> Option<u64> {
         let metrics = self.metrics().await?;
         let of = |limit: &&str| {
+            if limit.contains('{') {
+                return sum(&metrics, limit);
+            }
             let series = format!("cms_edge_connection_limits_total{{limit=\"{limit}\"}}");
             sum(&metrics, &series)
         };
@@ -218,7 +224,10 @@ fn config(setup: Setup, origin: SocketAddr) -> String {
         setup.routes
     };
     let server = SERVER.replace("[admin]", &format!("{}\n[admin]", keys.join("\n")));
-    format!("{server}[upstream.origin]\nservers = [\"http://{origin}\"]\n{routes}")
+    format!(
+        "{server}[upstream.origin]\nservers = [\"http://{origin}\"]\n{}\n{routes}",
+        setup.upstream
+    )
 }
 
 fn address(name: &str) -> Option<SocketAddr> {

@@ -150,11 +150,6 @@ impl Peer {
         timeout(PATIENCE, outcome).await.expect("an answer")
     }
 
-    /// Reads and forgets what comes until the server has closed.
-    pub(crate) async fn forget(&mut self) {
-        while self.next().await.is_some() {}
-    }
-
     /// Reads what is there without waiting long for more.
     pub(crate) async fn sip(&mut self) {
         let _quiet = timeout(Duration::from_millis(1), async {

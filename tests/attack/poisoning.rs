@@ -128,6 +128,7 @@ fn terms(name: &'static str) -> Terms {
 
 const SETUP: Setup = Setup {
     server: "",
+    upstream: "",
     routes: "",
     needs_origin: true,
 };

@@ -19,6 +19,9 @@ pub(crate) const PAGE: &str = "/readers/page";
 /// What is kept of requests that are no reader's; more would fill the memory of the test.
 const KEPT_MAX: usize = 20_000;
 
+/// The fault of a request that did not end.
+const BROKEN_OFF: &str = "broken off";
+
 type Answer = dyn Fn(&Seen) -> Reply + Send + Sync;
 
 /// A request, or bytes that are none.
@@ -40,6 +43,13 @@ impl Seen {
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let found = self.fields.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str())
+    }
+
+    /// The exchange was given up in the middle of the content of a request for `target`: the
+    /// origin hears of that at any time after the client.
+    pub(crate) fn is_broken_off(&self, target: &str) -> bool {
+        let is_for_it = self.raw.starts_with(format!("POST {target} ").as_bytes());
+        is_for_it && self.fault.as_deref() == Some(BROKEN_OFF)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -200,7 +210,7 @@ async fn next(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(Seen, usi
         }
         match stream.read_buf(buffer).await {
             Ok(count) if count > 0 => {}
-            _ => return Err("broken off".to_owned()),
+            _ => return Err(BROKEN_OFF.to_owned()),
         }
     }
 }

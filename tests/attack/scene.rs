@@ -62,6 +62,7 @@ pub(crate) async fn play(arena: &Arena, terms: Terms, attack: impl AsyncFnOnce(B
     }
     let most = most.get();
     let took = begin.elapsed();
+    readers.answered(Phase::Attack, READERS_COUNT).await;
 
     readers.enter(Phase::After);
     let has_reached = async |arena: &Arena| arena.reached(terms.limits).await > reached_before;

@@ -86,18 +86,23 @@ async fn header_blocks_that_never_end() {
             let mut peer = Peer::connect(target).await?;
             let block = Block::get("a", "/slow");
             peer.send(&frame(HEADERS, 0, 1, &block.0)).await?;
-            peer.forget().await;
+            // An acknowledgement of the settings would break the block.
+            rest(&mut peer.stream).await;
             Ok(())
         })
         .await;
     };
-    let limits = &["header_timeout", "idle"];
+    let limits = &["header_timeout"];
     play(&arena, terms("slowloris of HTTP/2", limits, 200), attack).await;
 }
 
 #[tokio::test]
 async fn content_a_byte_at_a_time() {
-    let Some(arena) = Arena::enter(Setup::default(), answer).await else {
+    let setup = Setup {
+        upstream: "first_byte_timeout = \"1s\"",
+        ..Setup::default()
+    };
+    let Some(arena) = Arena::enter(setup, answer).await else {
         return;
     };
     let target = arena.target;
@@ -110,8 +115,33 @@ async fn content_a_byte_at_a_time() {
         })
         .await;
     };
-    // What it may hold is bounded by the upstream, not by the front.
-    play(&arena, terms("slow POST", &[], 100), attack).await;
+    // The origin has not failed: nobody else is told that it has.
+    let limits = &["cms_edge_origin_requests_total{upstream=\"origin\",result=\"request_timeout\""];
+    play(&arena, terms("slow POST", limits, 100), attack).await;
+}
+
+#[tokio::test]
+async fn content_that_breaks_off() {
+    let Some(arena) = Arena::enter(Setup::default(), answer).await else {
+        return;
+    };
+    let target = arena.target;
+    let attack = async |bounds: Bounds| {
+        swarm(target, bounds, |target| async move {
+            let mut stream = connect(target).await?;
+            let head = "POST /broken HTTP/1.1\r\nhost: a\r\ncontent-length: 100000\r\n\r\nx";
+            stream.write_all(head.as_bytes()).await?;
+            sleep(DRIP).await;
+            Ok(())
+        })
+        .await;
+    };
+    let limits = &["cms_edge_origin_requests_total{upstream=\"origin\",result=\"request_body\""];
+    let terms = Terms {
+        time: Duration::from_millis(1000),
+        ..terms("uploads that break off", limits, 50)
+    };
+    play(&arena, terms, attack).await;
 }
 
 #[tokio::test]
