@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ enum Parting {
     WhenQuiet,
 }
 
-pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 impl<H: Handler> Service<H> {
     pub(super) fn new(
@@ -150,9 +150,9 @@ impl<H: Handler> Service<H> {
         let (stream, sni) = match acceptor {
             None => (Either::Left(stream), None),
             Some(acceptor) => {
-                let stream = self.shake_hands(stream, &acceptor).await?;
+                let stream = Box::pin(self.shake_hands(stream, &acceptor)).await?;
                 let sni = stream.get_ref().1.server_name().map(Box::from);
-                (Either::Right(stream), sni)
+                (Either::Right(Box::new(stream)), sni)
             }
         };
         let scheme = match &stream {
@@ -275,10 +275,11 @@ impl<H: Handler> Service<H> {
         let answer = service_fn(move |request| Arc::clone(&requests).answer(request));
         let io = TokioIo::new(wire);
         if is_http2 {
-            let connection = self.http2.serve_connection(io, answer);
+            let connection = Box::pin(self.http2.serve_connection(io, answer));
             return self.drive(connection, activity, Parting::Told, stop).await;
         }
-        let connection = self.http1.serve_connection(io, answer).with_upgrades();
+        let connection = self.http1.serve_connection(io, answer);
+        let connection = Box::pin(connection.with_upgrades());
         self.drive(connection, activity, Parting::WhenQuiet, stop)
             .await?;
         upgrades.run().await;
@@ -299,11 +300,11 @@ impl<H: Handler> Service<H> {
         Err(ConnectionError::Silent)
     }
 
-    /// Lets hyper serve the connection, asks it to close when the server stops or the connection
+    /// Lets hyper serve the connection (in a box: a future holds its arguments twice), asks it to close when the server stops or the connection
     /// is idle, and drops it when it breaks a deadline.
     async fn drive<C>(
         &self,
-        connection: C,
+        mut connection: Pin<Box<C>>,
         activity: Arc<Activity>,
         parting: Parting,
         stop: &CancellationToken,
@@ -311,7 +312,6 @@ impl<H: Handler> Service<H> {
     where
         C: Drive,
     {
-        let mut connection = pin!(connection);
         let mut watch = Watch::new(Arc::clone(&activity), &self.limits, Instant::now());
         let mut look = look_after(watch.interval());
         loop {
