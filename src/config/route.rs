@@ -13,7 +13,7 @@ use super::operator::CACHE_TTL;
 use super::section::{Section, Wrong, default, required};
 use super::upstream::Upstream;
 use super::{language, profile, rules, units};
-use crate::key::{Folding, KeyRule, VaryRule};
+use crate::key::{Fingerprint, Folding, KeyRule, VaryRule};
 use crate::policy::{CacheRule, Profile, StatusTtl, TtlMode};
 use crate::respond::head::handled_fields;
 use crate::route::tags::{BadTemplate, Template};
@@ -66,6 +66,8 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         upstream,
         cache: is_cached.then_some(cache),
         key: KeyRule {
+            // `Config::routes` sets it, which knows the names of upstreams.
+            rules: Fingerprint::default(),
             query,
             language,
             cookies,

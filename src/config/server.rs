@@ -9,6 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::clients::clients;
 use super::describe::{Presence, Sample, Style};
+use super::lifecycle::Lifecycle;
 use super::limits;
 use super::reader::Files;
 use super::section::{Section, Wrong, default, required};
@@ -33,6 +34,7 @@ pub struct Server {
     pub upgrade_idle_timeout: Duration,
     /// 0: one per core.
     pub workers: usize,
+    pub lifecycle: Lifecycle,
 }
 
 const SERVER: &str = "The public listeners and what a client may ask of them.";
@@ -87,6 +89,7 @@ impl Server {
                 0..=1024,
                 "Threads that serve requests. 0 is one per core; more only adds switching.",
             ),
+            lifecycle: Lifecycle::read(&s),
         }
     }
 }

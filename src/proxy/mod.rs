@@ -61,7 +61,7 @@ pub struct Parts<S> {
     pub clock: Arc<dyn Clock>,
     pub routes: RouteTable,
     /// By the index that routes have.
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<Arc<Upstream>>,
     pub store: S,
     pub purges: Arc<Purges>,
     pub invalidate: Invalidate,
@@ -89,7 +89,8 @@ pub struct Limits {
     pub upgrade_idle_timeout: Duration,
 }
 
-/// The proxy. One for the process; requests share it.
+/// The proxy. One for each site; requests share it. Flights and marks are the site's: how answers
+/// are keyed and shared is known by its rules alone.
 pub struct Proxy<S> {
     shared: Shared,
     store: S,
@@ -99,7 +100,7 @@ pub struct Proxy<S> {
 pub struct Shared {
     clock: Arc<dyn Clock>,
     routes: RouteTable,
-    upstreams: Vec<Upstream>,
+    upstreams: Vec<Arc<Upstream>>,
     purges: Arc<Purges>,
     flights: Arc<Flights>,
     marks: Marks,
@@ -245,6 +246,6 @@ fn refuse(refusal: Refusal) -> (Response<Body>, Outcome) {
 
 impl Shared {
     fn upstream(&self, route: &Route) -> Option<&Upstream> {
-        self.upstreams.get(route.upstream)
+        self.upstreams.get(route.upstream).map(AsRef::as_ref)
     }
 }

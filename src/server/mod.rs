@@ -18,6 +18,7 @@ mod head;
 mod holding;
 pub mod hsts;
 mod hyper_settings;
+pub mod inherit;
 mod listen;
 mod not_after;
 mod proxy_protocol;
@@ -43,6 +44,7 @@ use crate::body::Body;
 use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::telemetry::server::ServerMetrics;
+use inherit::{Inherited, Passed, Role};
 use listen::Listener;
 use serve::Service;
 
@@ -215,6 +217,17 @@ struct Terms {
 
 /// Loads the certificates and binds every address, or none.
 pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Listeners, BindError> {
+    bind_or_inherit(settings, metrics, &mut Inherited::default(), Role::Http).await
+}
+
+/// As [`bind`], but takes the sockets of `inherited` that are for these addresses. `plain` is the
+/// role of the addresses without TLS; admin addresses are that with TLS, too.
+pub async fn bind_or_inherit(
+    settings: Settings,
+    metrics: Arc<ServerMetrics>,
+    inherited: &mut Inherited,
+    plain: Role,
+) -> Result<Listeners, BindError> {
     let (certificates, acceptor) = match &settings.tls {
         Some(tls) if !settings.https.is_empty() => {
             let certificates = Arc::new(tls::Certificates::load(&tls.certificates).await?);
@@ -230,11 +243,23 @@ pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Lis
     let without = settings.http.iter().map(|address| (address, &None));
     let mut bound = Vec::new();
     for (address, acceptor) in with_tls.chain(without) {
-        bound.push((listen::bind(*address)?, acceptor.clone()));
+        let role = match (plain, acceptor) {
+            (Role::Http, Some(_)) => Role::Https,
+            _ => plain,
+        };
+        let socket = match inherited.take(role, *address) {
+            Ok(Some(socket)) => (socket, *address),
+            Ok(None) => listen::bind(*address)?,
+            Err(source) => {
+                let address = *address;
+                return Err(BindError::Listen { address, source });
+            }
+        };
+        bound.push((socket, acceptor.clone(), role));
     }
     let mut sockets = Vec::new();
-    for (socket, acceptor) in bound {
-        sockets.push(Listener::listen(socket, acceptor)?);
+    for (socket, acceptor, role) in bound {
+        sockets.push(Listener::listen(socket, acceptor, role)?);
     }
     let addresses = |scheme| {
         let of_scheme = sockets
@@ -273,6 +298,14 @@ impl Listeners {
     /// The addresses without TLS, with the ports that were taken.
     pub fn http(&self) -> &[SocketAddr] {
         &self.http
+    }
+
+    /// The sockets once more, for a process that is to listen on them too.
+    ///
+    /// # Errors
+    /// There are no file descriptors left.
+    pub fn pass_on(&self) -> std::io::Result<Vec<Passed>> {
+        self.sockets.iter().map(Listener::pass_on).collect()
     }
 
     /// The certificates in use, to replace them while connections are served.

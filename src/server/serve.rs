@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -68,7 +68,18 @@ struct Requests<H> {
     stop: CancellationToken,
 }
 
-pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+/// How a connection is brought to its end when the server drains.
+#[derive(Clone, Copy)]
+enum Parting {
+    /// It is told at once, and told which requests will be answered: the two GOAWAY frames of
+    /// RFC 9113 §6.8.
+    Told,
+    /// The next answer says that it is the last (RFC 9112 §9.6); without a next request the
+    /// connection ends after a time without one.
+    WhenQuiet,
+}
+
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 impl<H: Handler> Service<H> {
     pub(super) fn new(
@@ -141,9 +152,9 @@ impl<H: Handler> Service<H> {
         let (stream, sni) = match acceptor {
             None => (Either::Left(stream), None),
             Some(acceptor) => {
-                let stream = self.shake_hands(stream, &acceptor).await?;
+                let stream = Box::pin(self.shake_hands(stream, &acceptor)).await?;
                 let sni = stream.get_ref().1.server_name().map(Box::from);
-                (Either::Right(stream), sni)
+                (Either::Right(Box::new(stream)), sni)
             }
         };
         let scheme = match &stream {
@@ -266,15 +277,19 @@ impl<H: Handler> Service<H> {
         let answer = service_fn(move |request| Arc::clone(&requests).answer(request));
         let io = TokioIo::new(wire);
         if is_http2 {
-            let connection = self.http2.serve_connection(io, answer);
-            let outcome = self.drive(connection, Arc::clone(&activity), stop).await;
+            let connection = Box::pin(self.http2.serve_connection(io, answer));
+            let outcome = self
+                .drive(connection, Arc::clone(&activity), Parting::Told, stop)
+                .await;
             if activity.has_oversize.load(Relaxed) {
                 self.metrics.limit(Limit::Headers);
             }
             return outcome;
         }
-        let connection = self.http1.serve_connection(io, answer).with_upgrades();
-        self.drive(connection, activity, stop).await?;
+        let connection = self.http1.serve_connection(io, answer);
+        let connection = Box::pin(connection.with_upgrades());
+        self.drive(connection, activity, Parting::WhenQuiet, stop)
+            .await?;
         upgrades.run().await;
         Ok(())
     }
@@ -293,22 +308,20 @@ impl<H: Handler> Service<H> {
         Err(ConnectionError::Silent)
     }
 
-    /// Lets hyper serve the connection, asks it to close when the server stops or the connection
+    /// Lets hyper serve the connection (in a box: a future holds its arguments twice), asks it to close when the server stops or the connection
     /// is idle, and drops it when it breaks a deadline.
     async fn drive<C>(
         &self,
-        connection: C,
+        mut connection: Pin<Box<C>>,
         activity: Arc<Activity>,
+        parting: Parting,
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError>
     where
         C: Drive,
     {
-        let mut connection = pin!(connection);
         let mut watch = Watch::new(Arc::clone(&activity), &self.limits, Instant::now());
-        let mut look = interval(watch.interval());
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        look.reset();
+        let mut look = look_after(watch.interval());
         loop {
             // hyper comes first: what the client has sent before the end is served.
             let turn = poll_fn(|cx| {
@@ -318,14 +331,23 @@ impl<H: Handler> Service<H> {
             tokio::select! {
                 biased;
                 outcome = turn => return self.note_outcome(outcome, &activity),
-                () = stop.cancelled(), if !watch.is_closing() => {
-                    watch.close(Instant::now());
-                    connection.as_mut().graceful_shutdown();
+                () = stop.cancelled(), if !watch.is_draining() => {
+                    let now = Instant::now();
+                    let quiet = watch.drain(now);
+                    match parting {
+                        Parting::Told => {
+                            watch.close(now);
+                            connection.as_mut().graceful_shutdown();
+                        }
+                        Parting::WhenQuiet => look = look_after(quiet),
+                    }
                 }
                 now = look.tick() => match watch.look(now) {
                     Verdict::Stay => {}
                     Verdict::Close(limit) => {
-                        self.metrics.limit(limit);
+                        if let Some(limit) = limit {
+                            self.metrics.limit(limit);
+                        }
                         watch.close(now);
                         connection.as_mut().graceful_shutdown();
                     }
@@ -366,6 +388,14 @@ impl<H: Handler> Service<H> {
         }
         Ok(outcome?)
     }
+}
+
+/// Ticks every `period`, for the first time after one.
+fn look_after(period: Duration) -> Interval {
+    let mut look = interval(period);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look.reset();
+    look
 }
 
 impl<H: Handler> Requests<H> {

@@ -21,12 +21,22 @@ const PARTING_MAX: Duration = Duration::from_secs(5);
 /// How long a connection that has not said a word may still do so while the server drains.
 pub(super) const FIRST_WORD_MAX: Duration = Duration::from_secs(1);
 
+/// How long an HTTP/1 connection must have been quiet, once the server drains, to be closed. A
+/// client that keeps it for its next request may be sending that just now, and could not tell
+/// whether it was received; until then a request is answered, with `Connection: close`. At most half
+/// of the time to drain.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How often to look at most.
+const LOOK_MIN: Duration = Duration::from_millis(1);
+
 /// What is to become of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Verdict {
     Stay,
-    /// Close it as its protocol closes connections.
-    Close(Limit),
+    /// Close it as its protocol closes connections: because of a limit, or because the server
+    /// drains.
+    Close(Option<Limit>),
     /// Drop it now, because of a limit or because it is taking leave for too long.
     Cut(Option<Limit>),
 }
@@ -37,7 +47,9 @@ pub(super) struct Watch {
     activity: Arc<Activity>,
     header_timeout: Duration,
     idle_timeout: Duration,
+    quiet: Duration,
     opened: Instant,
+    draining: Option<Instant>,
     closing: Option<Instant>,
     head_open: Option<Instant>,
     /// When something was last seen to have happened, and the counts of then.
@@ -58,7 +70,9 @@ impl Watch {
             activity,
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
+            quiet: QUIET.min(limits.drain / 2).max(LOOK_MIN),
             opened: now,
+            draining: None,
             closing: None,
             head_open: None,
             progress: now,
@@ -73,16 +87,22 @@ impl Watch {
     /// How often to look.
     pub(super) fn interval(&self) -> Duration {
         let shortest = self.header_timeout.min(self.idle_timeout).min(PARTING_MAX);
-        (shortest / 4).max(Duration::from_millis(1))
+        (shortest / 4).max(LOOK_MIN)
+    }
+
+    /// The server drains: the connection is to close once it is quiet. Returns how often to look.
+    pub(super) fn drain(&mut self, now: Instant) -> Duration {
+        self.draining.get_or_insert(now);
+        self.quiet
+    }
+
+    pub(super) const fn is_draining(&self) -> bool {
+        self.draining.is_some()
     }
 
     /// The connection was asked to close.
     pub(super) fn close(&mut self, now: Instant) {
         self.closing.get_or_insert(now);
-    }
-
-    pub(super) fn is_closing(&self) -> bool {
-        self.closing.is_some()
     }
 
     pub(super) fn look(&mut self, now: Instant) -> Verdict {
@@ -102,7 +122,7 @@ impl Watch {
         if self.has_old_pieces(now) {
             let limit = Limit::Stalled;
             return match self.closing {
-                None => Verdict::Close(limit),
+                None => Verdict::Close(Some(limit)),
                 Some(_) => Verdict::Cut(Some(limit)),
             };
         }
@@ -120,8 +140,15 @@ impl Watch {
         {
             return Verdict::Cut(Some(Limit::HeaderTimeout));
         }
-        match self.closing {
+        let is_quiet = |since: Instant| {
+            self.head_open.is_none() && expired(since.max(self.progress), self.quiet)
+        };
+        match self.closing.or(self.draining) {
             Some(closing) if is_silent && expired(closing, FIRST_WORD_MAX) => Verdict::Cut(None),
+            Some(draining) if self.closing.is_none() => match is_quiet(draining) {
+                true => Verdict::Close(None),
+                false => Verdict::Stay,
+            },
             Some(closing)
                 if expired(
                     closing.max(self.progress),
@@ -130,7 +157,7 @@ impl Watch {
             {
                 Verdict::Cut(None)
             }
-            None if quiet >= self.idle_timeout => Verdict::Close(Limit::Idle),
+            None if quiet >= self.idle_timeout => Verdict::Close(Some(Limit::Idle)),
             _ => Verdict::Stay,
         }
     }
@@ -231,7 +258,7 @@ mod tests {
         assert_eq!(watch.look(later), Verdict::Stay);
         assert_eq!(watch.look(later + IDLE / 2), Verdict::Stay);
         activity.sent.fetch_add(PROGRESS_BYTES_MIN - 1, Relaxed);
-        assert_eq!(watch.look(later + IDLE), Verdict::Close(Limit::Idle));
+        assert_eq!(watch.look(later + IDLE), Verdict::Close(Some(Limit::Idle)));
     }
 
     #[tokio::test]
@@ -278,6 +305,24 @@ mod tests {
         watch.close(start);
         assert_eq!(watch.look(start + FIRST_WORD_MAX), Verdict::Stay);
         assert_eq!(watch.look(start + PARTING_MAX), Verdict::Cut(None));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_drains_is_closed_when_it_is_quiet() {
+        let (activity, mut watch, start) = watch();
+        activity.received.fetch_add(1, Relaxed);
+        drop(activity.begin());
+        assert_eq!(watch.look(start), Verdict::Stay);
+        watch.drain(start);
+        assert_eq!(watch.look(start + QUIET / 2), Verdict::Stay);
+        drop(activity.begin());
+        assert_eq!(watch.look(start + QUIET), Verdict::Stay);
+        activity.head_open.store(true, Relaxed);
+        assert_eq!(watch.look(start + QUIET * 2), Verdict::Stay);
+        activity.head_open.store(false, Relaxed);
+        assert_eq!(watch.look(start + QUIET * 3), Verdict::Close(None));
+        watch.close(start + QUIET * 3);
+        assert_eq!(watch.look(start + QUIET * 4), Verdict::Stay);
     }
 
     #[tokio::test]

@@ -4,8 +4,10 @@ pub mod access_log;
 pub mod budget;
 pub mod cache;
 pub mod histogram;
+pub mod lifecycle;
 mod log_target;
 pub mod origin;
+pub mod origin_pool;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod process;

@@ -31,6 +31,10 @@ const HMAC: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"hmac\"")];
 const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
 const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
+const CLIENT: &[(&str, &str, &str)] = &[
+    ("upstream.cms", "client_cert", "\"ca.pem\""),
+    ("upstream.cms", "client_key", "\"key.pem\""),
+];
 const YEAR: &[(&str, &str, &str)] = &[("route", "ttl_max", "\"year\"")];
 const HSTS: &[(&str, &str, &str)] = &[("tls", "hsts", "\"1d\"")];
 const ADMIN_TLS: &[(&str, &str, &str)] = &[
@@ -73,6 +77,9 @@ const CHANGES: &[Change] = &[
     change("server", "upgrades_max", "1"),
     change("server", "upgrade_idle_timeout", "\"1s\""),
     change("server", "workers", "1"),
+    change("server", "watch", "true"),
+    change("server", "drain_delay", "\"1s\""),
+    change("server", "upgrade_timeout", "\"1s\""),
     change("certificate", "cert", "\"other.pem\""),
     change("certificate", "key", "\"other.pem\""),
     change("certificate", "hosts", "[\"*.example.org\"]"),
@@ -120,6 +127,13 @@ const CHANGES: &[Change] = &[
     change("upstream.cms", "queue", "1"),
     change("upstream.cms", "retries", "2"),
     change("upstream.cms", "ca", "\"ca.pem\""),
+    change("upstream.cms", "protocol", "\"auto\""),
+    change("upstream.cms", "streams_max", "1"),
+    change("upstream.cms", "connection_age_max", "\"1s\""),
+    change("upstream.cms", "dns_interval", "\"1s\""),
+    change("upstream.cms", "server_name", "\"cms.example.org\""),
+    change("upstream.cms", "client_cert", "\"other.pem\"").given(CLIENT),
+    change("upstream.cms", "client_key", "\"other-key.pem\"").given(CLIENT),
     change("upstream.cms", "stale_wait", "\"1s\""),
     change("upstream.cms", "balance", "\"round_robin\""),
     change("upstream.cms", "max_fails", "1"),
@@ -239,8 +253,11 @@ fn every_key_is_tried() {
 #[test]
 fn every_key_reaches_a_room() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
-    fs::write(folder.path().join("ca.pem"), pair.cert.pem()).unwrap();
+    for (cert, key) in [("ca.pem", "key.pem"), ("other.pem", "other-key.pem")] {
+        let pair = rcgen::generate_simple_self_signed([cert.to_owned()]).unwrap();
+        fs::write(folder.path().join(cert), pair.cert.pem()).unwrap();
+        fs::write(folder.path().join(key), pair.signing_key.serialize_pem()).unwrap();
+    }
     let everything = everything();
     for change in CHANGES {
         let mut before = everything.clone();
@@ -325,6 +342,7 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let of_the_process = (
         &config.namespace,
         config.server.workers,
+        config.server.lifecycle,
         log,
         config.work_memory(),
     );

@@ -35,6 +35,8 @@ mod first_light;
 mod cms;
 /// Streams of server-sent events.
 mod events;
+/// What a client is asked for before its content, and told after it.
+mod expectations;
 /// A purge cannot lose to a fetch.
 mod fence;
 /// Which requests are forwarded, and what of them the origin sees.
