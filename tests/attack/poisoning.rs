@@ -59,38 +59,19 @@ const VECTORS: &[&str] = &[
 
 /// Requests to whose page an origin answers otherwise: what they are called, their field lines, and
 /// the status that this origin answers.
+#[rustfmt::skip]
 const ERRORS: &[(&str, &str, u16)] = &[
     ("a range", "range: bytes=0-3\r\n", 206),
-    (
-        "a range that cannot be had",
-        "range: bytes=9999999-\r\n",
-        416,
-    ),
+    ("a range that cannot be had", "range: bytes=9999999-\r\n", 416),
     ("if-none-match", "if-none-match: *\r\n", 304),
-    (
-        "if-modified-since",
-        "if-modified-since: Fri, 01 Jan 2100 00:00:00 GMT\r\n",
-        304,
-    ),
+    ("if-modified-since", "if-modified-since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", 304),
     ("if-match", "if-match: \"nothing\"\r\n", 412),
-    (
-        "if-unmodified-since",
-        "if-unmodified-since: Thu, 01 Jan 1970 00:00:00 GMT\r\n",
-        412,
-    ),
+    ("if-unmodified-since", "if-unmodified-since: Thu, 01 Jan 1970 00:00:00 GMT\r\n", 412),
     ("expect", "expect: nothing\r\n", 417),
     ("authorization", "authorization: Basic Y2FuYXJ5\r\n", 401),
     ("a session", "cookie: sessionid=canary.example\r\n", 401),
-    (
-        "an upgrade",
-        "connection: upgrade\r\nupgrade: nothing\r\n",
-        400,
-    ),
-    (
-        "a method to override with",
-        "x-http-method-override: DELETE\r\n",
-        405,
-    ),
+    ("an upgrade", "connection: upgrade\r\nupgrade: nothing\r\n", 400),
+    ("a method to override with", "x-http-method-override: DELETE\r\n", 405),
     ("a control character", "x-meta: \x07\r\n", 400),
     ("a head that is too large for the origin", "LONG", 431),
 ];
@@ -191,67 +172,20 @@ async fn an_error_that_a_request_has_provoked_is_for_nobody_else() {
 }
 
 /// Requests that differ where the key must differ, or where the origin must not see it.
+#[rustfmt::skip]
 const OTHERS: &[(&str, &str, &str)] = &[
-    (
-        "another host",
-        "GET {path} HTTP/1.1\r\nhost: canary.example\r\n",
-        "",
-    ),
-    (
-        "a host by an absolute target",
-        "GET http://canary.example{path} HTTP/1.1\r\nhost: {host}\r\n",
-        "",
-    ),
-    (
-        "a port",
-        "GET {path} HTTP/1.1\r\nhost: {host}:8443\r\nx-unused: canary.example\r\n",
-        "another authority",
-    ),
-    (
-        "a parameter that does not count",
-        "GET {path}?utm_content=canary.example HTTP/1.1\r\nhost: {host}\r\n",
-        "",
-    ),
-    (
-        "a parameter behind a semicolon",
-        "GET {path}?utm_content=x;callback=canary.example HTTP/1.1\r\nhost: {host}\r\n",
-        "",
-    ),
-    (
-        "a parameter",
-        "GET {path}?callback=canary.example HTTP/1.1\r\nhost: {host}\r\n",
-        "",
-    ),
-    (
-        "a cookie",
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\ncookie: theme=canary.example\r\n",
-        "",
-    ),
-    (
-        "a GET with content",
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 14\r\n",
-        "canary.example",
-    ),
-    (
-        "a HEAD with content",
-        "HEAD {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 14\r\n",
-        "canary.example",
-    ),
-    (
-        "a fragment",
-        "GET {path}#canary.example HTTP/1.1\r\nhost: {host}\r\n",
-        "",
-    ),
-    (
-        "credentials",
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: canary.example\r\n",
-        "",
-    ),
-    (
-        "a session",
-        "GET {path} HTTP/1.1\r\nhost: {host}\r\ncookie: sessionid=canary.example\r\n",
-        "",
-    ),
+    ("another host", "GET {path} HTTP/1.1\r\nhost: canary.example\r\n", ""),
+    ("a host by an absolute target", "GET http://canary.example{path} HTTP/1.1\r\nhost: {host}\r\n", ""),
+    ("a port", "GET {path} HTTP/1.1\r\nhost: {host}:8443\r\nx-unused: canary.example\r\n", "another authority"),
+    ("a parameter that does not count", "GET {path}?utm_content=canary.example HTTP/1.1\r\nhost: {host}\r\n", ""),
+    ("a parameter behind a semicolon", "GET {path}?utm_content=x;callback=canary.example HTTP/1.1\r\nhost: {host}\r\n", ""),
+    ("a parameter", "GET {path}?callback=canary.example HTTP/1.1\r\nhost: {host}\r\n", ""),
+    ("a cookie", "GET {path} HTTP/1.1\r\nhost: {host}\r\ncookie: theme=canary.example\r\n", ""),
+    ("a GET with content", "GET {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 14\r\n", "canary.example"),
+    ("a HEAD with content", "HEAD {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 14\r\n", "canary.example"),
+    ("a fragment", "GET {path}#canary.example HTTP/1.1\r\nhost: {host}\r\n", ""),
+    ("credentials", "GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: canary.example\r\n", ""),
+    ("a session", "GET {path} HTTP/1.1\r\nhost: {host}\r\ncookie: sessionid=canary.example\r\n", ""),
 ];
 
 #[tokio::test]

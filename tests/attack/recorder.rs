@@ -269,7 +269,9 @@ fn head(bytes: &[u8]) -> Result<Seen, String> {
     }
     let mut fields = Vec::new();
     for line in lines {
-        let (name, value) = line.split_once(':').ok_or(format!("field line {line:?}"))?;
+        let (name, value) = line
+            .split_once(':')
+            .ok_or_else(|| format!("field line {line:?}"))?;
         if !is_token(name) || !is_plain(value) {
             return Err(format!("field line {line:?}"));
         }

@@ -30,13 +30,12 @@ impl Bounds {
     /// What an attack asks for, unless the environment says otherwise.
     pub(crate) fn of(connections: usize, time: Duration) -> Self {
         let number = |name: &str| variable(name).map(|text| text.parse::<u64>().expect("a number"));
-        let most = Duration::from_secs(SECONDS_MAX);
         let asked = number("ATTACK_CONNECTIONS").map(|count| usize::try_from(count).unwrap());
+        let most = asked.unwrap_or(CONNECTIONS_MAX).max(1);
+        let seconds = number("ATTACK_SECONDS").map(Duration::from_secs);
         Self {
-            connections: asked.map_or(connections.min(CONNECTIONS_MAX), |most| {
-                connections.min(most).max(1)
-            }),
-            time: number("ATTACK_SECONDS").map_or(time.min(most), Duration::from_secs),
+            connections: connections.min(most),
+            time: seconds.unwrap_or_else(|| time.min(Duration::from_secs(SECONDS_MAX))),
         }
     }
 }
