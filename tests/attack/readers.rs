@@ -131,11 +131,12 @@ impl Readers {
         assert!(reached.is_ok(), "readers wait in vain: {:?}", failures());
     }
 
-    /// Ends them; what they got.
-    pub(crate) fn end(mut self) -> Answers {
+    /// Ends them; what they got. The origin answers the last of them meanwhile.
+    pub(crate) async fn end(mut self) -> Answers {
         self.enter(Phase::End);
         if let Some(thread) = self.thread.take() {
-            thread.join().unwrap();
+            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+            joined.unwrap().unwrap();
         }
         self.shared.answers.lock().clone()
     }

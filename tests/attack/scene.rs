@@ -74,7 +74,7 @@ pub(crate) async fn play(arena: &Arena, terms: Terms, attack: impl AsyncFnOnce(B
     let after = arena.holdings().await;
     let reached = arena.reached(terms.limits).await;
     readers.answered(Phase::After, READERS_COUNT).await;
-    let answers = readers.end();
+    let answers = readers.end().await;
     let ratio = report(
         &terms,
         &answers,
