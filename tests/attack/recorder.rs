@@ -1,14 +1,19 @@
 //! An origin that records what it receives, byte for byte, and reads it as strictly as it can be
 //! read: anything that two servers might take for two different things is a fault.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use crate::support::origin::PATIENCE;
 
 /// Where the readers' pages are.
 pub(crate) const READERS: &str = "/readers/";
@@ -117,7 +122,7 @@ impl Recorder {
         address: SocketAddr,
         answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap();
+        let listener = listen(address).await;
         let shared = Arc::new(Shared {
             answer: Box::new(answer),
             seen: Mutex::default(),
@@ -145,6 +150,20 @@ impl Drop for Recorder {
     fn drop(&mut self) {
         self.accepting.abort();
     }
+}
+
+/// The one before, in the same place, may be on its way out.
+async fn listen(address: SocketAddr) -> TcpListener {
+    let bind = async {
+        loop {
+            match TcpListener::bind(address).await {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+                bound => return bound.unwrap(),
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, bind).await.expect("a free address")
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
