@@ -26,14 +26,18 @@ use crate::purge::protocol::{self, Protocol};
 use crate::purge::target::{NormalQuery, Targets};
 use crate::purge::webhook::{self, Webhooks};
 use crate::purge::{Cause, Purge};
-use crate::route::RouteTable;
+use crate::route::{Route, RouteTable};
 use crate::server::{self, Drained, Handler, Listeners, tls};
 use crate::store::memory::Memory;
+use crate::switches::Switches;
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::cache::CacheMetrics;
+use crate::telemetry::cache::{CacheMetrics, RouteLabels};
 use crate::telemetry::origin::OriginMetrics;
+use crate::telemetry::process;
 use crate::telemetry::purge::PurgeMetrics;
 use crate::telemetry::server::ServerMetrics;
+use crate::telemetry::trace::{TraceMetrics, Tracing};
+use crate::telemetry::transform::TransformMetrics;
 
 /// What is not in the configuration.
 pub struct Surroundings {
@@ -98,8 +102,11 @@ impl App {
     /// # Errors
     /// A setting that a room refuses, or an address that cannot be listened on.
     pub async fn bind(config: &Config, surroundings: Surroundings) -> anyhow::Result<Self> {
-        let mut registry = Registry::with_prefix("cms_edge");
-        let server_metrics = Arc::new(ServerMetrics::register(&mut registry));
+        let mut exposed = Registry::default();
+        let registry = registry(&mut exposed, &surroundings);
+        let switches = Arc::new(Switches::new(config.switches));
+        switches.register(registry);
+        let server_metrics = Arc::new(ServerMetrics::register(registry));
         let public = surroundings.server.clone();
         let public = public.unwrap_or_else(|| config.server());
         let certificates = CertificateFiles {
@@ -107,8 +114,8 @@ impl App {
             clock: Arc::clone(&surroundings.clock),
             metrics: Arc::clone(&server_metrics),
         };
-        let purging = Purging::new(config, &surroundings, &mut registry)?;
-        let (proxy, metrics) = proxy(config, surroundings, &purging, &mut registry)?;
+        let purging = Purging::new(config, &surroundings, registry)?;
+        let (proxy, metrics) = proxy(config, surroundings, &purging, &switches, registry)?;
         let front = purging.front(config, Arc::clone(&proxy))?;
         let public = server::bind(public, Arc::clone(&server_metrics)).await?;
         let admin_listeners = server::bind(config.admin_server(), server_metrics).await?;
@@ -117,10 +124,11 @@ impl App {
             config.admin(),
             purging.log,
             purging.targets,
-            Arc::new(registry),
+            Arc::new(exposed),
             Arc::clone(&readiness),
             purging.metrics,
-        );
+        )
+        .with_switches(switches);
         Ok(Self {
             public,
             admin_listeners,
@@ -246,12 +254,13 @@ fn proxy(
     config: &Config,
     surroundings: Surroundings,
     purging: &Purging,
+    switches: &Switches,
     registry: &mut Registry,
 ) -> anyhow::Result<(Arc<Proxy<Memory>>, Arc<CacheMetrics>)> {
     let origin_metrics = Arc::new(OriginMetrics::register(registry));
-    let routes = config.routes();
-    let names = routes.iter().map(|route| &*route.name);
-    let metrics = Arc::new(CacheMetrics::register(registry, names));
+    let routes = config.routes().with_switches(switches);
+    let metrics = CacheMetrics::register(registry);
+    let metrics = Arc::new(metrics.for_routes(routes.iter().map(labels)));
     let cores = std::thread::available_parallelism().map_or(1, Into::into);
     let upstreams = config
         .upstreams()?
@@ -266,10 +275,46 @@ fn proxy(
         purges: Arc::clone(&purging.purges),
         invalidate: invalidate(Arc::clone(&purging.log)),
         metrics: Arc::clone(&metrics),
+        transform_metrics: TransformMetrics::register(registry),
+        tracing: tracing(config, registry),
         access_log: surroundings.access_log,
         limits: config.limits(cores),
     });
     Ok((proxy, metrics))
+}
+
+/// What is exposed: names that all programs have, and ours with their prefix.
+fn registry<'r>(exposed: &'r mut Registry, surroundings: &Surroundings) -> &'r mut Registry {
+    process::register(exposed, surroundings.clock.now());
+    let registry = exposed.sub_registry_with_prefix("cms_edge");
+    process::register_build(registry);
+    surroundings.access_log.register(registry);
+    registry
+}
+
+/// What a route is called in metrics.
+fn labels(route: &Route) -> RouteLabels<'_> {
+    let languages = route.key.language.iter();
+    RouteLabels {
+        name: &route.name,
+        languages: languages
+            .flat_map(|rule| rule.supported().iter().map(|tag| &**tag))
+            .collect(),
+    }
+}
+
+/// Traces, and the task that sends their spans, which ends with the last of the senders.
+fn tracing(config: &Config, registry: &mut Registry) -> Tracing {
+    let metrics = TraceMetrics::register(registry);
+    let settings = config.tracing();
+    let (tracing, spans) = Tracing::new(&settings, metrics.clone());
+    #[cfg(feature = "otlp")]
+    if let Some(spans) = spans {
+        tokio::spawn(crate::telemetry::otlp::export(settings, spans, metrics));
+    }
+    #[cfg(not(feature = "otlp"))]
+    drop((spans, metrics));
+    tracing
 }
 
 impl Handler for Front {

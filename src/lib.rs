@@ -13,6 +13,8 @@ pub mod body;
 pub mod telemetry;
 pub mod tunnel;
 
+pub mod switches;
+
 pub mod key;
 pub mod policy;
 pub mod route;

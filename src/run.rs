@@ -9,10 +9,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::app::{App, Surroundings};
-use crate::config::file::AccessLog as AccessLogTo;
+use crate::config::file::{AccessLog as AccessLogTo, Log, Query};
 use crate::config::{Config, settings};
 use crate::demo;
-use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::access_log::{self, AccessLog};
 
 /// How long the end waits for whoever reads the access log.
 const LOG_FLUSH_MAX: Duration = Duration::from_secs(2);
@@ -25,10 +25,11 @@ pub fn serve(config: &Config) -> anyhow::Result<bool> {
     start_log(config.log.level.as_str());
     runtime(config.server.workers)?.block_on(async {
         let stop = stop_signal()?;
-        let access_log = match config.log.access {
-            AccessLogTo::Off => AccessLog::off(),
-            AccessLogTo::Stdout => AccessLog::to(std::io::stdout())?,
-        };
+        let access_log = access_log(&config.log)?;
+        reopen_on_signal(access_log.clone())?;
+        for notice in &config.notices {
+            tracing::warn!("{notice}");
+        }
         let surroundings = Surroundings {
             access_log: access_log.clone(),
             instance: settings::instance_name(std::env::var("HOSTNAME").ok()),
@@ -81,6 +82,30 @@ fn start_log(level: &str) {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+}
+
+fn access_log(log: &Log) -> anyhow::Result<AccessLog> {
+    let settings = access_log::Settings {
+        query: log.query == Query::Redacted,
+    };
+    let log = match &log.access {
+        AccessLogTo::Off => return Ok(AccessLog::off()),
+        AccessLogTo::Stdout => AccessLog::to(std::io::stdout(), settings),
+        AccessLogTo::File(path) => AccessLog::to_file(path, settings),
+    };
+    log.context("cannot start the access log")
+}
+
+/// SIGUSR1: the file of the access log was moved away. Without a file it does nothing, and in
+/// particular does not end the process, as it would otherwise.
+fn reopen_on_signal(access_log: AccessLog) -> anyhow::Result<()> {
+    let mut moved = signal(SignalKind::user_defined1()).context("cannot listen for SIGUSR1")?;
+    tokio::spawn(async move {
+        while moved.recv().await.is_some() {
+            access_log.reopen();
+        }
+    });
+    Ok(())
 }
 
 /// Handlers are installed at once, so that no signal is missed while sockets are bound.

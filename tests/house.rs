@@ -35,6 +35,7 @@ const HOUSE: &[Room] = &[
     room("connection", 0, Pure),
     room("body", 0, Impure),
     room("telemetry", 0, Impure),
+    room("switches", 0, Impure),
     room("tunnel", 0, Impure),
     room("key", 1, Pure),
     room("policy", 1, Pure),

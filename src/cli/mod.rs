@@ -64,7 +64,10 @@ const USAGE: u8 = 64;
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve { config } => with(&config, |config| code(run::serve(&config))),
-        Command::Check { config: path } => with(&path, |_| {
+        Command::Check { config: path } => with(&path, |config| {
+            for notice in &config.notices {
+                eprintln!("Note: {notice}.");
+            }
             println!("No mistakes in {}.", path.display());
             ExitCode::SUCCESS
         }),

@@ -1,6 +1,7 @@
 //! What the operator wrote, checked and typed: the whole file.
 
-pub use super::operation::{AccessLog, Admin, Cache, Level, Log, Purge, Tiers};
+pub use super::log::{AccessLog, Level, Log, Query, Trace};
+pub use super::operation::{Admin, Cache, Purge, Tiers};
 pub use super::server::Server;
 pub use super::tls::{AdminTls, Tls};
 pub use super::upstream::Upstream;
@@ -10,6 +11,7 @@ use super::{route, server, upstream, webhook};
 use crate::purge::webhook::settings::Settings as Webhook;
 use crate::route::Route;
 use crate::server::tls::Certificate;
+use crate::switches;
 
 /// A configuration without a mistake, every default filled in.
 #[derive(Clone, Debug)]
@@ -21,6 +23,7 @@ pub struct Config {
     pub tls: Tls,
     pub admin: Admin,
     pub log: Log,
+    pub trace: Trace,
     pub cache: Cache,
     pub purge: Purge,
     pub tiers: Tiers,
@@ -29,6 +32,10 @@ pub struct Config {
     /// In the order of the file.
     pub routes: Vec<Route>,
     pub webhooks: Vec<Webhook>,
+    /// What is on when the program starts.
+    pub switches: switches::Settings,
+    /// What is right and has no effect, in sentences.
+    pub notices: Vec<String>,
 }
 
 impl Config {
@@ -47,12 +54,18 @@ impl Config {
         let tls = Tls::read(root);
         let admin = Admin::read(root);
         let log = Log::read(root);
+        let trace = Trace::read(root);
         let cache = Cache::read(root);
         let purge = Purge::read(root);
         let tiers = Tiers::read(root);
         let upstreams = upstream::upstreams(root);
         let routes = route::routes(root, &tiers, &upstreams);
         let webhooks = webhook::webhooks(root);
+        let mut notices = root.reader.operator.notices.clone();
+        if trace.endpoint.is_some() && !cfg!(feature = "otlp") {
+            let why = "trace.endpoint has no effect: this build is without the feature otlp";
+            notices.push(why.to_owned());
+        }
         Self {
             namespace: namespace.unwrap_or_default(),
             server,
@@ -60,12 +73,15 @@ impl Config {
             tls,
             admin,
             log,
+            trace,
             cache,
             purge,
             tiers,
             upstreams,
             routes,
             webhooks,
+            switches: root.reader.operator.switches,
+            notices,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::describe::{Presence, Sample, Style};
 use super::getters::near;
 use super::mistake::nearest;
 use super::operation::{LIFETIME_MAX, LIFETIME_MIN, Tiers};
+use super::operator::CACHE_TTL;
 use super::section::{Section, Wrong, default, required};
 use super::upstream::Upstream;
 use super::{language, profile, rules};
@@ -17,6 +18,7 @@ use crate::policy::{CacheRule, Profile, StatusTtl, TtlMode};
 use crate::respond::head::handled_fields;
 use crate::route::tags::{BadTemplate, Template};
 use crate::route::{HostPattern, PathPattern, Route, TagRule};
+use crate::switches::RouteSwitch;
 
 const ROUTE: &str = "A route takes the requests that match its hosts, path and methods; the first \
     in the order of the file wins. This one takes everything.";
@@ -71,6 +73,7 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         forward_dropped,
         tags,
         compress,
+        switch: RouteSwitch::default(),
         upgrades,
     }
 }
@@ -286,6 +289,10 @@ fn freshness(s: &Section<'_>, tiers: &Tiers) -> (Duration, TtlMode, Duration) {
          `ttl_by_status`. Short: the CMS is asked more often. Long: what no purge reaches stays \
          old for longer.",
     );
+    let lifetime = match s.reader.operator.ttl {
+        Some(ttl) if !s.is_given("ttl") => ttl,
+        _ => lifetime,
+    };
     let mode = s.choice(
         "ttl_mode",
         TtlMode::Default,
@@ -351,8 +358,12 @@ fn check_lifetime(s: &Section<'_>, lifetime: &CacheRule) {
     let longest = format!("at most ttl_max, {}", seconds(lifetime.ttl_max));
     if lifetime.ttl > lifetime.ttl_max {
         let found = format!("a lifetime of {}", seconds(lifetime.ttl));
-        // The key that the file gives is the one to change.
-        if s.is_given("ttl") || !s.is_given("ttl_max") {
+        // What is given is what has to be changed.
+        let is_theirs = s.reader.operator.ttl.is_some() && !s.is_given("ttl");
+        if is_theirs {
+            let longest = format!("{longest} of {}", s.path);
+            s.reader.report_variable(CACHE_TTL, found, &longest);
+        } else if s.is_given("ttl") || !s.is_given("ttl_max") {
             s.object("ttl", &found, &longest);
         } else {
             let found = format!("{}, less than ttl", seconds(lifetime.ttl_max));

@@ -205,6 +205,12 @@ impl<'r> Section<'r> {
         self.values.is_some_and(|values| values.contains_key(key))
     }
 
+    /// Whether a variable gives it.
+    pub(super) fn is_by_variable(&self, key: &str) -> bool {
+        let value = self.values.and_then(|values| values.get(key));
+        value.is_some_and(|value| self.reader.variable(value).is_some())
+    }
+
     /// Reports a value of the wrong form.
     pub(super) fn refuse(&self, path: &KeyPath, value: &Value, kind: &Kind, wrong: Wrong) {
         let mut found = wrong.found.unwrap_or_else(|| {

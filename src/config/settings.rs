@@ -16,6 +16,7 @@ use crate::purge::{self, webhook};
 use crate::route::RouteTable;
 use crate::server::{self, tls};
 use crate::store;
+use crate::telemetry::trace;
 
 /// A file that the configuration names and that cannot be read any more.
 #[derive(Debug, Error)]
@@ -129,6 +130,14 @@ impl Config {
 
     pub fn routes(&self) -> RouteTable {
         RouteTable::new(self.routes.iter().cloned())
+    }
+
+    pub fn tracing(&self) -> trace::Settings {
+        trace::Settings {
+            endpoint: self.trace.endpoint.clone(),
+            sample_percent: self.trace.sample_percent,
+            namespace: self.namespace.clone(),
+        }
     }
 
     pub fn webhooks(&self) -> Vec<webhook::settings::Settings> {

@@ -10,21 +10,25 @@ use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::context::Context;
 use crate::body::Body;
+use crate::fields::trace_context::{self, TRACEPARENT, TRACESTATE};
 use crate::fields::{conditional, connection, forwarded, poisoning, via};
 use crate::key::{Negotiated, TargetUri};
 use crate::respond::NAME;
 use crate::route::Route;
+use crate::telemetry::trace::Trace;
 
 /// Who asks, for the fields that say so.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     pub address: IpAddr,
     pub version: Version,
+    pub trace: Trace,
 }
 
 impl Client {
-    pub const fn of(context: &Context<'_>) -> Self {
+    pub fn of(context: &Context<'_>, presented: &HeaderMap) -> Self {
         Self {
+            trace: context.trace(presented).with_new_span(),
             address: context.client,
             version: context.version,
         }
@@ -151,11 +155,23 @@ fn stripped(route: &Route, target: &TargetUri, presented: &HeaderMap, client: Cl
         target.scheme(),
         target.authority(),
     );
+    set_trace(&mut headers, presented, client.trace);
     via::append(&mut headers, client.version, NAME);
     if let Ok(host) = HeaderValue::from_str(target.authority()) {
         headers.insert(HOST, host);
     }
     headers
+}
+
+/// W3C Trace Context §4.2: our span becomes the parent; the state of a trace that is not continued
+/// is not passed on.
+fn set_trace(headers: &mut HeaderMap, presented: &HeaderMap, trace: Trace) {
+    headers.insert(TRACEPARENT, trace.to_origin().to_value());
+    let state = trace_context::state(presented).filter(|_| trace.is_continued());
+    match state {
+        Some(state) => headers.insert(TRACESTATE, state),
+        None => headers.remove(TRACESTATE),
+    };
 }
 
 fn request(

@@ -79,6 +79,7 @@ impl<S: Store> Proxy<S> {
             parts: &parts,
             arrived: self.shared.clock.now(),
         };
+        context.speak(ask.keyed.language);
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
             match self.turn(&ask, followed).await {
@@ -149,6 +150,9 @@ impl<S: Store> Proxy<S> {
             return Turn::Answered(answer);
         }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
+        if is_marked {
+            self.shared.metrics.hit_for_miss.inc();
+        }
         // What is known not to be storable may be large: its parts come from the origin.
         if is_marked && presented.contains_key(RANGE) {
             return Turn::Alone(why);
@@ -260,7 +264,7 @@ impl<S: Store> Proxy<S> {
         live: &Live,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
-        let rule = &ask.route.compress;
+        let rule = ask.route.compression();
         let request = &ask.parts.headers;
         let coding = match stored::plan(live, request, rule) {
             Plan::Ready(coding) => coding,
@@ -444,7 +448,7 @@ impl<S: Store> Proxy<S> {
             target: ask.target.clone(),
             language: ask.keyed.language,
             presented: ask.parts.headers.clone(),
-            client: Client::of(ask.context),
+            client: Client::of(ask.context, &ask.parts.headers),
             relay: None,
             no_store: ask.control.no_store,
             key: ask.keyed.key.clone(),
@@ -539,7 +543,8 @@ fn from_origin(mut head: Head<'_>, mut body: Body, ask: &Ask<'_>) -> Response<Bo
             return response;
         }
     }
-    pass::passed(head, body, &ask.parts.method, request, ask.route)
+    let shared = ask.context.shared;
+    pass::passed(shared, head, body, &ask.parts.method, request, ask.route)
 }
 
 /// RFC 9111 §5.2.1.7.

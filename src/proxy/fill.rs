@@ -82,6 +82,9 @@ pub(super) const TOO_LARGE: &str = "too-large";
 /// Why it is not stored although it could have been.
 pub(super) const PURGED: &str = "purged-in-flight";
 
+/// Why content is not stored that came while caching was turned off.
+const SWITCHED_OFF: &str = "switched-off";
+
 /// Why content is not stored that the route would have stored.
 const NO_ROOM: &str = "no-room";
 
@@ -150,6 +153,7 @@ impl<S: Store> Fill<S> {
                 // It was purged meanwhile, or the 304 speaks of something else: fetch it whole.
                 self.stored = None;
                 if attempt < EXCHANGES_MAX {
+                    self.client.trace = self.client.trace.with_new_span();
                     continue;
                 }
                 self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
@@ -191,7 +195,9 @@ impl<S: Store> Fill<S> {
             request.extensions_mut().insert(relay.clone());
         }
         let forwarded = Forwarded::begin(shared.clock.now(), fence);
-        let response = upstream.send(request).await?;
+        let trace = self.client.trace;
+        let presented = self.presented(route);
+        let response = shared.send(upstream, request, presented, trace).await?;
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
@@ -296,7 +302,12 @@ impl<S: Store> Fill<S> {
         if kept.storable.status() == StatusCode::OK {
             head::add_own_etag(&mut kept.fields, &content);
         }
-        let reason = match self.seal(route, &kept, content.clone()).await {
+        let sealed = if route.switch.caching() {
+            self.seal(route, &kept, content.clone()).await
+        } else {
+            Err(SWITCHED_OFF)
+        };
+        let reason = match sealed {
             Ok(entry) => match self.put(Arc::clone(&entry)).await {
                 Some((live, Ok(_))) => {
                     self.land(Landing::Stored);

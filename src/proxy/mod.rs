@@ -13,6 +13,8 @@ pub mod passing;
 pub mod patience;
 pub mod ranges;
 pub mod seal;
+pub mod sending;
+pub mod sent;
 pub mod upgrade;
 
 use std::pin::Pin;
@@ -44,6 +46,8 @@ use crate::store::Store;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache::{Answer, CacheMetrics};
 use crate::telemetry::request_id::RequestIds;
+use crate::telemetry::trace::Tracing;
+use crate::telemetry::transform::TransformMetrics;
 use crate::transform::Deriver;
 
 /// Called with what an unsafe request invalidates (RFC 9111 §4.4); done when it is in the log.
@@ -60,7 +64,9 @@ pub struct Parts<S> {
     pub purges: Arc<Purges>,
     pub invalidate: Invalidate,
     pub metrics: Arc<CacheMetrics>,
+    pub transform_metrics: TransformMetrics,
     pub access_log: AccessLog,
+    pub tracing: Tracing,
     pub limits: Limits,
 }
 
@@ -100,7 +106,9 @@ pub struct Shared {
     deriver: Deriver,
     invalidate: Invalidate,
     metrics: Arc<CacheMetrics>,
+    transform_metrics: TransformMetrics,
     access_log: AccessLog,
+    tracing: Tracing,
     ids: RequestIds,
     limits: Limits,
 }
@@ -118,10 +126,12 @@ impl<S: Store> Proxy<S> {
                 failed: Marks::default(),
                 fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
                 upgrades: Arc::new(Semaphore::new(parts.limits.upgrades_max)),
-                deriver: Deriver::new(parts.limits.coders_max),
+                deriver: Deriver::new(parts.limits.coders_max, parts.transform_metrics.clone()),
                 invalidate: parts.invalidate,
                 metrics: parts.metrics,
+                transform_metrics: parts.transform_metrics,
                 access_log: parts.access_log,
+                tracing: parts.tracing,
                 ids: RequestIds::default(),
                 limits: parts.limits,
             },
@@ -143,7 +153,7 @@ impl<S: Store> Proxy<S> {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let started = self.shared.access_log.is_on().then(Instant::now);
+        let started = Instant::now();
         let (parts, body) = request.into_parts();
         let mut context = Context::new(&self.shared, &parts, connection);
         let (mut response, outcome) = match context.resolve(&parts) {
@@ -159,9 +169,8 @@ impl<S: Store> Proxy<S> {
         {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
-        let elapsed = started.map(|started| started.elapsed()).unwrap_or_default();
-        outcome::report(&context, &outcome, &response, elapsed);
-        response
+        outcome::report(&context, &outcome, &response, started.elapsed());
+        sent::counted(response, &self.shared.metrics, &context)
     }
 
     async fn answer(
@@ -189,6 +198,9 @@ impl<S: Store> Proxy<S> {
                 cookie.map(|_| Bypass::Cookie)
             }),
         };
+        // After the marks: what is one person's is told to be so all the same.
+        let is_off = is_get_or_head && route.cache.is_some() && !route.switch.caching();
+        let bypass = bypass.or_else(|| is_off.then_some(Bypass::SwitchedOff));
         match (bypass, &route.cache) {
             (None, Some(rule)) if is_get_or_head => self.cached(context, route, rule, parts).await,
             (bypass, _) => {

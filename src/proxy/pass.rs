@@ -30,6 +30,7 @@ use crate::route::Route;
 use crate::route::bypass::Bypass;
 use crate::store::Store;
 use crate::telemetry::cache::Answer;
+use crate::telemetry::trace::Trace;
 use crate::transform::stream;
 
 const TOO_LARGE: Refusal = Refusal {
@@ -58,7 +59,7 @@ impl<S: Store> Proxy<S> {
             shared.metrics.limit("request-body");
             return refuse(TOO_LARGE);
         }
-        let client = Client::of(context);
+        let client = Client::of(context, &parts.headers);
         let language = negotiated(route, target, &parts);
         let (method, headers) = (parts.method.clone(), &parts.headers);
         let body = limited(body, most);
@@ -66,13 +67,15 @@ impl<S: Store> Proxy<S> {
         request.extensions_mut().insert(context.relay(route));
         let mut outcome = Outcome::forwarded(Answer::Bypass, why);
         outcome.detail = bypass.map(Bypass::as_str);
+        context.speak(language);
         let presented = Presented {
             route,
             target,
             language,
         };
         let is_personal = bypass.is_some_and(Bypass::is_personal);
-        self.exchange(presented, request, &parts, is_personal, outcome)
+        let trace = client.trace;
+        self.exchange(presented, (request, trace), &parts, is_personal, outcome)
             .await
     }
 
@@ -89,19 +92,20 @@ impl<S: Store> Proxy<S> {
             target,
             language,
         } = presented;
-        let client = Client::of(context);
+        let client = Client::of(context, &parts.headers);
         let (method, headers) = (parts.method.clone(), &parts.headers);
         let mut request = ask::beside_store(method, route, target, language, headers, client);
         request.extensions_mut().insert(context.relay(route));
         let outcome = Outcome::forwarded(Answer::Bypass, why);
-        self.exchange(presented, request, parts, false, outcome)
+        let trace = client.trace;
+        self.exchange(presented, (request, trace), parts, false, outcome)
             .await
     }
 
     async fn exchange(
         &self,
         presented: Presented<'_>,
-        request: Request<Body>,
+        (request, trace): (Request<Body>, Trace),
         parts: &Parts,
         is_personal: bool,
         outcome: Outcome,
@@ -110,7 +114,7 @@ impl<S: Store> Proxy<S> {
         let Some(upstream) = shared.upstream(route) else {
             return failed(outcome, StatusCode::BAD_GATEWAY, "destination_not_found");
         };
-        let response = match upstream.send(request).await {
+        let response = match shared.send(upstream, request, presented, trace).await {
             Ok(response) => response,
             Err(error) if is_limit(&error) => {
                 shared.metrics.limit("request-body");
@@ -148,7 +152,7 @@ impl<S: Store> Proxy<S> {
             origin: &head.headers,
         };
         let content = shared.passing(content, head.origin);
-        let response = passed(head, content, method, &parts.headers, route);
+        let response = passed(shared, head, content, method, &parts.headers, route);
         (response, outcome)
     }
 }
@@ -174,6 +178,7 @@ pub(super) struct Head<'h> {
 
 /// Makes the response, compressed on its way where the client accepts it and the route says so.
 pub(super) fn passed(
+    shared: &Shared,
     head: Head<'_>,
     body: Body,
     method: &Method,
@@ -188,13 +193,14 @@ pub(super) fn passed(
     let has_content =
         *method != Method::HEAD && !matches!(status.as_u16(), 204 | 304) && !body.is_end_stream();
     let length = content_length::of(origin).and_then(|length| usize::try_from(length).ok());
+    let rule = route.compression();
     let suits = has_content
         && status != StatusCode::PARTIAL_CONTENT
         // Their content is short or empty, which a chunked one does not tell beforehand.
         && !status.is_redirection()
         && !fields.contains_key(CONTENT_RANGE)
         && !fields.contains_key(CONTENT_ENCODING)
-        && route.compress.suits(origin, length)
+        && rule.suits(origin, length)
         && !ResponseControl::parse(origin).no_transform;
     let coding = if suits {
         let all = [Coding::Brotli, Coding::Gzip, Coding::Identity];
@@ -204,10 +210,11 @@ pub(super) fn passed(
     };
     let body = match coding {
         Some(coding) if coding != Coding::Identity => {
-            let level = route.compress.level(coding);
+            let level = rule.level(coding);
             head::set_coding(&mut fields, coding, Coding::Identity);
             fields.remove(CONTENT_LENGTH);
-            stream::encoded(body, coding, level).unwrap_or_default()
+            let metrics = shared.transform_metrics.clone();
+            stream::encoded(body, coding, level, metrics).unwrap_or_default()
         }
         _ => body,
     };

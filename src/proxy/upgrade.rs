@@ -90,17 +90,18 @@ impl<S: Store> Proxy<S> {
             metrics.upgrades.upgrade(Upgrade::Limit);
             return refuse(TOO_MANY);
         };
-        let client = Client::of(context);
+        let client = Client::of(context, &parts.headers);
         let mut request = ask::for_upgrade(route, target, &parts.headers, client, protocol);
         request.extensions_mut().insert(context.relay(route));
-        let mut response = match upstream.send(request).await {
-            Ok(response) => response,
-            Err(error) => return failed(error.kind.status(), error.kind.proxy_status()),
-        };
         let presented = Presented {
             route,
             target,
             language: None,
+        };
+        let sent = shared.send(upstream, request, presented, client.trace);
+        let mut response = match sent.await {
+            Ok(response) => response,
+            Err(error) => return failed(error.kind.status(), error.kind.proxy_status()),
         };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             metrics.upgrades.upgrade(Upgrade::Declined);

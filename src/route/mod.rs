@@ -15,6 +15,7 @@ pub use self::pattern::{Captures, HostPattern, PathPattern};
 pub use self::tags::TagRule;
 use crate::key::{KeyRule, TargetUri, VaryRule};
 use crate::policy::CacheRule;
+use crate::switches::{RouteSwitch, Switches};
 
 /// One route with its rules.
 #[derive(Clone, Debug)]
@@ -41,6 +42,19 @@ pub struct Route {
     pub compress: CompressRule,
     /// Protocols that clients may switch to (RFC 9110 §7.8); empty: none.
     pub upgrades: Vec<Box<str>>,
+    /// What an operator turns off while the program runs.
+    pub switch: RouteSwitch,
+}
+
+impl Route {
+    /// How responses are compressed now.
+    pub fn compression(&self) -> &CompressRule {
+        if self.switch.compression() {
+            &self.compress
+        } else {
+            &compress::OFF
+        }
+    }
 }
 
 /// All routes.
@@ -69,6 +83,17 @@ impl RouteTable {
             .map(|(index, route)| Route { index, ..route })
             .collect();
         Self { routes }
+    }
+
+    /// The same routes, which ask the process's switches instead of ones that are always on.
+    #[must_use]
+    pub fn with_switches(mut self, switches: &Switches) -> Self {
+        let names = self.routes.iter().map(|route| &*route.name);
+        let of_routes = switches.for_routes(names);
+        for (route, switch) in self.routes.iter_mut().zip(of_routes) {
+            route.switch = switch;
+        }
+        self
     }
 
     /// # Errors

@@ -14,7 +14,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use rustls::ProtocolVersion;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
@@ -35,7 +35,7 @@ use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
 use super::wire::Wire;
 use super::{Handler, HttpMode, Limits, Scheme, Terms, hsts};
 use crate::connection::Connection;
-use crate::telemetry::server::{Limit, ServerMetrics};
+use crate::telemetry::server::{Limit, ServerMetrics, TlsSession};
 
 /// What all connections of a server share.
 pub(super) struct Service<H> {
@@ -190,6 +190,7 @@ impl<H: Handler> Service<H> {
             _ => "1.2",
         };
         self.metrics.tls_handshake("ok", version);
+        self.metrics.tls_session(&session(stream.get_ref().1));
         Ok(stream)
     }
 
@@ -387,6 +388,25 @@ impl<H> Service<H> {
             HttpMode::Redirect { port } if connection.scheme == Scheme::Http.as_str() => Some(port),
             _ => None,
         }
+    }
+}
+
+/// What client and server agreed on. The names are those of the library, so their number is bounded.
+fn session(tls: &ServerConnection) -> TlsSession {
+    let cipher = tls.negotiated_cipher_suite();
+    let group = tls.negotiated_key_exchange_group();
+    TlsSession {
+        handshake: match tls.handshake_kind() {
+            Some(HandshakeKind::Resumed) => "resumed",
+            Some(HandshakeKind::FullWithHelloRetryRequest) => "full_retried",
+            _ => "full",
+        },
+        cipher: cipher
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+        group: group
+            .and_then(|group| group.name().as_str())
+            .unwrap_or("none"),
     }
 }
 

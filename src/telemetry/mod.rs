@@ -2,9 +2,17 @@
 
 pub mod access_log;
 pub mod cache;
+pub mod histogram;
+mod log_target;
 pub mod origin;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+pub mod process;
 pub mod purge;
+pub mod redact;
 pub mod request_id;
 pub mod server;
 pub mod servers;
+pub mod trace;
+pub mod transform;
 pub mod upgrade;

@@ -74,6 +74,7 @@ pub struct ServerMetrics {
     open: Family<SchemeLabel, Gauge>,
     limits: Family<LimitLabel, Counter>,
     handshakes: Family<HandshakeLabels, Counter>,
+    sessions: Family<TlsSession, Counter>,
     reloads: Family<OutcomeLabel, Counter>,
     not_after: Family<ListenersLabel, Gauge>,
     panics: Counter,
@@ -98,6 +99,15 @@ struct LimitLabel {
 struct HandshakeLabels {
     outcome: &'static str,
     version: &'static str,
+}
+
+/// What a TLS handshake agreed on.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct TlsSession {
+    pub handshake: &'static str,
+    pub cipher: &'static str,
+    /// Of the key exchange; a resumed session of TLS 1.2 has none.
+    pub group: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -129,6 +139,7 @@ impl ServerMetrics {
             open: Family::default(),
             limits: Family::default(),
             handshakes: Family::default(),
+            sessions: Family::default(),
             reloads: Family::default(),
             not_after: Family::default(),
             panics: Counter::default(),
@@ -161,6 +172,11 @@ impl ServerMetrics {
             "tls_handshakes",
             "TLS handshakes with clients, by outcome and protocol version",
             metrics.handshakes.clone(),
+        );
+        registry.register(
+            "tls_sessions",
+            "TLS handshakes that came about, by resumption, cipher suite and key exchange group",
+            metrics.sessions.clone(),
         );
         registry.register(
             "tls_certificate_reloads",
@@ -209,6 +225,11 @@ impl ServerMetrics {
         self.handshakes
             .get_or_create_owned(&HandshakeLabels { outcome, version })
             .inc();
+    }
+
+    /// A TLS handshake came about.
+    pub fn tls_session(&self, session: &TlsSession) {
+        self.sessions.get_or_create(session).inc();
     }
 
     /// The files of certificates changed; `outcome` is `"ok"`, or `"failed"` where the old ones stay.

@@ -99,7 +99,7 @@ impl CareMetrics {
             upstream: self.name.clone(),
             server: server.to_owned(),
         };
-        let checks = |result| {
+        let checks_of = |result| {
             let labels = CheckLabels {
                 upstream: self.name.clone(),
                 server: server.to_owned(),
@@ -111,8 +111,8 @@ impl CareMetrics {
             in_flight: self.all.in_flight.get_or_create_owned(&labels),
             up: self.all.up.get_or_create_owned(&labels),
             ejections: self.all.ejections.get_or_create_owned(&labels),
-            good_checks: checks("good"),
-            bad_checks: checks("bad"),
+            good_checks: checks_of("good"),
+            bad_checks: checks_of("bad"),
         }
     }
 

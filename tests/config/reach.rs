@@ -80,7 +80,10 @@ const CHANGES: &[Change] = &[
     change("admin", "tls_key", "\"other.pem\"").given(ADMIN_TLS),
     change("admin", "client_ca", "\"ca.pem\"").given(ADMIN_TLS),
     change("log", "access", "\"off\""),
+    change("log", "query", "\"redacted\""),
     change("log", "level", "\"warn\""),
+    change("trace", "endpoint", "\"http://127.0.0.1:4318\""),
+    change("trace", "sample_percent", "1"),
     change("cache", "memory", "\"1MiB\""),
     change("cache", "variants_max", "1"),
     change("cache", "fills_max", "1"),
@@ -308,7 +311,8 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let environment = [("DEMO_WEBHOOK_SECRET".to_owned(), secret)];
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
-    let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let log = (&config.log, config.tracing());
+    let of_the_process = (&config.namespace, config.server.workers, log);
     let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;

@@ -68,6 +68,10 @@ mod reuse;
 mod stale;
 /// Bodies on their way.
 mod streaming;
+/// Turning caching and compression off and on.
+mod switches;
+/// Metrics, traces and the access log.
+mod telemetry;
 /// An origin in trouble: who waits for it, and who does not.
 mod trouble;
 /// Conditional requests to the origin, and what its answers make of a stored response.
