@@ -164,7 +164,13 @@ impl Purges {
                     || self.covers(key, &[], Mode::Hard, since)))
     }
 
-    fn covers(&self, key: &CacheKey, tags: &[ScopeHash], mode: Mode, since: u64) -> bool {
+    pub(super) fn covers(
+        &self,
+        key: &CacheKey,
+        tags: &[ScopeHash],
+        mode: Mode,
+        since: u64,
+    ) -> bool {
         self.everything.is_after(mode, since)
             || tags.iter().any(|tag| self.slot(*tag).is_after(mode, since))
             || scope::any_covering(key, |hash| self.slot(hash).is_after(mode, since))

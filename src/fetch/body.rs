@@ -26,6 +26,8 @@ use crate::telemetry::origin::UpstreamMetrics;
 /// the connection cannot be told from content that broke off, unless TLS says so.
 #[derive(Debug)]
 pub struct OriginBody {
+    /// What is delivered before the content that is on its way.
+    before: Option<Bytes>,
     /// None once the content has ended, well or not.
     incoming: Option<Incoming>,
     held: Option<Held>,
@@ -48,12 +50,20 @@ impl OriginBody {
     pub(super) fn new(incoming: Incoming, held: Held, idle_timeout: Duration) -> Self {
         let ended = incoming.is_end_stream();
         Self {
+            before: None,
             incoming: Some(incoming),
             held: (!ended).then_some(held),
             idle_timeout,
             deadline: None,
             waiting: false,
         }
+    }
+
+    /// The same content behind `before`, which is there already.
+    #[must_use]
+    pub fn preceded_by(mut self, before: Bytes) -> Self {
+        self.before = Some(before).filter(|before| !before.is_empty());
+        self
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -97,6 +107,9 @@ impl HttpBody for OriginBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(before) = this.before.take() {
+            return Poll::Ready(Some(Ok(Frame::data(before))));
+        }
         let Some(incoming) = &mut this.incoming else {
             return Poll::Ready(None);
         };
@@ -124,10 +137,13 @@ impl HttpBody for OriginBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        self.before.is_none() && self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.before.is_some() {
+            return SizeHint::default();
+        }
         self.incoming
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)

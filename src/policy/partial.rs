@@ -114,6 +114,11 @@ impl Part {
         (self.last - self.first).saturating_add(1)
     }
 
+    /// Whether it is the bytes from `first` to `last`.
+    pub const fn is(self, first: u64, last: u64) -> bool {
+        self.first == first && self.last == last
+    }
+
     /// Bytes of the whole.
     pub const fn complete(self) -> u64 {
         self.complete
@@ -121,7 +126,7 @@ impl Part {
 
     /// The byte from which on the rest of the whole is missing, if what is there begins at 0.
     pub const fn missing_from(self) -> Option<u64> {
-        let next = self.last + 1;
+        let next = self.last.saturating_add(1);
         if self.first == 0 && next < self.complete {
             Some(next)
         } else {
@@ -226,7 +231,11 @@ mod tests {
             &[FRESH, ("content-range", "bytes 0-4/*")],
             &[FRESH, ("content-range", "bytes */10")],
             // Six bytes over five.
-            &[FRESH, ("content-range", "bytes 4-9/10"), ("content-length", "5")],
+            &[
+                FRESH,
+                ("content-range", "bytes 4-9/10"),
+                ("content-length", "5"),
+            ],
             &[
                 FRESH,
                 ("content-range", "bytes 0-4/10"),
@@ -290,7 +299,11 @@ mod tests {
             complete: 10,
         };
         let of = |ours: &'static str, theirs: &'static str, range: &'static str| {
-            let stored = headers(&[("etag", ours), ("content-range", "bytes 0-4/10"), ("a", "1")]);
+            let stored = headers(&[
+                ("etag", ours),
+                ("content-range", "bytes 0-4/10"),
+                ("a", "1"),
+            ]);
             let answer = headers(&[("etag", theirs), ("content-range", range), ("a", "2")]);
             completed(&stored, part, &answer)
         };

@@ -9,6 +9,7 @@ use super::ask::Client;
 use super::context::Context;
 use super::fill::{self, Fill, Filled};
 use super::outcome::Outcome;
+use super::partial::Wanted;
 use super::pass::{self, Head};
 use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
@@ -36,14 +37,14 @@ use crate::transform::NotDerived;
 const FLIGHTS_MAX: usize = 3;
 
 /// A request on a cached route, and what has been found out about it.
-struct Ask<'r> {
-    context: &'r Context<'r>,
-    route: &'r Route,
-    target: &'r TargetUri,
-    parts: &'r http::request::Parts,
-    control: RequestControl,
-    keyed: Keyed,
-    arrived: Timestamp,
+pub(super) struct Ask<'r> {
+    pub context: &'r Context<'r>,
+    pub route: &'r Route,
+    pub target: &'r TargetUri,
+    pub parts: &'r http::request::Parts,
+    pub control: RequestControl,
+    pub keyed: Keyed,
+    pub arrived: Timestamp,
 }
 
 /// What came of one look at the store.
@@ -122,7 +123,10 @@ impl<S: Store> Proxy<S> {
             }
             Disposition::GatewayTimeout => return Turn::Answered(only_if_cached()),
             Disposition::Validate(why, live) => (why, Some(live)),
-            Disposition::Forward(why) => (why, None),
+            Disposition::Forward(why) => match self.from_part(ask, why) {
+                Ok(answer) => return Turn::Answered(answer),
+                Err(why) => (why, None),
+            },
         };
         Box::pin(self.forward(ask, why, stored, &variants)).await
     }
@@ -158,8 +162,9 @@ impl<S: Store> Proxy<S> {
             return Turn::Alone(why);
         }
         // Nor has anybody else something of an answer to a request that says no-store.
-        let is_own =
-            ask.control.no_store || stored.as_ref().is_some_and(|live| live.terms().no_cache);
+        let is_own = ask.control.no_store
+            || stored.as_ref().is_some_and(|live| live.terms().no_cache)
+            || matches!(self.wanted(ask, stored.as_ref()), Wanted::Range);
         if is_marked || is_own {
             return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
@@ -454,6 +459,7 @@ impl<S: Store> Proxy<S> {
             key: ask.keyed.key.clone(),
             flight_key,
             lead,
+            wanted: self.wanted(ask, stored.as_ref()),
             stored,
         }
     }
@@ -468,7 +474,7 @@ impl<'r> Ask<'r> {
         }
     }
 
-    const fn folding(&self) -> Folding {
+    pub(super) const fn folding(&self) -> Folding {
         self.route.vary.folding
     }
 

@@ -12,8 +12,10 @@ use super::Proxy;
 use super::ask::{self, Client};
 use super::gather::{self, Gathered, Rest};
 use super::kept::Kept;
+use super::partial::{Sorted, Wanted};
 use super::patience::VALIDATION_PAUSE;
 use crate::body::Body;
+use crate::entry::partial::LivePart;
 use crate::entry::purges::Live;
 use crate::exchange::{Exchange, Forwarded};
 use crate::fetch::flight::{Landing, Lead};
@@ -48,6 +50,7 @@ pub(super) struct Fill<S> {
     pub lead: Option<Lead>,
     /// What is stored and may be validated, or stand in.
     pub stored: Option<Live>,
+    pub wanted: Wanted,
 }
 
 /// What a client gets of a fill.
@@ -83,7 +86,7 @@ pub(super) const TOO_LARGE: &str = "too-large";
 pub(super) const PURGED: &str = "purged-in-flight";
 
 /// Why content is not stored that came while caching was turned off.
-const SWITCHED_OFF: &str = "switched-off";
+pub(super) const SWITCHED_OFF: &str = "switched-off";
 
 /// Why content is not stored that the route would have stored.
 const NO_ROOM: &str = "no-room";
@@ -97,6 +100,19 @@ pub(super) struct Answer {
     pub head: response::Parts,
     pub body: OriginBody,
     pub validated: Option<Live>,
+    /// The part that the answer was to complete.
+    pub rest_of: Option<LivePart>,
+}
+
+impl Answer {
+    /// Whether it has one part of what was asked for, or says that there is none.
+    fn is_partial(&self) -> bool {
+        match self.head.status {
+            StatusCode::PARTIAL_CONTENT => true,
+            StatusCode::RANGE_NOT_SATISFIABLE => self.rest_of.is_some(),
+            _ => false,
+        }
+    }
 }
 
 impl<S: Store> Fill<S> {
@@ -159,8 +175,20 @@ impl<S: Store> Fill<S> {
                 self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
                 return None;
             }
-            // Neither a condition nor a range was sent: nobody can make sense of these.
-            if matches!(answer.head.status.as_u16(), 206 | 304) {
+            let answer = if answer.is_partial() {
+                match self.sort(route, rule, answer, &mut client) {
+                    Sorted::Whole(answer) => *answer,
+                    Sorted::Done => return None,
+                    Sorted::Again => {
+                        self.client.trace = self.client.trace.with_new_span();
+                        continue;
+                    }
+                }
+            } else {
+                answer
+            };
+            // No condition was sent: nobody can make sense of it.
+            if answer.head.status == StatusCode::NOT_MODIFIED {
                 self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
                 return None;
             }
@@ -188,6 +216,7 @@ impl<S: Store> Fill<S> {
         let validated = candidate.filter(|live| {
             validation::make_conditional(request.headers_mut(), &live.entry().head().origin())
         });
+        let rest_of = self.narrow(request.headers_mut());
         let Some(upstream) = shared.upstream(route) else {
             return Err(fetch::Error::new(fetch::Kind::Resolve));
         };
@@ -211,6 +240,7 @@ impl<S: Store> Fill<S> {
             head,
             body,
             validated,
+            rest_of,
         })
     }
 
@@ -374,10 +404,14 @@ impl<S: Store> Fill<S> {
     /// What was stored is replaced by an answer that is not an error of the origin's, nor of this
     /// request alone; by one that will be stored only when it is complete.
     async fn supersede(&self, status: StatusCode) {
-        if let Some(live) = &self.stored
-            && !status.is_server_error()
-            && !storability::is_about_request(status)
+        if status.is_server_error()
+            || status == StatusCode::RANGE_NOT_SATISFIABLE
+            || storability::is_about_request(status)
         {
+            return;
+        }
+        self.proxy.shared.parts.remove(&self.key);
+        if let Some(live) = &self.stored {
             self.proxy.store.remove(live.entry()).await;
         }
     }
@@ -385,8 +419,9 @@ impl<S: Store> Fill<S> {
     fn not_shared(&mut self, rule: &CacheRule, reason: &'static str) {
         let shared = &self.proxy.shared;
         shared.metrics.not_stored(reason);
-        // A client's no-store says nothing about what others will be answered.
-        if !self.no_store {
+        // A client's no-store says nothing about what others will be answered, nor does its range.
+        let is_own = self.no_store || matches!(self.wanted, Wanted::Range);
+        if !is_own {
             let now = shared.clock.now();
             shared.marks.set(&self.flight_key, now, rule.hit_for_miss);
         }
@@ -400,7 +435,12 @@ impl<S: Store> Fill<S> {
         shared.failed.set(&self.flight_key, now, VALIDATION_PAUSE);
     }
 
-    fn fail(&mut self, client: Option<Waiting>, status: StatusCode, error: &'static str) {
+    pub(super) fn fail(
+        &mut self,
+        client: Option<Waiting>,
+        status: StatusCode,
+        error: &'static str,
+    ) {
         self.pause();
         self.land(Landing::Failed { status, error });
         let stored = self.stored.take();
@@ -414,7 +454,7 @@ impl<S: Store> Fill<S> {
         );
     }
 
-    fn land(&mut self, landing: Landing) {
+    pub(super) fn land(&mut self, landing: Landing) {
         // Whoever was told not to wait may ask again.
         if !matches!(landing, Landing::Failed { .. }) {
             self.proxy.shared.failed.clear(&self.flight_key);
@@ -447,7 +487,7 @@ const fn is_failure(status: StatusCode) -> bool {
 }
 
 /// A client that has left misses nothing.
-fn send(client: Option<Waiting>, filled: Filled) {
+pub(super) fn send(client: Option<Waiting>, filled: Filled) {
     if let Some(client) = client {
         let _left = client.send(filled);
     }

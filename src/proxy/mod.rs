@@ -8,6 +8,7 @@ pub mod gather;
 pub mod kept;
 pub mod marks;
 pub mod outcome;
+pub mod partial;
 pub mod pass;
 pub mod passing;
 pub mod patience;
@@ -43,6 +44,7 @@ use crate::respond::synthetic;
 use crate::route::bypass::Bypass;
 use crate::route::{Route, RouteTable};
 use crate::store::Store;
+use crate::store::parts::Parts as StoredParts;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache::{Answer, CacheMetrics};
 use crate::telemetry::request_id::RequestIds;
@@ -101,6 +103,8 @@ pub struct Shared {
     marks: Marks,
     /// Keys whose validation has just failed.
     failed: Marks,
+    /// Incomplete responses.
+    parts: StoredParts,
     fills: Arc<Semaphore>,
     upgrades: Arc<Semaphore>,
     deriver: Deriver,
@@ -124,6 +128,7 @@ impl<S: Store> Proxy<S> {
                 purges: parts.purges,
                 marks: Marks::default(),
                 failed: Marks::default(),
+                parts: StoredParts::default(),
                 fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
                 upgrades: Arc::new(Semaphore::new(parts.limits.upgrades_max)),
                 deriver: Deriver::new(parts.limits.coders_max, parts.transform_metrics.clone()),

@@ -52,6 +52,8 @@ mod upgrade;
 
 /// What clients are told when the origin fails.
 mod origin_down;
+/// Parts of representations that are stored.
+mod partial;
 /// Nothing private is shared.
 mod privacy;
 /// The program as it is started in production.
