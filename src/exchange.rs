@@ -95,6 +95,21 @@ impl Forwarded {
 }
 
 impl Exchange {
+    /// The same exchange behind `own`, the record that its own response has appended to the purge log
+    /// (RFC 9111 §4.4), which must not cover that response. Nothing if other records were appended
+    /// since its request left: they might have to.
+    pub fn behind(self, own: Position) -> Option<Self> {
+        let Fence {
+            generation,
+            position,
+        } = self.fence;
+        let fence = Fence {
+            generation,
+            position: own,
+        };
+        (position.next() == own).then_some(Self { fence, ..self })
+    }
+
     pub const fn request_time(&self) -> Timestamp {
         self.request_time
     }
@@ -125,6 +140,21 @@ mod tests {
         assert!(fence(1, 5).may_replace(fence(1, 5), now));
         assert!(fence(1, 6).may_replace(fence(1, 5), now));
         assert!(!fence(1, 4).may_replace(fence(1, 5), now));
+    }
+
+    #[test]
+    fn only_its_own_record_may_come_between_an_exchange_and_its_fence() {
+        let now = Timestamp::from_millis(0);
+        let exchange = Forwarded::begin(now, fence(1, 5)).received(now);
+        let behind = |own| {
+            exchange
+                .behind(Position::new(own))
+                .map(|found| found.fence())
+        };
+        assert_eq!(behind(6), Some(fence(1, 6)));
+        for other in [0, 4, 5, 7] {
+            assert_eq!(behind(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod freshness;
 pub mod heuristic;
 pub mod invalidation;
 pub mod partial;
+pub mod posted;
 pub mod reuse;
 pub mod rule;
 pub mod storability;

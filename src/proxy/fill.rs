@@ -119,21 +119,37 @@ impl<S: Store> Fill<S> {
     /// Runs in a task of its own, and returns as soon as there is something for the client.
     pub(super) async fn start(self, permit: OwnedSemaphorePermit) -> Option<Filled> {
         let (client, filled) = oneshot::channel();
-        self.spawn(Some(client), permit);
+        self.spawn(None, Some(client), permit);
+        filled.await.ok()
+    }
+
+    /// Takes an answer that is there already.
+    pub(super) async fn start_with(
+        self,
+        answer: Answer,
+        permit: OwnedSemaphorePermit,
+    ) -> Option<Filled> {
+        let (client, filled) = oneshot::channel();
+        self.spawn(Some(answer), Some(client), permit);
         filled.await.ok()
     }
 
     /// Runs for the store alone.
     pub(super) fn start_unobserved(self, permit: OwnedSemaphorePermit) {
-        self.spawn(None, permit);
+        self.spawn(None, None, permit);
     }
 
-    fn spawn(mut self, client: Option<Waiting>, permit: OwnedSemaphorePermit) {
+    fn spawn(
+        mut self,
+        answer: Option<Answer>,
+        client: Option<Waiting>,
+        permit: OwnedSemaphorePermit,
+    ) {
         self.proxy.shared.metrics.fills.inc();
         let metrics = Arc::clone(&self.proxy.shared.metrics);
         let running = Running { metrics, permit };
         tokio::spawn(async move {
-            let rest = self.run(client).await;
+            let rest = self.run(answer, client).await;
             // What goes to its client alone, at its pace, fills nothing any more.
             drop((self, running));
             if let Some(rest) = rest {
@@ -142,10 +158,13 @@ impl<S: Store> Fill<S> {
         });
     }
 
-    async fn run(&mut self, mut client: Option<Waiting>) -> Option<Rest> {
+    async fn run(&mut self, answer: Option<Answer>, mut client: Option<Waiting>) -> Option<Rest> {
         let proxy = Arc::clone(&self.proxy);
         let route = proxy.shared.routes.iter().nth(self.route)?;
         let rule = route.cache.as_ref()?;
+        if let Some(answer) = answer {
+            return self.take(route, rule, answer, client).await;
+        }
         for attempt in 1..=EXCHANGES_MAX {
             let answer = match self.exchange(route).await {
                 Ok(answer) => answer,
@@ -419,8 +438,9 @@ impl<S: Store> Fill<S> {
     fn not_shared(&mut self, rule: &CacheRule, reason: &'static str) {
         let shared = &self.proxy.shared;
         shared.metrics.not_stored(reason);
-        // A client's no-store says nothing about what others will be answered, nor does its range.
-        let is_own = self.no_store || matches!(self.wanted, Wanted::Range);
+        // A client's no-store says nothing about what others will be answered, nor does a range
+        // or a POST.
+        let is_own = self.no_store || matches!(self.wanted, Wanted::Range | Wanted::Nothing);
         if !is_own {
             let now = shared.clock.now();
             shared.marks.set(&self.flight_key, now, rule.hit_for_miss);

@@ -12,6 +12,7 @@ pub mod partial;
 pub mod pass;
 pub mod passing;
 pub mod patience;
+pub mod post;
 pub mod ranges;
 pub mod seal;
 pub mod sending;
@@ -37,6 +38,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::entry::purges::Purges;
 use crate::entry::scope::Scope;
+use crate::exchange::Position;
 use crate::fetch::Upstream;
 use crate::fetch::flight::Flights;
 use crate::fields::cache_status::Fwd;
@@ -52,9 +54,10 @@ use crate::telemetry::trace::Tracing;
 use crate::telemetry::transform::TransformMetrics;
 use crate::transform::Deriver;
 
-/// Called with what an unsafe request invalidates (RFC 9111 §4.4); done when it is in the log.
+/// Called with what an unsafe request invalidates (RFC 9111 §4.4); done when it is in the log. Gives
+/// the place of its record there, if this instance has applied all records up to it.
 pub type Invalidate =
-    Arc<dyn Fn(Vec<Scope>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+    Arc<dyn Fn(Vec<Scope>) -> Pin<Box<dyn Future<Output = Option<Position>> + Send>> + Send + Sync>;
 
 /// What the proxy needs of the other rooms.
 pub struct Parts<S> {

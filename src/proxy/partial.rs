@@ -42,6 +42,8 @@ pub(super) enum Wanted {
     Range,
     /// What this part lacks of the whole.
     Rest(LivePart),
+    /// The answer is there.
+    Nothing,
 }
 
 /// What a 206 is.
@@ -124,7 +126,7 @@ impl<S: Store> Fill<S> {
     /// admitted past the purges once more: the fence has been read.
     pub(super) fn narrow(&self, request: &mut HeaderMap) -> Option<LivePart> {
         match &self.wanted {
-            Wanted::Whole => None,
+            Wanted::Whole | Wanted::Nothing => None,
             Wanted::Range => {
                 for name in [RANGE, IF_RANGE] {
                     if let Some(value) = self.presented.get(&name) {
@@ -165,7 +167,9 @@ impl<S: Store> Fill<S> {
             Wanted::Range => true,
             // Neither a condition nor a range was sent. What the client asked for is its own; nobody
             // can make sense of anything else.
-            Wanted::Whole | Wanted::Rest(_) => self.asked_for(&answer.head.headers),
+            Wanted::Whole | Wanted::Rest(_) | Wanted::Nothing => {
+                self.asked_for(&answer.head.headers)
+            }
         };
         if is_asked_for {
             self.pass_part(route, rule, answer, client.take());

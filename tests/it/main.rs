@@ -54,6 +54,8 @@ mod upgrade;
 mod origin_down;
 /// Parts of representations that are stored.
 mod partial;
+/// Responses to POST that answer GET.
+mod posted;
 /// Nothing private is shared.
 mod privacy;
 /// The program as it is started in production.
