@@ -164,6 +164,15 @@ impl Purges {
                     || self.covers(key, &[], Mode::Hard, since)))
     }
 
+    /// Whether no purge that could cover a response under `key` has been applied since `fence`, hard
+    /// or soft. Its tags are not known yet, so any purge of a tag could.
+    pub fn is_untouched(&self, fence: Fence, key: &CacheKey) -> bool {
+        let since = fence.position.ordinal();
+        let is_touched =
+            |mode| self.any_tag.is_after(mode, since) || self.covers(key, &[], mode, since);
+        fence.generation == self.generation() && !is_touched(Mode::Hard) && !is_touched(Mode::Soft)
+    }
+
     pub(super) fn covers(
         &self,
         key: &CacheKey,

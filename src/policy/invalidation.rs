@@ -3,6 +3,7 @@
 use http::header::{CONTENT_LOCATION, HeaderName, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 
+use crate::fields::tags;
 use crate::key::TargetUri;
 
 /// Fields of the response that name further URIs to invalidate.
@@ -36,9 +37,70 @@ pub fn invalidated(
     Some(named.collect())
 }
 
+/// Groups in one response that are invalidated one by one; more of them are taken for the whole host.
+/// RFC 9875 §3 wants at least 32.
+const GROUPS_MAX: usize = 256;
+
+/// What `Cache-Group-Invalidation` names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Named {
+    Groups(Vec<String>),
+    /// More than can be told apart.
+    TooMany,
+}
+
+/// RFC 9875 §3: on a response to an unsafe request, a cache may invalidate all that share one of the
+/// listed groups; on responses to safe methods the field must be ignored. There is no cascade
+/// (§2.2.1).
+pub fn groups(method: &Method, response: &HeaderMap) -> Named {
+    if method.is_safe() {
+        return Named::Groups(Vec::new());
+    }
+    let found = tags::cache_group_invalidation(response);
+    if found.overflow || found.groups.len() > GROUPS_MAX {
+        return Named::TooMany;
+    }
+    Named::Groups(found.groups)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_are_invalidated_by_unsafe_methods_alone() {
+        // RFC 9875 §3.
+        let many = |count: usize| vec!["\"a\""; count].join(", ");
+        let groups_of = |method: &Method, value: &str| {
+            let mut response = HeaderMap::new();
+            response.insert("cache-group-invalidation", value.parse().unwrap());
+            groups(method, &response)
+        };
+        let names = |names: &[&str]| Named::Groups(names.iter().copied().map(Into::into).collect());
+        for (value, expected) in [
+            (
+                "\"eurovision-results\", \"australia\"",
+                names(&["eurovision-results", "australia"]),
+            ),
+            ("\"a\";q=1", names(&["a"])),
+            // RFC 9651 §4.2: what is no List of Strings is ignored.
+            ("a", names(&[])),
+            ("\"a\", b", names(&[])),
+            ("(\"a\")", names(&[])),
+            ("\"a", names(&[])),
+        ] {
+            assert_eq!(groups_of(&Method::POST, value), expected, "{value}");
+            for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+                assert_eq!(groups_of(&method, value), names(&[]), "{method} {value}");
+            }
+        }
+        let at_most = groups_of(&Method::DELETE, &many(GROUPS_MAX));
+        assert!(matches!(at_most, Named::Groups(groups) if groups.len() == GROUPS_MAX));
+        assert_eq!(
+            groups_of(&Method::DELETE, &many(GROUPS_MAX + 1)),
+            Named::TooMany
+        );
+    }
 
     fn of(method: Method, status: u16, location: &'static str) -> Option<Vec<String>> {
         let mut response = HeaderMap::new();

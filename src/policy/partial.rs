@@ -67,11 +67,9 @@ pub fn assess(
 }
 
 /// The fields of the whole that `stored`, the fields of the incomplete response that holds `part`,
-/// and `answer`, those of a 206, make together (§3.4): "A response might transfer only a partial
-/// representation … A cache MAY complete a stored incomplete response by making a subsequent range
-/// request and combining the successful response with the stored response". Nothing where the two
-/// may not be combined: where they do not share a strong validator (RFC 9110 §15.3.7.3), or where
-/// the answer is not just what is missing.
+/// and `answer`, those of a 206, make together. Nothing where the answer is not just what is missing,
+/// and where the two may not be combined: §3.4 permits it "if they all share the same strong
+/// validator".
 pub fn completed(stored: &HeaderMap, part: Part, answer: &HeaderMap) -> Option<HeaderMap> {
     let rest = Part::of(answer)?;
     let is_missing = part.first == 0
@@ -291,8 +289,8 @@ mod tests {
 
     #[test]
     fn only_what_shares_a_strong_validator_is_combined() {
-        // RFC 9110 §15.3.7.3: "A client MAY combine these partial responses … if … they all have in
-        // common the same strong validator".
+        // RFC 9111 §3.4: "A cache MAY combine these ranges into a single stored response … if they all
+        // share the same strong validator".
         let part = Part {
             first: 0,
             last: 4,

@@ -123,7 +123,7 @@ impl<S: Store> Proxy<S> {
             }
             Disposition::GatewayTimeout => return Turn::Answered(only_if_cached()),
             Disposition::Validate(why, live) => (why, Some(live)),
-            Disposition::Forward(why) => match self.from_part(ask, why) {
+            Disposition::Forward(why) => match self.serve_part(ask, why) {
                 Ok(answer) => return Turn::Answered(answer),
                 Err(why) => (why, None),
             },

@@ -58,7 +58,7 @@ pub(super) enum Sorted {
 
 impl<S: Store> Proxy<S> {
     /// The answer from a stored part; else why the request goes forward.
-    pub(super) fn from_part(
+    pub(super) fn serve_part(
         &self,
         ask: &Ask<'_>,
         why: Fwd,

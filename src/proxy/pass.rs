@@ -23,7 +23,7 @@ use crate::fields::cache_status::Fwd;
 use crate::fields::content_encoding::ContentEncoding;
 use crate::fields::{connection, content_length};
 use crate::key::{Negotiated, TargetUri};
-use crate::policy::invalidation;
+use crate::policy::invalidation::{self, Named};
 use crate::proxy::context::Refusal;
 use crate::respond::head::{self, Presented};
 use crate::respond::synthetic;
@@ -299,7 +299,7 @@ fn limited(body: Body, most: u64) -> Body {
 }
 
 impl Shared {
-    /// RFC 9111 §4.4. Done before the client has its answer, so that its next request cannot see
+    /// RFC 9111 §4.4, RFC 9875 §3. Done before the client has its answer, so that its next request cannot see
     /// what it has just changed. Returns the place in the log of what was invalidated.
     pub(super) async fn invalidate(
         &self,
@@ -312,9 +312,16 @@ impl Shared {
         if route.cache.is_none() && method.is_safe() {
             return None;
         }
-        let named = invalidation::invalidated(method, status, response, target)?;
         let mut scopes = Vec::new();
-        for uri in std::iter::once(target).chain(&named) {
+        match invalidation::groups(method, response) {
+            Named::Groups(groups) => {
+                scopes.extend(groups.iter().map(|group| Scope::group(target, group)));
+            }
+            Named::TooMany => scopes.push(Scope::Host(target.host().into())),
+        }
+        let named = invalidation::invalidated(method, status, response, target);
+        let own = named.as_ref().map(|_| target);
+        for uri in own.into_iter().chain(named.iter().flatten()) {
             let (path, query) = (uri.path(), uri.query().unwrap_or_default());
             let queries = self.routes.normal_queries(target.host(), path, query);
             scopes.extend(queries.into_iter().map(|query| Scope::Url {

@@ -18,6 +18,7 @@ use crate::exchange::Forwarded;
 use crate::fields::content_encoding::ContentEncoding;
 use crate::fields::date;
 use crate::fields::vary::Vary;
+use crate::key::CacheKey;
 use crate::policy::{Profile, posted};
 use crate::respond::head::Presented;
 use crate::respond::stored;
@@ -57,12 +58,15 @@ impl<S: Store> Proxy<S> {
         };
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = pass::cleaned(response);
+        let key = route.key.key(target, &parts.headers).key;
+        let checked = shared.purges.fence();
+        let is_untouched = shared.purges.is_untouched(exchange.fence(), &key);
         let own = shared
             .invalidate(route, target, &parts.method, head.status, &head.headers)
             .await;
         let exchange = own
-            .filter(|_| posted::represents(target, head.status, &head.headers))
-            .and_then(|own| exchange.behind(own));
+            .filter(|_| is_untouched && posted::represents(target, head.status, &head.headers))
+            .and_then(|own| exchange.behind(own, checked));
         let permit = Arc::clone(&shared.fills).try_acquire_owned();
         if let (Some(exchange), Ok(permit)) = (exchange, permit) {
             // RFC 9110 §6.6.1: a recipient with a clock supplies the Date that is missing.
@@ -70,7 +74,7 @@ impl<S: Store> Proxy<S> {
                 let received = exchange.response_time().as_secs();
                 head.headers.insert(DATE, date::format(received));
             }
-            let fill = self.posted(context, presented, parts);
+            let fill = self.posted(context, presented, parts, key);
             let coding = ContentEncoding::parse(&head.headers);
             let assessed = route
                 .cache
@@ -97,9 +101,9 @@ impl<S: Store> Proxy<S> {
         context: &Context<'_>,
         presented: Presented<'_>,
         parts: &Parts,
+        key: CacheKey,
     ) -> Fill<S> {
         let Presented { route, target, .. } = presented;
-        let key = route.key.key(target, &parts.headers).key;
         Fill {
             proxy: Arc::clone(self),
             route: route.index,

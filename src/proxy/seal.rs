@@ -10,6 +10,7 @@ use super::fill::{Answer, Fill, TOO_LARGE};
 use super::kept::{Kept, Reason, offer_ranges};
 use crate::entry::head::Head;
 use crate::entry::purges::Live;
+use crate::entry::scope;
 use crate::entry::{Content, StoredResponse, Tags};
 use crate::exchange::Exchange;
 use crate::fields::accept_encoding::Coding;
@@ -46,6 +47,8 @@ impl<S: Store> Fill<S> {
         if declared.overflow {
             return None;
         }
+        let groups = self.groups(storable.headers()).ok()?;
+        let groups = groups.iter().map(String::as_str);
         let mut fields = head::of_storable(
             storable.headers(),
             answer.head.version,
@@ -68,7 +71,7 @@ impl<S: Store> Fill<S> {
             entry.vary().clone(),
             &storable,
             Head::new(&fields, storable.headers()),
-            Tags::new(declared.tags).and(entry.tags()),
+            Tags::new(declared.tags.into_iter().chain(groups)).and(entry.tags()),
             entry.content().clone(),
         ));
         self.put(fresh).await.map(|(live, _)| live)
@@ -195,7 +198,19 @@ impl<S: Store> Fill<S> {
         let tags = route.tags.tags(request, origin).map_err(|_| UNTAGGED)?;
         let own = format!("route:{}", route.name);
         let tags = tags.iter().chain(in_body).map(String::as_str);
-        Ok(Tags::new(std::iter::once(&*own).chain(tags)))
+        let groups = self.groups(origin)?;
+        let groups = groups.iter().map(String::as_str);
+        Ok(Tags::new(std::iter::once(&*own).chain(tags).chain(groups)))
+    }
+
+    /// The groups that the response belongs to (RFC 9875 §2), as tags.
+    fn groups(&self, origin: &HeaderMap) -> Result<Vec<String>, &'static str> {
+        let found = tags::cache_groups(origin);
+        if found.overflow {
+            return Err(UNTAGGED);
+        }
+        let tag = |group: String| scope::group_tag(&self.target, &group);
+        Ok(found.into_iter().map(tag).collect())
     }
 
     /// Tags that the content shows, read off the async threads where it is large.

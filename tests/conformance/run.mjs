@@ -8,6 +8,7 @@
 //   … --id NAME                                        one case, with what was said on the wire
 //   … --update                                         writes the expectations anew, keeping reasons
 //   … --results FILE                                   where the raw results go
+//   … --page                                           writes docs/conformance.md, and runs nothing
 //
 // CMS_EDGE_TEST_ORIGIN, CMS_EDGE_TEST_PORT and CMS_EDGE_TEST_ADMIN are the ports of the suite's origin, of
 // the cache and of its admin listener; free ones where they are not set.
@@ -18,6 +19,7 @@ import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { page } from './page.mjs'
 
 const NPM_EDITION = 'http-cache-tests@0.4.5'
 const RUN_MS_MAX = 10 * 60 * 1000
@@ -33,7 +35,8 @@ const { values: options } = parseArgs({
     config: { type: 'string' },
     id: { type: 'string', default: '' },
     update: { type: 'boolean', default: false },
-    results: { type: 'string' }
+    results: { type: 'string' },
+    page: { type: 'boolean', default: false }
   }
 })
 const children = []
@@ -85,9 +88,9 @@ async function answers (url) {
 }
 
 // The folder of the suite, with what it needs installed.
-function suite () {
+function suite (wanted) {
   const work = join(root, 'target/conformance')
-  if (options.suite === undefined) {
+  if (wanted === undefined) {
     const folder = join(work, 'npm')
     const installed = join(folder, 'node_modules/http-cache-tests')
     if (!existsSync(join(installed, 'cli.mjs'))) {
@@ -96,7 +99,7 @@ function suite () {
     }
     return { edition: 'npm', folder: installed, cli: 'cli.mjs', server: 'server/server.mjs' }
   }
-  const given = resolve(options.suite)
+  const given = resolve(wanted)
   if (!existsSync(join(given, 'test-engine/cli.mjs'))) fail(`${given} is no checkout of the suite`)
   if (existsSync(join(given, 'node_modules/undici'))) return checkout(given)
   // The checkout stays as it is; what it needs goes into a copy.
@@ -204,8 +207,26 @@ function expectations (byId, verdicts, known) {
   return expected
 }
 
+// Verdicts of all cases for results of the suite.
+function score (byId, results) {
+  return Object.fromEntries([...byId.keys()].map(id => [id, verdict(id, byId, results)]))
+}
+
+async function editions () {
+  if (options.suite === undefined) fail('--page wants the newest edition: --suite DIR')
+  const all = {}
+  for (const the of [suite(options.suite), suite()]) {
+    all[the.edition] = { folder: the.folder, byId: await cases(the.folder, the.edition) }
+  }
+  return all
+}
+
 async function main () {
-  const the = suite()
+  if (options.page) {
+    page(root, await editions(), { score, tally })
+    return console.log('wrote docs/conformance.md')
+  }
+  const the = suite(options.suite)
   const byId = await cases(the.folder, the.edition)
   const port = process.env.CMS_EDGE_TEST_PORT ?? await freePort()
   const origin = process.env.CMS_EDGE_TEST_ORIGIN ?? await freePort()
@@ -228,7 +249,7 @@ async function main () {
   if (options.id !== '') return console.log(text)
   const results = JSON.parse(text)
   if (options.results) writeFileSync(options.results, text)
-  const verdicts = Object.fromEntries([...byId.keys()].map(id => [id, verdict(id, byId, results)]))
+  const verdicts = score(byId, results)
   const counts = tally(byId, verdicts)
   console.log(`${the.edition} edition, profile ${options.profile}: ` +
     Object.entries(counts).map(([kind, { passed, of }]) => `${kind} ${passed}/${of}`).join(', '))

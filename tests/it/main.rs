@@ -39,6 +39,8 @@ mod events;
 mod fence;
 /// Which requests are forwarded, and what of them the origin sees.
 mod forwarding;
+/// Groups of responses that are invalidated together.
+mod groups;
 /// Interim responses: early hints, and the 100 that asks for content.
 mod interim;
 /// What a successful unsafe request makes of what is stored.

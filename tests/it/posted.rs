@@ -64,19 +64,42 @@ async fn what_does_not_say_so_is_not_stored() {
 }
 
 #[tokio::test]
-async fn a_purge_that_comes_while_a_post_is_answered_wins() {
+async fn a_purge_of_something_else_does_not_matter() {
     let (origin, mut script) = script::script().await;
     let stage = Stage::start(&origin, &route(RFC)).await;
     let post = stage.send(Method::POST, "/a?x=1", &[], "made");
     let meanwhile = async {
         let asked = script.asked().await;
-        stage.purge(r#"{"tags":["something"]}"#).await;
+        stage
+            .purge(r#"{"urls":["http://www.example.test/b"]}"#)
+            .await;
         asked.answer(reply("made", &[FRESH, HERE]));
     };
-    let (answer, ()) = tokio::join!(post, meanwhile);
-    assert_eq!(answer.text(), "made");
-    let read = stage.get("/a?x=1", &[]);
-    let asked = async { script.asked().await.answer(Reply::ok("read")) };
-    let (read, ()) = tokio::join!(read, asked);
-    assert_eq!(read.text(), "read");
+    tokio::join!(post, meanwhile);
+    let read = stage.get("/a?x=1", &[]).await;
+    assert_eq!((read.is_hit(), read.text()), (true, "made".to_owned()));
+}
+
+#[tokio::test]
+async fn a_purge_that_comes_while_a_post_is_answered_wins() {
+    let (origin, mut script) = script::script().await;
+    let stage = Stage::start(&origin, &route(RFC)).await;
+    for purge in [
+        r#"{"tags":["something"]}"#,
+        r#"{"tags":["something"],"mode":"soft"}"#,
+        r#"{"urls":["http://www.example.test/a?x=1"]}"#,
+    ] {
+        let post = stage.send(Method::POST, "/a?x=1", &[], "made");
+        let meanwhile = async {
+            let asked = script.asked().await;
+            stage.purge(purge).await;
+            asked.answer(reply("made", &[FRESH, HERE]));
+        };
+        let (answer, ()) = tokio::join!(post, meanwhile);
+        assert_eq!(answer.text(), "made");
+        let read = stage.get("/a?x=1", &[]);
+        let asked = async { script.asked().await.answer(Reply::ok("read")) };
+        let (read, ()) = tokio::join!(read, asked);
+        assert_eq!(read.text(), "read", "{purge}");
+    }
 }
