@@ -81,6 +81,11 @@ impl<S: Store> Proxy<S> {
             arrived: self.shared.clock.now(),
         };
         context.speak(ask.keyed.language);
+        // RFC 9111 §4.3.2: a cache must not evaluate what is meant for the origin.
+        if conditional::is_for_origin(&parts.headers) && !ask.control.only_if_cached {
+            let passed = self.pass_keyed(context, ask.presented(), &parts, Fwd::Request);
+            return Box::pin(passed).await;
+        }
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
             match self.turn(&ask, followed).await {
@@ -150,7 +155,7 @@ impl<S: Store> Proxy<S> {
             return Turn::Answered(answer);
         }
         if ask.parts.method == Method::HEAD {
-            let answer = self.head(ask, why, stored).await;
+            let answer = Box::pin(self.head(ask, why, flight_key, stored)).await;
             return Turn::Answered(answer);
         }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
@@ -202,23 +207,6 @@ impl<S: Store> Proxy<S> {
                 Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
-    }
-
-    /// A HEAD fills nothing: it is passed on, and what is stored stands in where that fails.
-    async fn head(
-        &self,
-        ask: &Ask<'_>,
-        why: Fwd,
-        stored: Option<Live>,
-    ) -> (Response<Body>, Outcome) {
-        let passed = self.pass_keyed(ask.context, ask.presented(), ask.parts, why);
-        let (response, outcome) = Box::pin(passed).await;
-        if outcome.answer != Answer::Failed {
-            return (response, outcome);
-        }
-        let error = outcome.detail.unwrap_or_default();
-        self.stand_in(ask, why, stored, response.status(), error)
-            .await
     }
 
     async fn lookup(&self, ask: &Ask<'_>) -> Variants {
@@ -393,7 +381,7 @@ impl<S: Store> Proxy<S> {
     }
 
     /// Stale on error (RFC 5861 §4), never over a hard purge; else the error.
-    async fn stand_in(
+    pub(super) async fn stand_in(
         &self,
         ask: &Ask<'_>,
         why: Fwd,
@@ -440,7 +428,7 @@ impl<S: Store> Proxy<S> {
         fill.start_unobserved(permit);
     }
 
-    fn new_fill(
+    pub(super) fn new_fill(
         self: &Arc<Self>,
         ask: &Ask<'_>,
         flight_key: EntryKey,
@@ -456,6 +444,7 @@ impl<S: Store> Proxy<S> {
             client: Client::of(ask.context, &ask.parts.headers),
             relay: None,
             no_store: ask.control.no_store,
+            stale_if_error: ask.control.stale_if_error,
             key: ask.keyed.key.clone(),
             flight_key,
             lead,
@@ -466,7 +455,7 @@ impl<S: Store> Proxy<S> {
 }
 
 impl<'r> Ask<'r> {
-    const fn presented(&self) -> Presented<'r> {
+    pub(super) const fn presented(&self) -> Presented<'r> {
         Presented {
             route: self.route,
             target: self.target,

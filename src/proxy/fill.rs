@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, DATE};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, StatusCode, response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -21,6 +21,7 @@ use crate::exchange::{Exchange, Forwarded};
 use crate::fetch::flight::{Landing, Lead};
 use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::AcceptEncoding;
+use crate::fields::cache_control::RequestControl;
 use crate::fields::content_encoding::ContentEncoding;
 use crate::fields::{connection, content_length, date};
 use crate::interim::Relay;
@@ -44,6 +45,8 @@ pub(super) struct Fill<S> {
     pub relay: Option<Relay>,
     /// The request's own `no-store`.
     pub no_store: bool,
+    /// The request's own `stale-if-error`, in seconds.
+    pub stale_if_error: Option<u64>,
     pub key: CacheKey,
     pub flight_key: EntryKey,
     /// Nothing: nobody waits for this fill but its client.
@@ -178,8 +181,11 @@ impl<S: Store> Fill<S> {
                 self.fail(client, answer.head.status, ORIGIN_ERROR);
                 return None;
             }
-            if answer.head.status == StatusCode::NOT_MODIFIED && answer.validated.is_some() {
-                if let Some(live) = self.freshen(route, rule, answer).await {
+            if answer.head.status == StatusCode::NOT_MODIFIED
+                && let Some(live) = &answer.validated
+            {
+                let (exchange, head) = (answer.exchange, &answer.head);
+                if let Some(live) = self.freshen(route, rule, live, exchange, head).await {
                     self.land(Landing::Stored);
                     let validated = true;
                     send(client.take(), Filled::Stored { live, validated });
@@ -249,11 +255,7 @@ impl<S: Store> Fill<S> {
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
-        // RFC 9110 §6.6.1: a recipient with a clock supplies the Date that is missing.
-        if date::of(&head.headers, &DATE).is_none() {
-            let received = exchange.response_time().as_secs();
-            head.headers.insert(DATE, date::format(received));
-        }
+        date::supply(&mut head.headers, exchange.response_time().as_secs());
         Ok(Answer {
             exchange,
             head,
@@ -268,7 +270,11 @@ impl<S: Store> Fill<S> {
         is_failure(answer.head.status)
             && self.stored.as_ref().is_some_and(|live| {
                 let now = self.proxy.shared.clock.now();
-                reuse::may_stand_in(live, &Default::default(), now)
+                let control = RequestControl {
+                    stale_if_error: self.stale_if_error,
+                    ..RequestControl::default()
+                };
+                reuse::may_stand_in(live, &control, now)
             })
     }
 

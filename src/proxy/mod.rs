@@ -5,6 +5,7 @@ pub mod cached;
 pub mod context;
 pub mod fill;
 pub mod gather;
+pub mod head;
 pub mod kept;
 pub mod marks;
 pub mod outcome;

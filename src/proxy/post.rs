@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::DATE;
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response};
 
@@ -69,11 +68,7 @@ impl<S: Store> Proxy<S> {
             .and_then(|own| exchange.behind(own, checked));
         let permit = Arc::clone(&shared.fills).try_acquire_owned();
         if let (Some(exchange), Ok(permit)) = (exchange, permit) {
-            // RFC 9110 §6.6.1: a recipient with a clock supplies the Date that is missing.
-            if date::of(&head.headers, &DATE).is_none() {
-                let received = exchange.response_time().as_secs();
-                head.headers.insert(DATE, date::format(received));
-            }
+            date::supply(&mut head.headers, exchange.response_time().as_secs());
             let fill = self.posted(context, presented, parts, key);
             let coding = ContentEncoding::parse(&head.headers);
             let assessed = route
@@ -113,6 +108,7 @@ impl<S: Store> Proxy<S> {
             client: Client::of(context, &parts.headers),
             relay: None,
             no_store: false,
+            stale_if_error: None,
             flight_key: key.select(&Vary::default(), &parts.headers, route.vary.folding),
             key,
             lead: None,

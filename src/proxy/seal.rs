@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, TRAILER};
 use http::{HeaderMap, response};
 
-use super::fill::{Answer, Fill, TOO_LARGE};
+use super::fill::{Fill, TOO_LARGE};
 use super::kept::{Kept, Reason, offer_ranges};
 use crate::entry::head::Head;
 use crate::entry::purges::Live;
@@ -31,16 +31,17 @@ impl<S: Store> Fill<S> {
         &self,
         route: &Route,
         rule: &CacheRule,
-        answer: Answer,
+        live: &Live,
+        exchange: Exchange,
+        answer: &response::Parts,
     ) -> Option<Live> {
-        let entry = Arc::clone(answer.validated?.entry());
+        let entry = live.entry();
         let origin = entry.head().origin();
-        if !validation::selects(&origin, &answer.head.headers) {
+        if !validation::selects(&origin, &answer.headers) {
             return None;
         }
-        let merged = validation::freshened(&origin, &answer.head.headers);
-        let storable =
-            storability::assess(self.asked(), entry.status(), merged, answer.exchange, rule);
+        let merged = validation::freshened(&origin, &answer.headers);
+        let storable = storability::assess(self.asked(), entry.status(), merged, exchange, rule);
         let storable = storable.ok()?;
         // A 304 may name tags that the 200 did not; those in the body, and by template, stay.
         let declared = tags::declared(storable.headers(), &route.tags.fields);
@@ -51,7 +52,7 @@ impl<S: Store> Fill<S> {
         let groups = groups.iter().map(String::as_str);
         let mut fields = head::of_storable(
             storable.headers(),
-            answer.head.version,
+            answer.version,
             storable.terms(),
             Some(entry.content().original().len()),
             self.presented(route),

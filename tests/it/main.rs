@@ -41,6 +41,8 @@ mod fence;
 mod forwarding;
 /// Groups of responses that are invalidated together.
 mod groups;
+/// What a HEAD says of what is stored.
+mod head;
 /// Interim responses: early hints, and the 100 that asks for content.
 mod interim;
 /// What a successful unsafe request makes of what is stored.
