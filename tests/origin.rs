@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cms_edge::body::{Body, BodyError};
-use cms_edge::fetch::{Care, Choice, Error, HostRule, Kind, OriginBody, Settings, Upstream};
+use cms_edge::fetch::{
+    Care, Choice, Connecting, Error, HostRule, Kind, OriginBody, Settings, Upstream,
+};
 use cms_edge::telemetry::origin::OriginMetrics;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -766,7 +768,8 @@ mod setup {
             ),
             (
                 with_path,
-                "`http://cms:8000/api` is not a server: write http://host:port or https://host:port",
+                "`http://cms:8000/api` is not a server: write http://host:port, https://host:port or \
+                 unix:/absolute/path",
             ),
         ] {
             let made = Upstream::new("cms", stage.settings, stage.metrics);
@@ -813,7 +816,7 @@ impl Stage {
         let mut registry = Registry::default();
         let metrics = Arc::new(OriginMetrics::register(&mut registry));
         let settings = Settings {
-            servers: servers.to_vec(),
+            servers: servers.iter().cloned().map(Into::into).collect(),
             host: HostRule::Preserve,
             connect_timeout: PATIENCE,
             first_byte_timeout: PATIENCE,
@@ -825,6 +828,7 @@ impl Stage {
             queue_timeout: PATIENCE,
             retries: 1,
             ca: None,
+            connecting: Connecting::default(),
             stale_wait: Duration::ZERO,
             care: Care::default(),
         };

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `POST /purge` | appends a purge, with a bearer token |
 //! | `GET /purge/{id}` | the receipt as it stands now, with a bearer token |
+//! | `POST /reload` | takes over the configuration as it is written now, with a bearer token |
 //! | `GET /switches` | what is turned on and off, with a bearer token |
 //! | `PUT /switches/caching`, `…/compression`, `…/routes/NAME` | turns it, with a bearer token |
 //! | `GET /metrics` | all metrics, as OpenMetrics text |
@@ -12,6 +13,7 @@
 
 mod command;
 pub mod readiness;
+pub mod reload;
 mod switches;
 
 use std::sync::Arc;
@@ -24,6 +26,7 @@ use prometheus_client::registry::Registry;
 use thiserror::Error;
 
 use self::readiness::Readiness;
+use self::reload::Reload;
 use crate::body::{Body, BodyError};
 use crate::purge::answer::{self, Problem};
 use crate::purge::log::Log;
@@ -51,6 +54,7 @@ pub struct Admin<L> {
     switches: Arc<Switches>,
     metrics: PurgeMetrics,
     budget: Budget,
+    reload: Option<Reload>,
 }
 
 /// Why the purge endpoints are closed to a request.
@@ -101,6 +105,7 @@ impl<L: Log> Admin<L> {
             switches: Arc::default(),
             metrics,
             budget: Budget::default(),
+            reload: None,
         }
     }
 
@@ -120,7 +125,8 @@ impl<L: Log> Admin<L> {
         let get = matches!(head.method, Method::GET | Method::HEAD);
         match head.uri.path() {
             "/purge" if head.method == Method::POST => self.purge(&head.headers, body).await,
-            "/purge" => not_allowed(POST),
+            "/reload" if head.method == Method::POST => self.reload(&head.headers).await,
+            "/purge" | "/reload" => not_allowed(POST),
             "/healthz" if get => text(StatusCode::OK, "ok\n"),
             "/readyz" if get => self.ready(),
             "/metrics" if get => self.metrics(),

@@ -3,14 +3,14 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use http::HeaderValue;
 use http::uri::{Authority, PathAndQuery};
-use http::{HeaderValue, Uri};
 
 use super::describe::{Presence, Sample, Style};
 use super::section::{Section, Wrong, default};
 use super::server::bounded;
 use super::upstream::{SERVER_FORM, filled_server};
-use crate::fetch::{Breaker, Care, Check, Choice, Share, Statuses, WEIGHT_MAX};
+use crate::fetch::{Address, Breaker, Care, Check, Choice, Share, Statuses, WEIGHT_MAX};
 use crate::route::pattern::is_host;
 
 const SERVER: &str = "A server of its own weight or patience, in addition to `servers`.";
@@ -24,7 +24,7 @@ const BREAKER: &str = "Stops asking a CMS that fails again and again: visitors h
 const STATUSES: &str = "a status like \"503\" or a class like \"2xx\"";
 
 /// Adds the servers that have tables of their own to `servers`.
-pub(super) fn care(s: &Section<'_>, servers: &mut Vec<Uri>) -> Care {
+pub(super) fn care(s: &Section<'_>, servers: &mut Vec<Address>) -> Care {
     let choice = s.choice(
         "balance",
         Choice::default(),
@@ -103,7 +103,7 @@ fn max_fails(s: &Section<'_>, default: u32) -> u32 {
 }
 
 /// By the place of the server in `servers`.
-fn shares(s: &Section<'_>, servers: &mut Vec<Uri>, share: &Share) -> Vec<Share> {
+fn shares(s: &Section<'_>, servers: &mut Vec<Address>, share: &Share) -> Vec<Share> {
     let mut shares = vec![share.clone(); servers.len()];
     for table in s.array("server", Style::OptionalArray, SERVER) {
         let url = table.text(

@@ -6,6 +6,7 @@ pub use super::server::Server;
 pub use super::tls::{AdminTls, Tls};
 pub use super::upstream::Upstream;
 
+use super::restart::Written;
 use super::section::{Section, default};
 use super::{route, server, upstream, webhook};
 use crate::purge::webhook::settings::Settings as Webhook;
@@ -36,6 +37,8 @@ pub struct Config {
     pub switches: switches::Settings,
     /// What is right and has no effect, in sentences.
     pub notices: Vec<String>,
+    /// For [`Config::needs_restart`].
+    pub(super) written: Written,
 }
 
 impl Config {
@@ -82,6 +85,7 @@ impl Config {
             webhooks,
             switches: root.reader.operator.switches,
             notices,
+            written: Written::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 mod care;
 mod check;
 mod clients;
+mod connecting;
 pub mod describe;
 mod environment;
 pub mod file;
@@ -15,6 +16,8 @@ mod getters;
 mod interpolate;
 mod key_path;
 mod language;
+pub mod lifecycle;
+mod limits;
 mod log;
 mod mistake;
 mod operation;
@@ -22,6 +25,7 @@ mod operator;
 mod profile;
 mod reader;
 mod reference_text;
+mod restart;
 mod route;
 mod rules;
 mod schema;
@@ -107,7 +111,8 @@ fn read(
 ) -> Result<Config, Mistakes> {
     let reader = Reader::open(text, file, folder, environment, files)?;
     // The root goes out of scope before the checks, so that unknown keys are known by then.
-    let config = Config::read(&reader.root());
+    let mut config = Config::read(&reader.root());
+    config.written = reader.written();
     check::check(&config, &reader);
     let (mistakes, _) = reader.finish();
     if mistakes.is_empty() {

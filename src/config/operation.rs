@@ -42,8 +42,8 @@ pub struct Purge {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tiers(BTreeMap<String, Duration>);
 
-const ADMIN: &str =
-    "Health, metrics, and the purge endpoints and switches for scripts. Not for the public.";
+const ADMIN: &str = "Health, metrics, and the purge, reload and switch endpoints for scripts. Not for the \
+    public.";
 
 impl Admin {
     pub(super) fn read(parent: &Section<'_>) -> Self {
@@ -62,8 +62,8 @@ impl Admin {
             listen: s.reader.operator.admin_address(listen, is_ours),
             token: s.token(
                 "token",
-                "What purges and switches must carry as `Authorization: Bearer …`. Empty: their \
-                 endpoints are off.",
+                "What purges, reloads and switches must carry as `Authorization: Bearer …`. Empty: \
+                 their endpoints are off.",
             ),
             tls: AdminTls::read(&s),
         }

@@ -14,6 +14,7 @@ use super::interpolate;
 use super::key_path::KeyPath;
 use super::mistake::{Mistake, Mistakes, Place, Problem};
 use super::operator::Operator;
+use super::restart::Written;
 use super::section::Section;
 use super::spans::Text;
 
@@ -102,6 +103,10 @@ impl Reader {
 
     pub(super) fn root(&self) -> Section<'_> {
         Section::root(self, &self.values)
+    }
+
+    pub(super) fn written(&self) -> Written {
+        Written::of(&self.values)
     }
 
     pub(super) const fn is_describing(&self) -> bool {

@@ -12,13 +12,16 @@ use super::operation::{LIFETIME_MAX, LIFETIME_MIN, Tiers};
 use super::operator::CACHE_TTL;
 use super::section::{Section, Wrong, default, required};
 use super::upstream::Upstream;
-use super::{language, profile, rules};
-use crate::key::{Folding, KeyRule, VaryRule};
+use super::{language, profile, rules, units};
+use crate::key::{Fingerprint, Folding, KeyRule, VaryRule};
 use crate::policy::{CacheRule, Profile, StatusTtl, TtlMode};
 use crate::respond::head::handled_fields;
 use crate::route::tags::{BadTemplate, Template};
 use crate::route::{HostPattern, PathPattern, Route, TagRule};
 use crate::switches::RouteSwitch;
+
+/// The most that a route may allow, in bytes.
+const REQUEST_BODY_MAX: u64 = 64 << 30;
 
 const ROUTE: &str = "A route takes the requests that match its hosts, path and methods; the first \
     in the order of the file wins. This one takes everything.";
@@ -47,6 +50,7 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
     let cookies = rules::cookies(s, profile);
     let bypass = rules::bypass(s, profile);
     let compress = rules::compress(s);
+    let request_body_max = request_body_max(s);
     let language = language::read(s);
     let folding = match profile {
         Profile::Cms => Folding::Careful,
@@ -62,6 +66,8 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         upstream,
         cache: is_cached.then_some(cache),
         key: KeyRule {
+            // `Config::routes` sets it, which knows the names of upstreams.
+            rules: Fingerprint::default(),
             query,
             language,
             cookies,
@@ -73,9 +79,30 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         forward_dropped,
         tags,
         compress,
+        request_body_max,
         switch: RouteSwitch::default(),
         upgrades,
     }
+}
+
+fn request_body_max(s: &Section<'_>) -> Option<u64> {
+    let form = "\"\", or bytes like \"64KiB\", at most 64GiB";
+    let doc = "Bytes of a request's body on this route, where it is not server.request_body_max: \
+        more for uploads of media, less for forms.";
+    let taken = s.text(
+        "request_body_max",
+        default(""),
+        form,
+        doc,
+        |text| match text {
+            "" => Ok(None),
+            text => units::size(text)
+                .filter(|size| *size <= REQUEST_BODY_MAX)
+                .map(Some)
+                .ok_or_else(Wrong::default),
+        },
+    );
+    taken.flatten()
 }
 
 fn name(s: &Section<'_>) -> String {

@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, StatusCode};
 
 /// Whom to ask next, and when to stop asking.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Care {
     pub choice: Choice,
     /// By the place of the server in `Settings::servers`.
@@ -57,7 +57,7 @@ pub struct Share {
 pub const WEIGHT_MAX: u32 = 100;
 
 /// Requests that only ask how a server is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Check {
     /// Path and query.
     pub path: PathAndQuery,

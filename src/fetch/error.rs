@@ -76,7 +76,10 @@ pub enum Kind {
     /// Before the head of a response was complete.
     #[error("the origin server closed the connection before it had answered")]
     Closed,
-    #[error("the origin server's answer is not valid HTTP/1.1")]
+    /// RFC 9113 §8.7: by HTTP/2's own means, so that it can be sent again.
+    #[error("the origin server refused the request without looking at it")]
+    Refused,
+    #[error("the origin server's answer is not valid HTTP")]
     InvalidResponse,
     #[error("the request cannot be forwarded")]
     InvalidRequest,
@@ -99,6 +102,7 @@ impl Kind {
             | Self::Connect
             | Self::Tls
             | Self::Closed
+            | Self::Refused
             | Self::InvalidResponse
             | Self::ResponseIncomplete => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::FirstByteTimeout | Self::ResponseStalled => {
@@ -121,7 +125,7 @@ impl Kind {
             Self::FirstByteTimeout => "http_response_timeout",
             Self::BreakerOpen => "destination_unavailable",
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
-            Self::Closed => "connection_terminated",
+            Self::Closed | Self::Refused => "connection_terminated",
             Self::InvalidResponse => "http_protocol_error",
             Self::InvalidRequest | Self::RequestBody => "http_request_error",
             Self::ResponseStalled => "connection_read_timeout",
@@ -141,6 +145,7 @@ impl Kind {
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
             Self::Closed => "closed",
+            Self::Refused => "refused",
             Self::InvalidResponse => "invalid_response",
             Self::InvalidRequest => "invalid_request",
             Self::RequestBody => "request_body",
@@ -166,6 +171,7 @@ impl Kind {
             | Self::Tls
             | Self::FirstByteTimeout
             | Self::Closed
+            | Self::Refused
             | Self::InvalidResponse
             | Self::ResponseStalled
             | Self::ResponseIncomplete => true,

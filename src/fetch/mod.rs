@@ -9,40 +9,53 @@ mod body;
 mod breaker;
 mod care;
 mod connect;
+mod connecting;
 mod error;
 pub mod flight;
 mod head;
 mod health;
 mod limit;
+mod link;
 mod loan;
+mod pool;
 mod probe;
 mod reserve;
+mod resolve;
 mod retry;
 mod roster;
+mod server;
+mod setup;
+mod shape;
 mod slow;
+mod stream;
 mod tls;
 mod trouble;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use http::{HeaderValue, Request, Response, StatusCode};
 use http_body::Body as _;
-use hyper::body::Incoming;
 use rustls_pki_types::CertificateDer;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::body::OriginBody;
 pub use self::care::{Breaker, Care, Check, Choice, Share, Statuses, WEIGHT_MAX};
+pub use self::connecting::{Connecting, Identity, Protocol};
 pub use self::error::{Error, Kind};
+pub use self::resolve::Resolver;
+pub use self::server::Address;
 
-use self::attempt::{Connections, Via};
+use self::attempt::Connections;
 use self::body::Held;
 use self::breaker::Leave;
-use self::head::{Head, Server};
+use self::head::Head;
 use self::limit::Limiter;
+use self::link::Arriving;
 use self::loan::{Lender, Loan};
+use self::pool::Via;
 use self::probe::Checks;
 use self::reserve::Reserve;
 use self::retry::{Budget, Content, Failed, Next};
@@ -52,11 +65,11 @@ use self::trouble::Trouble;
 use crate::body::Body;
 use crate::telemetry::origin::{OriginMetrics, UpstreamMetrics};
 
-/// What an upstream is made of.
-#[derive(Clone, Debug)]
+/// What an upstream is made of. Equal settings keep their upstream over a reload.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// `http://host[:port]` or `https://host[:port]`, at least one.
-    pub servers: Vec<Uri>,
+    /// At least one.
+    pub servers: Vec<Address>,
     pub host: HostRule,
     /// For one connection: name, TCP over all its addresses, and TLS.
     pub connect_timeout: Duration,
@@ -81,6 +94,7 @@ pub struct Settings {
     pub retries: u32,
     /// The roots that server certificates have to lead to; none = the system's.
     pub ca: Option<Vec<CertificateDer<'static>>>,
+    pub connecting: Connecting,
     /// How long somebody waits who could be answered with something stale; zero = as long as
     /// anybody else. The exchange goes on.
     pub stale_wait: Duration,
@@ -103,14 +117,22 @@ pub enum HostRule {
 pub enum SetupError {
     #[error("the upstream has no server")]
     NoServer,
-    #[error("`{0}` is not a server: write http://host:port or https://host:port")]
-    Server(Uri),
+    #[error(
+        "`{0}` is not a server: write http://host:port, https://host:port or unix:/absolute/path"
+    )]
+    Server(Address),
     #[error("the concurrency of an upstream is at least 1")]
     NoConcurrency,
     #[error("a certificate given as a root cannot be used")]
     Ca(#[source] rustls::Error),
     #[error("there are no root certificates to check the server's certificate with")]
     NoRoots,
+    #[error("the client certificate cannot be used with the key in {path}")]
+    Identity {
+        path: PathBuf,
+        #[source]
+        source: rustls::Error,
+    },
     #[error("the weight of a server is a number from 1 to {WEIGHT_MAX}")]
     Weight,
     #[error("health checks need a runtime to run on")]
@@ -147,7 +169,8 @@ impl Upstream {
         settings: Settings,
         metrics: Arc<OriginMetrics>,
     ) -> Result<Self, SetupError> {
-        let servers = servers(&settings.servers)?;
+        let metrics = metrics.upstream(name);
+        let servers = setup::servers(&settings, metrics.pool())?;
         if settings.concurrency == 0 {
             return Err(SetupError::NoConcurrency);
         }
@@ -155,20 +178,10 @@ impl Upstream {
         if (0..servers.len()).any(|at| !(1..=WEIGHT_MAX).contains(&care.share_of(at).weight)) {
             return Err(SetupError::Weight);
         }
-        let secure = servers.iter().any(Server::is_secure);
-        let tls = secure
-            .then(|| tls::client_config(settings.ca.as_deref()))
-            .transpose()?;
-        let metrics = metrics.upstream(name);
-        let (now, count) = (Instant::now(), servers.len());
+        let now = Instant::now();
         let roster = Arc::new(Roster::new(name, servers, care, &metrics));
         let checks = match &care.check {
-            Some(check) => {
-                // Nobody waits for them: they do not belong to the series about requests.
-                let unseen = OriginMetrics::default().upstream(name);
-                let connections = Connections::new(&settings, tls.clone(), unseen);
-                Checks::start(check.clone(), &settings.host, count, connections, &roster)?
-            }
+            Some(check) => Checks::start(check.clone(), &settings, name, &roster)?,
             None => Checks::default(),
         };
         let breaker = metrics.care().breaker();
@@ -183,7 +196,7 @@ impl Upstream {
                 settings.queue_timeout,
                 metrics.clone(),
             ),
-            connections: Connections::new(&settings, tls, metrics.clone()),
+            connections: Connections::new(settings.first_byte_timeout, metrics.clone()),
             first_byte_timeout: settings.first_byte_timeout,
             idle_timeout: settings.idle_timeout,
             stale_wait: settings.stale_wait,
@@ -254,18 +267,18 @@ impl Upstream {
         );
         let (response, seat, lender) = outcome?;
         let held = Held {
-            _place: place,
+            place: Some(place),
             _lender: lender,
             seat,
             metrics: self.metrics.clone(),
         };
-        Ok(response.map(|incoming| OriginBody::new(incoming, held, self.idle_timeout)))
+        Ok(response.map(|arriving| OriginBody::new(arriving, held, self.idle_timeout)))
     }
 
     async fn attempts(
         &self,
         request: Request<Body>,
-    ) -> Result<(Response<Incoming>, Seat, Lender), Error> {
+    ) -> Result<(Response<Arriving>, Seat, Lender), Error> {
         let (head, mut content) = Head::split(request)?;
         let empty = content.is_end_stream();
         let mut budget = Budget::new(self.retries);
@@ -277,9 +290,9 @@ impl Upstream {
         loop {
             let server = self.roster.server(seat.at()).ok_or_else(nobody)?;
             let (loan, lender) = loan::lend(content);
-            let mut request = head.to(server, &self.host, loan)?;
+            let mut request = head.to(&server.site, &self.host, loan)?;
             self.relay_interim(&head, &mut request);
-            let failure = match self.connections.exchange(request, via).await {
+            let failure = match self.connections.exchange(server, request, via).await {
                 Ok(response) => {
                     self.note_answer(seat.at(), response.status());
                     return Ok((response, seat, lender));
@@ -289,7 +302,9 @@ impl Upstream {
             let error = failure.error.at(server.name());
             let kind = error.kind;
             // A connection that had idled and was closed meanwhile says nothing of its server.
-            if kind.is_trouble() && !(failure.connection_reused && kind == Kind::Closed) {
+            let is_stale =
+                failure.connection_reused && matches!(kind, Kind::Closed | Kind::Refused);
+            if kind.is_trouble() && !is_stale {
                 self.roster.failed(seat.at(), kind);
             }
             let returned = lender.take_back();
@@ -359,16 +374,4 @@ impl Upstream {
             Err(_) => drop(leave),
         }
     }
-}
-
-fn servers(uris: &[Uri]) -> Result<Vec<Server>, SetupError> {
-    if uris.is_empty() {
-        return Err(SetupError::NoServer);
-    }
-    uris.iter()
-        .map(|uri| {
-            connect::server_name(uri).map_err(|_| SetupError::Server(uri.clone()))?;
-            Server::new(uri)
-        })
-        .collect()
 }

@@ -9,13 +9,16 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::attempt::{Connections, Via};
+use super::attempt::Connections;
 use super::care::Check;
 use super::head::Head;
 use super::health::Thresholds;
+use super::pool::Via;
 use super::roster::Roster;
-use super::{HostRule, SetupError, loan};
+use super::server::Server;
+use super::{HostRule, Settings, SetupError, loan, setup};
 use crate::body::Body;
+use crate::telemetry::origin::OriginMetrics;
 
 const AGENT: HeaderValue = HeaderValue::from_static("cms-edge (health check)");
 
@@ -29,36 +32,47 @@ pub(super) struct Checks {
 struct Checker {
     check: Check,
     host: HostRule,
+    /// With connections of their own, each for one check.
+    servers: Vec<Server>,
     connections: Connections,
     roster: Arc<Roster>,
 }
 
 impl Checks {
     /// One task for each of `servers`. Their beginnings are spread over the interval, so that the
-    /// checks of many instances do not come together. `connections` are used for nothing else.
+    /// checks of many instances do not come together.
     pub(super) fn start(
         check: Check,
-        host: &HostRule,
-        servers: usize,
-        connections: Connections,
+        settings: &Settings,
+        upstream: &str,
         roster: &Arc<Roster>,
     ) -> Result<Self, SetupError> {
         let runtime = Handle::try_current().map_err(|_| SetupError::NoRuntime)?;
         let host = match &check.host {
             Some(host) => HostRule::Literal(host.clone()),
-            None => host.clone(),
+            None => settings.host.clone(),
         };
+        // Nobody waits for them: they do not belong to the series about requests.
+        let unseen = OriginMetrics::default().upstream(upstream);
+        let pool_idle_max = 0;
+        let alone = Settings {
+            pool_idle_max,
+            ..settings.clone()
+        };
+        let servers = setup::servers(&alone, unseen.pool())?;
+        let count = servers.len();
         let checker = Arc::new(Checker {
             check,
             host,
-            connections,
+            servers,
+            connections: Connections::new(settings.first_byte_timeout, unseen),
             roster: Arc::clone(roster),
         });
         let start = |at| {
             let checker = Arc::clone(&checker);
             AbortOnDropHandle::new(runtime.spawn(async move { checker.run(at).await }))
         };
-        let tasks = (0..servers).map(start).collect();
+        let tasks = (0..count).map(start).collect();
         Ok(Self { _tasks: tasks })
     }
 }
@@ -83,14 +97,14 @@ impl Checker {
     /// The status that the server answers with, if it does. A connection of its own tells whether
     /// clients could have one.
     async fn ask(&self, at: usize) -> Option<StatusCode> {
-        let server = self.roster.server(at)?;
+        let server = self.servers.get(at)?;
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = self.check.path.clone().into();
         request.headers_mut().insert(USER_AGENT, AGENT);
         let (head, content) = Head::split(request).ok()?;
         let (loan, _lender) = loan::lend(content);
-        let request = head.to(server, &self.host, loan).ok()?;
-        let answer = self.connections.exchange(request, Via::Fresh).await;
+        let request = head.to(&server.site, &self.host, loan).ok()?;
+        let answer = self.connections.exchange(server, request, Via::Fresh).await;
         answer.ok().map(|response| response.status())
     }
 }

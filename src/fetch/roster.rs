@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::balance::{Balance, Evidence};
 use super::care::Care;
 use super::error::Kind;
-use super::head::Server;
 use super::health::Thresholds;
+use super::server::Server;
 use crate::telemetry::origin::UpstreamMetrics;
 use crate::telemetry::servers::ServerMetrics;
 

@@ -393,7 +393,7 @@ mod tests {
     #[test]
     fn a_repeated_date_is_no_date() {
         let mut headers = HeaderMap::new();
-        let name = http::header::LAST_MODIFIED;
+        let name = header::LAST_MODIFIED;
         assert_eq!(of(&headers, &name), None);
         headers.append(&name, format(60));
         assert_eq!(of(&headers, &name), Some(60));

@@ -34,9 +34,11 @@ impl TargetUri {
         Self::parse(self.scheme(), self.authority(), &merged, query).ok()
     }
 
-    /// Whether both have one origin (RFC 9110 §4.3.1): scheme, host and port.
-    pub fn is_same_origin(&self, other: &Self) -> bool {
-        self.scheme() == other.scheme() && self.authority() == other.authority()
+    /// The same, if its origin is this one (RFC 9110 §4.3.1): scheme, host and port.
+    pub fn named_here(&self, reference: &str) -> Option<Self> {
+        let named = self.named(reference)?;
+        let is_here = named.scheme() == self.scheme() && named.authority() == self.authority();
+        is_here.then_some(named)
     }
 
     fn at(scheme: &'static str, rest: &str) -> Option<Self> {
@@ -153,15 +155,19 @@ mod tests {
 
     #[test]
     fn an_origin_is_scheme_host_and_port() {
-        let uri = |scheme, authority| TargetUri::parse(scheme, authority, "/", None).unwrap();
-        let here = uri("https", "a.example");
-        assert!(here.is_same_origin(&uri("https", "A.example:443")));
-        for other in [
-            uri("http", "a.example"),
-            uri("https", "a.example:8443"),
-            uri("https", "b.example"),
+        let here = TargetUri::parse("https", "a.example", "/articles/1", None).unwrap();
+        for (reference, expected) in [
+            ("2", Some("/articles/2")),
+            ("https://A.example:443/x", Some("/x")),
+            ("/%7euser/%e4", Some("/~user/%E4")),
+            ("http://a.example/x", None),
+            ("https://a.example:8443/x", None),
+            ("https://b.example/x", None),
+            ("//b.example/x", None),
+            ("/%zz", None),
         ] {
-            assert!(!here.is_same_origin(&other));
+            let named = here.named_here(reference);
+            assert_eq!(named.as_ref().map(TargetUri::path), expected, "{reference}");
         }
     }
 }

@@ -4,7 +4,6 @@ use http::header::{CONTENT_LOCATION, HeaderName, LOCATION};
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::fields::tags;
-use crate::key::TargetUri;
 
 /// Fields of the response that name further URIs to invalidate.
 const NAMING: [HeaderName; 2] = [LOCATION, CONTENT_LOCATION];
@@ -21,19 +20,20 @@ pub fn is_change(method: &Method, status: StatusCode) -> bool {
 /// URIs … In particular, the URI(s) in the Location and Content-Location response header fields (if
 /// present) are candidates", but not "if the origin of the URI to be invalidated differs from that of
 /// the target URI. This helps prevent denial-of-service attacks."
-pub fn invalidated(
+///
+/// `here` resolves a reference, if it is of the target's origin.
+pub fn invalidated<U>(
     method: &Method,
     status: StatusCode,
     response: &HeaderMap,
-    target: &TargetUri,
-) -> Option<Vec<TargetUri>> {
+    here: impl Fn(&str) -> Option<U>,
+) -> Option<Vec<U>> {
     if !is_change(method, status) {
         return None;
     }
-    let named = NAMING.iter().filter_map(|name| {
-        let named = target.named(response.get(name)?.to_str().ok()?.trim_ascii())?;
-        named.is_same_origin(target).then_some(named)
-    });
+    let named = NAMING
+        .iter()
+        .filter_map(|name| here(response.get(name)?.to_str().ok()?.trim_ascii()));
     Some(named.collect())
 }
 
@@ -106,37 +106,27 @@ mod tests {
         let mut response = HeaderMap::new();
         response.insert(LOCATION, location.parse().unwrap());
         let status = StatusCode::from_u16(status).unwrap();
-        let target = TargetUri::parse("https", "a.example", "/articles/1", None).unwrap();
-        let named = invalidated(&method, status, &response, &target)?;
-        Some(named.iter().map(|uri| uri.path().to_owned()).collect())
-    }
-
-    fn paths(paths: &[&str]) -> Option<Vec<String>> {
-        Some(paths.iter().copied().map(Into::into).collect())
+        invalidated(&method, status, &response, |named| {
+            named.starts_with('/').then(|| named.to_owned())
+        })
     }
 
     #[test]
     fn unsafe_methods_invalidate_unless_they_failed() {
+        // RFC 9111 §4.4: "A cache MUST invalidate the target URI … when it receives a non-error status
+        // code in response to an unsafe request method (including methods whose safety is unknown)."
+        let new = || Some(vec!["/new".to_owned()]);
         for (method, status, location, expected) in [
-            (Method::POST, 201, "/new", paths(&["/new"])),
-            (
-                Method::DELETE,
-                303,
-                "https://a.example/list",
-                paths(&["/list"]),
-            ),
-            (Method::PATCH, 200, "2", paths(&["/articles/2"])),
-            // As the key spells it.
-            (Method::POST, 201, "/%7euser/%e4", paths(&["/~user/%E4"])),
-            (Method::POST, 200, "https://A.example:443/x", paths(&["/x"])),
-            (Method::POST, 200, "https://b.example/x", paths(&[])),
-            (Method::POST, 200, "http://a.example/x", paths(&[])),
-            (Method::POST, 200, "https://a.example:8443/x", paths(&[])),
-            (Method::POST, 200, "/%zz", paths(&[])),
+            (Method::POST, 201, "/new", new()),
+            (Method::DELETE, 303, "/new", new()),
+            (Method::from_bytes(b"MERGE").unwrap(), 200, "/new", new()),
+            (Method::POST, 200, "https://b.example/x", Some(vec![])),
             (Method::POST, 403, "/new", None),
+            (Method::POST, 500, "/new", None),
             (Method::GET, 200, "/new", None),
         ] {
-            assert_eq!(of(method, status, location), expected, "{location}");
+            let found = of(method.clone(), status, location);
+            assert_eq!(found, expected, "{method} {status} {location}");
         }
     }
 }

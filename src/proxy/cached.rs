@@ -14,6 +14,7 @@ use super::pass::{self, Head};
 use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
 use crate::body::Body;
+use crate::budget::{Pressure, Shed};
 use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
 use crate::entry::purges::Live;
@@ -251,7 +252,7 @@ impl<S: Store> Proxy<S> {
     }
 
     /// Makes the response from the store, in the coding that suits the client.
-    async fn serve(
+    pub(super) async fn serve(
         &self,
         ask: &Ask<'_>,
         live: &Live,
@@ -304,6 +305,10 @@ impl<S: Store> Proxy<S> {
         lead: Option<Lead>,
         stored: Option<Live>,
     ) -> (Response<Body>, Outcome) {
+        if self.shared.budget.pressure() > Pressure::Low {
+            drop(lead);
+            return self.shed(ask, why, stored).await;
+        }
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
             self.shared.metrics.limit("fills");
             drop(lead);
@@ -380,29 +385,6 @@ impl<S: Store> Proxy<S> {
         }
     }
 
-    /// Stale on error (RFC 5861 §4), never over a hard purge; else the error.
-    pub(super) async fn stand_in(
-        &self,
-        ask: &Ask<'_>,
-        why: Fwd,
-        stored: Option<Live>,
-        status: StatusCode,
-        error: &'static str,
-    ) -> (Response<Body>, Outcome) {
-        let now = self.shared.clock.now();
-        let still_live = stored
-            .and_then(|live| self.shared.purges.admit(Arc::clone(live.entry())))
-            .filter(|live| reuse::may_stand_in(live, &ask.control, now));
-        match still_live {
-            Some(live) => {
-                let mut outcome = Outcome::hit(Answer::StaleOnError, stored::ttl(&live, now));
-                outcome.detail = Some(error);
-                self.serve(ask, &live, outcome).await
-            }
-            None => pass::failed(Outcome::forwarded(Answer::Failed, why), status, error),
-        }
-    }
-
     async fn validate_in_background(
         self: &Arc<Self>,
         ask: &Ask<'_>,
@@ -412,6 +394,10 @@ impl<S: Store> Proxy<S> {
     ) {
         let now = self.shared.clock.now();
         if self.shared.failed.is_set(flight_key, now) {
+            return;
+        }
+        if self.shared.budget.pressure() > Pressure::Low {
+            self.shared.budget.shed(Shed::Validation);
             return;
         }
         let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {

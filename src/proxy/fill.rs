@@ -15,6 +15,7 @@ use super::kept::Kept;
 use super::partial::{Sorted, Wanted};
 use super::patience::VALIDATION_PAUSE;
 use crate::body::Body;
+use crate::budget::{Charge, EXCHANGE_BYTES, Shed, Use};
 use crate::entry::partial::LivePart;
 use crate::entry::purges::Live;
 use crate::exchange::{Exchange, Forwarded};
@@ -94,6 +95,9 @@ pub(super) const SWITCHED_OFF: &str = "switched-off";
 /// Why content is not stored that the route would have stored.
 const NO_ROOM: &str = "no-room";
 
+/// Why it is not although it could have been, at another time.
+pub(super) const NO_MEMORY: &str = "memory";
+
 /// Exchanges of one fill: a validation, and what it takes when purges overtake it.
 const EXCHANGES_MAX: usize = 3;
 
@@ -151,6 +155,8 @@ impl<S: Store> Fill<S> {
         self.proxy.shared.metrics.fills.inc();
         let metrics = Arc::clone(&self.proxy.shared.metrics);
         let running = Running { metrics, permit };
+        let budget = &self.proxy.shared.budget;
+        let exchange = budget.take(Use::Exchanges, EXCHANGE_BYTES);
         tokio::spawn(async move {
             let rest = self.run(answer, client).await;
             // What goes to its client alone, at its pace, fills nothing any more.
@@ -158,6 +164,7 @@ impl<S: Store> Fill<S> {
             if let Some(rest) = rest {
                 rest.pump().await;
             }
+            drop(exchange);
         });
     }
 
@@ -314,20 +321,37 @@ impl<S: Store> Fill<S> {
             content_length::of(&head.headers).and_then(|length| usize::try_from(length).ok()),
             self.presented(route),
         );
+        let budget = &self.proxy.shared.budget;
+        let memory = budget.take(Use::Fills, 0);
         let mut kept = Kept {
+            budget: Arc::clone(budget),
             storable,
             coding,
             is_accepted: AcceptEncoding::parse(&self.presented).accepts(coding),
             fields,
             client,
         };
-        match gather::gather(body, rule.object_size_max, &mut |all| {
-            kept.begin_streaming(all)
-        })
-        .await
-        {
-            Gathered::Whole { content, writer } => {
-                self.complete(route, rule, kept, content).await;
+        let mut start = |all| kept.begin_streaming(all);
+        let gathered = gather::gather(body, rule.object_size_max, memory, &mut start).await;
+        self.conclude(route, rule, kept, gathered).await
+    }
+
+    /// The content is there as far as it will be collected. What is left of it goes on to the
+    /// client.
+    async fn conclude(
+        &mut self,
+        route: &Route,
+        rule: &CacheRule,
+        kept: Kept,
+        gathered: Gathered,
+    ) -> Option<Rest> {
+        match gathered {
+            Gathered::Whole {
+                content,
+                writer,
+                memory,
+            } => {
+                self.complete(route, rule, kept, (content, memory)).await;
                 // The client's last byte waits for the store, so that its next request finds the
                 // response there.
                 if let Some((writer, trailers)) = writer {
@@ -337,6 +361,14 @@ impl<S: Store> Fill<S> {
             Gathered::TooLarge(rest) => {
                 self.supersede(kept.storable.status()).await;
                 self.not_shared(rule, TOO_LARGE);
+                return Some(rest);
+            }
+            Gathered::NoMemory(rest) => {
+                self.supersede(kept.storable.status()).await;
+                // It says nothing about the next one.
+                self.proxy.shared.budget.shed(Shed::Fill);
+                self.proxy.shared.metrics.not_stored(NO_MEMORY);
+                self.land(Landing::NotShared);
                 return Some(rest);
             }
             Gathered::BrokenOff => {
@@ -352,7 +384,13 @@ impl<S: Store> Fill<S> {
     }
 
     /// The content is there: seal it, store it, and tell those who wait.
-    async fn complete(&mut self, route: &Route, rule: &CacheRule, mut kept: Kept, content: Bytes) {
+    async fn complete(
+        &mut self,
+        route: &Route,
+        rule: &CacheRule,
+        mut kept: Kept,
+        (content, memory): (Bytes, Charge),
+    ) {
         self.supersede(kept.storable.status()).await;
         if kept.storable.status() == StatusCode::OK {
             head::add_own_etag(&mut kept.fields, &content);
@@ -389,7 +427,7 @@ impl<S: Store> Fill<S> {
             }
         };
         self.land(Landing::Abandoned);
-        let mut streaming = kept.streaming(Body::full(content));
+        let mut streaming = kept.streaming(Body::full(content).charged(memory));
         (streaming.not_stored, streaming.ttl) = (Some(reason), None);
         send(kept.client, Filled::Streaming(Box::new(streaming)));
     }

@@ -45,8 +45,8 @@ impl<S: Store> Proxy<S> {
         let outcome = Outcome::forwarded(Answer::Bypass, why);
         let forwarded = Forwarded::begin(shared.clock.now(), shared.purges.fence());
         let sending = (request, client.trace);
-        let response = match self.answered(presented, sending, outcome).await {
-            Ok(response) => response,
+        let (response, _memory) = match self.answered(presented, sending, outcome).await {
+            Ok(answered) => answered,
             Err(failed) if failed.1.answer == Answer::Failed => {
                 let error = failed.1.detail.unwrap_or_default();
                 let status = failed.0.status();

@@ -6,6 +6,7 @@ pub mod context;
 pub mod fill;
 pub mod gather;
 pub mod head;
+mod instead;
 pub mod kept;
 pub mod marks;
 pub mod outcome;
@@ -35,6 +36,7 @@ use self::context::{Context, Refusal};
 use self::marks::Marks;
 use self::outcome::Outcome;
 use crate::body::{Body, BodyError};
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::entry::purges::Purges;
@@ -65,7 +67,7 @@ pub struct Parts<S> {
     pub clock: Arc<dyn Clock>,
     pub routes: RouteTable,
     /// By the index that routes have.
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<Arc<Upstream>>,
     pub store: S,
     pub purges: Arc<Purges>,
     pub invalidate: Invalidate,
@@ -74,6 +76,8 @@ pub struct Parts<S> {
     pub access_log: AccessLog,
     pub tracing: Tracing,
     pub limits: Limits,
+    /// What work in progress may take.
+    pub budget: Arc<Budget>,
 }
 
 /// Bounds of the whole proxy.
@@ -91,7 +95,8 @@ pub struct Limits {
     pub upgrade_idle_timeout: Duration,
 }
 
-/// The proxy. One for the process; requests share it.
+/// The proxy. One for each site; requests share it. Flights and marks are the site's: how answers
+/// are keyed and shared is known by its rules alone.
 pub struct Proxy<S> {
     shared: Shared,
     store: S,
@@ -101,7 +106,7 @@ pub struct Proxy<S> {
 pub struct Shared {
     clock: Arc<dyn Clock>,
     routes: RouteTable,
-    upstreams: Vec<Upstream>,
+    upstreams: Vec<Arc<Upstream>>,
     purges: Arc<Purges>,
     flights: Arc<Flights>,
     marks: Marks,
@@ -119,6 +124,7 @@ pub struct Shared {
     tracing: Tracing,
     ids: RequestIds,
     limits: Limits,
+    budget: Arc<Budget>,
 }
 
 impl<S: Store> Proxy<S> {
@@ -143,6 +149,7 @@ impl<S: Store> Proxy<S> {
                 tracing: parts.tracing,
                 ids: RequestIds::default(),
                 limits: parts.limits,
+                budget: parts.budget,
             },
             store: parts.store,
         })
@@ -150,6 +157,10 @@ impl<S: Store> Proxy<S> {
 
     pub const fn store(&self) -> &S {
         &self.store
+    }
+
+    pub const fn budget(&self) -> &Arc<Budget> {
+        &self.shared.budget
     }
 
     /// Answers a request. There is always an answer, so there is no `Result`.
@@ -244,6 +255,6 @@ fn refuse(refusal: Refusal) -> (Response<Body>, Outcome) {
 
 impl Shared {
     fn upstream(&self, route: &Route) -> Option<&Upstream> {
-        self.upstreams.get(route.upstream)
+        self.upstreams.get(route.upstream).map(AsRef::as_ref)
     }
 }

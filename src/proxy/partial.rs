@@ -16,6 +16,7 @@ use super::outcome::Outcome;
 use super::passing::Passing;
 use super::seal::UNTAGGED;
 use crate::body::{Body, BodyError};
+use crate::budget::{Charge, Pressure, Shed, Use};
 use crate::entry::Tags;
 use crate::entry::head::Head;
 use crate::entry::partial::{Incomplete, LivePart};
@@ -265,6 +266,11 @@ impl<S: Store> Fill<S> {
         if !route.switch.caching() {
             return Err(fill::SWITCHED_OFF);
         }
+        let budget = &self.proxy.shared.budget;
+        if budget.pressure() > Pressure::Low {
+            budget.shed(Shed::Fill);
+            return Err(fill::NO_MEMORY);
+        }
         let headers = &answer.head.headers;
         let storable = partial::assess(self.asked(), headers.clone(), answer.exchange, rule)
             .map_err(NotStorable::as_str)?;
@@ -334,6 +340,7 @@ impl<S> Keeper<S> {
 struct Keeping<S> {
     content: Passing<OriginBody>,
     pieces: BytesMut,
+    memory: Charge,
     /// Bytes that must still come.
     left: u64,
     /// Nothing: there is more content than the part should have, or all of it was kept.
@@ -345,6 +352,7 @@ impl<S> Keeping<S> {
         Self {
             content,
             pieces: BytesMut::new(),
+            memory: keeper.proxy.shared.budget.take(Use::Fills, 0),
             left: keeper.storable.part().length(),
             keeper: Some(keeper),
         }
@@ -354,6 +362,7 @@ impl<S> Keeping<S> {
         match self.left.checked_sub(piece.len() as u64) {
             Some(left) => {
                 self.left = left;
+                self.memory.add(piece.len() as u64);
                 self.pieces.extend_from_slice(piece);
             }
             None => {

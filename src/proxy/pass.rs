@@ -10,10 +10,12 @@ use http_body_util::{LengthLimitError, Limited};
 
 use super::ask::{self, Client};
 use super::context::Context;
+use super::fill::NO_MEMORY;
 use super::outcome::Outcome;
 use super::passing::Passing;
 use super::{Proxy, Shared, post, refuse};
 use crate::body::Body;
+use crate::budget::{Charge, EXCHANGE_BYTES, Pressure, Shed, Use};
 use crate::entry::scope::Scope;
 use crate::exchange::Position;
 use crate::fetch::{self, OriginBody};
@@ -55,7 +57,9 @@ impl<S: Store> Proxy<S> {
         let Some(target) = &context.target else {
             return refuse(super::BAD_TARGET);
         };
-        let most = shared.limits.request_body_max;
+        let most = route
+            .request_body_max
+            .unwrap_or(shared.limits.request_body_max);
         if content_length::of(&parts.headers).is_some_and(|length| length > most) {
             shared.metrics.limit("request-body");
             return refuse(TOO_LARGE);
@@ -115,36 +119,44 @@ impl<S: Store> Proxy<S> {
         is_personal: bool,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
-        match self.answered(presented, sending, outcome).await {
-            Ok(response) => {
-                self.passed_on(presented, response, parts, is_personal, outcome)
-                    .await
-            }
-            Err(failed) => *failed,
-        }
+        let (response, memory) = match self.answered(presented, sending, outcome).await {
+            Ok(answered) => answered,
+            Err(failed) => return *failed,
+        };
+        let (response, outcome) = self
+            .passed_on(presented, response, parts, is_personal, outcome)
+            .await;
+        (response.map(|body| body.charged(memory)), outcome)
     }
 
-    /// The origin's answer, or the client's where there is none.
+    /// The origin's answer, and the memory that the exchange takes; or the client's answer where
+    /// there is none.
     pub(super) async fn answered(
         &self,
         presented: Presented<'_>,
         (request, trace): (Request<Body>, Trace),
         outcome: Outcome,
-    ) -> Result<Response<OriginBody>, Box<(Response<Body>, Outcome)>> {
+    ) -> Result<(Response<OriginBody>, Charge), Box<(Response<Body>, Outcome)>> {
         let shared = &self.shared;
+        if shared.budget.pressure() == Pressure::Hard {
+            return Err(Box::new(no_room(shared, outcome)));
+        }
+        let memory = shared.budget.take(Use::Exchanges, EXCHANGE_BYTES);
         let Some(upstream) = shared.upstream(presented.route) else {
             let (status, error) = (StatusCode::BAD_GATEWAY, "destination_not_found");
             return Err(Box::new(failed(outcome, status, error)));
         };
-        let sent = shared.send(upstream, request, presented, trace).await;
-        sent.map_err(|error| {
-            Box::new(if is_limit(&error) {
+        match shared.send(upstream, request, presented, trace).await {
+            Ok(response) => Ok((response, memory)),
+            Err(error) if is_limit(&error) => {
                 shared.metrics.limit("request-body");
-                refuse(TOO_LARGE)
-            } else {
-                failed(outcome, error.kind.status(), error.kind.proxy_status())
-            })
-        })
+                Err(Box::new(refuse(TOO_LARGE)))
+            }
+            Err(error) => {
+                let (status, error) = (error.kind.status(), error.kind.proxy_status());
+                Err(Box::new(failed(outcome, status, error)))
+            }
+        }
     }
 
     /// What the client gets of the origin's answer.
@@ -281,6 +293,17 @@ pub(super) fn failed(
     )
 }
 
+/// The answer where there is no memory to ask the origin.
+pub(super) fn no_room(shared: &Shared, outcome: Outcome) -> (Response<Body>, Outcome) {
+    shared.budget.shed(Shed::Request);
+    shared.metrics.limit(NO_MEMORY);
+    let outcome = Outcome {
+        answer: Answer::Failed,
+        ..outcome
+    };
+    (synthetic::no_room(), outcome.because(NO_MEMORY))
+}
+
 /// The language of what is asked for on a cached route; what changes something has none.
 fn negotiated(route: &Route, target: &TargetUri, parts: &Parts) -> Option<Negotiated> {
     let is_read = matches!(parts.method, Method::GET | Method::HEAD) && route.cache.is_some();
@@ -319,7 +342,8 @@ impl Shared {
             }
             Named::TooMany => scopes.push(Scope::Host(target.host().into())),
         }
-        let named = invalidation::invalidated(method, status, response, target);
+        let here = |reference: &str| target.named_here(reference);
+        let named = invalidation::invalidated(method, status, response, here);
         let own = named.as_ref().map(|_| target);
         for uri in own.into_iter().chain(named.iter().flatten()) {
             let (path, query) = (uri.path(), uri.query().unwrap_or_default());

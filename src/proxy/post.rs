@@ -13,6 +13,7 @@ use super::outcome::Outcome;
 use super::partial::Wanted;
 use super::pass::{self, Head};
 use crate::body::Body;
+use crate::budget::Pressure;
 use crate::exchange::Forwarded;
 use crate::fields::content_encoding::ContentEncoding;
 use crate::fields::date;
@@ -51,8 +52,8 @@ impl<S: Store> Proxy<S> {
         let (shared, Presented { route, target, .. }) = (&self.shared, presented);
         // Before the request leaves, as for every exchange whose answer is stored.
         let forwarded = Forwarded::begin(shared.clock.now(), shared.purges.fence());
-        let response = match self.answered(presented, sending, outcome).await {
-            Ok(response) => response,
+        let (response, memory) = match self.answered(presented, sending, outcome).await {
+            Ok(answered) => answered,
             Err(failed) => return *failed,
         };
         let exchange = forwarded.received(shared.clock.now());
@@ -63,11 +64,14 @@ impl<S: Store> Proxy<S> {
         let own = shared
             .invalidate(route, target, &parts.method, head.status, &head.headers)
             .await;
+        let is_target = |named: &str| target.named(named).as_ref() == Some(target);
         let exchange = own
-            .filter(|_| is_untouched && posted::represents(target, head.status, &head.headers))
+            .filter(|_| is_untouched && posted::represents(head.status, &head.headers, is_target))
             .and_then(|own| exchange.behind(own, checked));
         let permit = Arc::clone(&shared.fills).try_acquire_owned();
-        if let (Some(exchange), Ok(permit)) = (exchange, permit) {
+        if let (Some(exchange), Ok(permit)) = (exchange, permit)
+            && shared.budget.pressure() == Pressure::Low
+        {
             date::supply(&mut head.headers, exchange.response_time().as_secs());
             let fill = self.posted(context, presented, parts, key);
             let coding = ContentEncoding::parse(&head.headers);
@@ -88,7 +92,7 @@ impl<S: Store> Proxy<S> {
             }
         }
         let response = self.finished(presented, head, body, parts, false);
-        (response, outcome)
+        (response.map(|body| body.charged(memory)), outcome)
     }
 
     fn posted(

@@ -17,6 +17,7 @@ use super::context::{self, Context, Refusal};
 use super::outcome::Outcome;
 use super::{Proxy, pass, refuse};
 use crate::body::Body;
+use crate::budget::Pressure;
 use crate::fetch::OriginBody;
 use crate::fields::cache_status::Fwd;
 use crate::fields::{connection, upgrade};
@@ -85,6 +86,9 @@ impl<S: Store> Proxy<S> {
         let Some(upstream) = shared.upstream(route) else {
             return failed(StatusCode::BAD_GATEWAY, "destination_not_found");
         };
+        if shared.budget.pressure() == Pressure::Hard {
+            return pass::no_room(shared, outcome);
+        }
         let Ok(place) = Arc::clone(&shared.upgrades).try_acquire_owned() else {
             metrics.limit("upgrades");
             metrics.upgrades.upgrade(Upgrade::Limit);

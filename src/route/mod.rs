@@ -13,7 +13,7 @@ pub use self::bypass::BypassRule;
 pub use self::compress::CompressRule;
 pub use self::pattern::{Captures, HostPattern, PathPattern};
 pub use self::tags::TagRule;
-use crate::key::{KeyRule, TargetUri, VaryRule};
+use crate::key::{Fingerprint, KeyRule, TargetUri, VaryRule};
 use crate::policy::CacheRule;
 use crate::switches::{RouteSwitch, Switches};
 
@@ -40,6 +40,8 @@ pub struct Route {
     pub forward_dropped: bool,
     pub tags: TagRule,
     pub compress: CompressRule,
+    /// Bytes of a request's content; nothing: what the server allows.
+    pub request_body_max: Option<u64>,
     /// Protocols that clients may switch to (RFC 9110 §7.8); empty: none.
     pub upgrades: Vec<Box<str>>,
     /// What an operator turns off while the program runs.
@@ -54,6 +56,41 @@ impl Route {
         } else {
             &compress::OFF
         }
+    }
+}
+
+impl Route {
+    /// The rules that decide which request a stored response answers, how purges find it, what the
+    /// origin was asked, and what is too private to be stored: a response that was stored by others
+    /// must not be found. Lifetimes are not among them, nor is where the servers of the upstream are, whose name is given here.
+    ///
+    /// It is taken of the rules as they are written for debugging, which is the same text for the
+    /// same rules in one build of the program. Stored responses do not outlive the process.
+    pub fn fingerprint(&self, upstream: &str) -> Fingerprint {
+        let tags = &self.tags;
+        let bodies: Vec<String> = tags.body.iter().map(ToString::to_string).collect();
+        // Templates name captures of the path.
+        let path = (!tags.templates.is_empty()).then_some(&self.path);
+        let KeyRule {
+            rules: _,
+            query,
+            language,
+            cookies,
+            fields,
+        } = &self.key;
+        let key = (query, language, cookies, fields, &self.vary);
+        let tags = (
+            &tags.templates,
+            &tags.fields,
+            bodies,
+            &tags.body_prefix,
+            path,
+        );
+        let asked = (upstream, &self.forward_headers, self.forward_dropped);
+        let cache = self.cache.as_ref();
+        let strict = cache.map(|rule| (rule.strict_private, rule.profile));
+        let private = (&self.bypass, strict);
+        Fingerprint::of(&format!("{key:?} {tags:?} {asked:?} {private:?}"))
     }
 }
 

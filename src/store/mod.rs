@@ -71,6 +71,32 @@ pub trait Store: Send + Sync + 'static {
     fn grown(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send;
 }
 
+/// A store that several share.
+impl<S: Store> Store for Arc<S> {
+    fn variants(
+        &self,
+        key: &CacheKey,
+    ) -> impl Future<Output = Result<Variants, StoreError>> + Send {
+        S::variants(self, key)
+    }
+
+    fn put(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+    ) -> impl Future<Output = Result<Put, StoreError>> + Send {
+        S::put(self, entry, current)
+    }
+
+    fn remove(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send {
+        S::remove(self, entry)
+    }
+
+    fn grown(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send {
+        S::grown(self, entry)
+    }
+}
+
 impl Variants {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -1,10 +1,13 @@
 //! What the program says about itself. A sink at the bottom of the house: it calls nobody.
 
 pub mod access_log;
+pub mod budget;
 pub mod cache;
 pub mod histogram;
+pub mod lifecycle;
 mod log_target;
 pub mod origin;
+pub mod origin_pool;
 #[cfg(feature = "otlp")]
 pub mod otlp;
 pub mod process;

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::origin_pool::{PoolFamilies, PoolMetrics};
 use super::servers::{CareFamilies, CareMetrics};
 
 /// Upper bounds of the first-byte histogram, in seconds: from a warm CMS cache to its timeout.
@@ -29,7 +30,7 @@ pub struct OriginMetrics {
     first_byte: Family<UpstreamLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<UpstreamLabels, Gauge>,
     queued: Family<UpstreamLabels, Gauge>,
-    connections_opened: Family<UpstreamLabels, Counter>,
+    pool: PoolFamilies,
     care: CareFamilies,
 }
 
@@ -67,7 +68,7 @@ impl OriginMetrics {
             first_byte: self.first_byte.get_or_create_owned(&labels),
             in_flight: self.in_flight.get_or_create_owned(&labels),
             queued: self.queued.get_or_create_owned(&labels),
-            connections_opened: self.connections_opened.get_or_create_owned(&labels),
+            pool: self.pool.upstream(name),
             care: self.care.upstream(name),
             name: labels.upstream,
             all: self.clone(),
@@ -105,11 +106,7 @@ impl OriginMetrics {
         for (name, help, family) in by_reason {
             registry.register(name, help, family.clone());
         }
-        registry.register(
-            "origin_connections_opened",
-            "Connections opened to servers of the upstream",
-            self.connections_opened.clone(),
-        );
+        self.pool.register(registry);
     }
 }
 
@@ -125,7 +122,7 @@ impl Default for OriginMetrics {
             first_byte: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             queued: Family::default(),
-            connections_opened: Family::default(),
+            pool: PoolFamilies::default(),
             care: CareFamilies::default(),
         }
     }
@@ -139,7 +136,7 @@ pub struct UpstreamMetrics {
     first_byte: Histogram,
     in_flight: Gauge,
     queued: Gauge,
-    connections_opened: Counter,
+    pool: PoolMetrics,
     care: CareMetrics,
 }
 
@@ -178,8 +175,9 @@ impl UpstreamMetrics {
         self.first_byte.observe(waited.as_secs_f64());
     }
 
-    pub fn connection_opened(&self) {
-        self.connections_opened.inc();
+    /// The series about its connections.
+    pub const fn pool(&self) -> &PoolMetrics {
+        &self.pool
     }
 
     /// The series of its single servers, and of what spares it.
@@ -219,7 +217,7 @@ impl UpstreamMetrics {
 pub struct Level(Gauge);
 
 impl Level {
-    fn raise(gauge: &Gauge) -> Self {
+    pub(super) fn raise(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

@@ -31,6 +31,10 @@ const HMAC: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"hmac\"")];
 const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
 const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
+const CLIENT: &[(&str, &str, &str)] = &[
+    ("upstream.cms", "client_cert", "\"ca.pem\""),
+    ("upstream.cms", "client_key", "\"key.pem\""),
+];
 const YEAR: &[(&str, &str, &str)] = &[("route", "ttl_max", "\"year\"")];
 const HSTS: &[(&str, &str, &str)] = &[("tls", "hsts", "\"1d\"")];
 const ADMIN_TLS: &[(&str, &str, &str)] = &[
@@ -60,10 +64,22 @@ const CHANGES: &[Change] = &[
     change("server", "streams_max", "1"),
     change("server", "headers_max", "10"),
     change("server", "header_bytes_max", "\"8KiB\""),
+    change("server", "connections_per_address", "1"),
+    change("server", "connections_per_address_exempt", "[]"),
+    change("server", "target_bytes_max", "\"1KiB\""),
+    change("server", "connection_header_bytes_max", "\"64KiB\""),
+    change("server", "send_rate_min", "0"),
+    change("server", "resets_per_second", "1"),
+    change("server", "control_frames_per_second", "10"),
+    change("server", "empty_frames_per_second", "1"),
     change("server", "request_body_max", "\"1KiB\""),
+    change("server", "work_memory", "\"16MiB\""),
     change("server", "upgrades_max", "1"),
     change("server", "upgrade_idle_timeout", "\"1s\""),
     change("server", "workers", "1"),
+    change("server", "watch", "true"),
+    change("server", "drain_delay", "\"1s\""),
+    change("server", "upgrade_timeout", "\"1s\""),
     change("certificate", "cert", "\"other.pem\""),
     change("certificate", "key", "\"other.pem\""),
     change("certificate", "hosts", "[\"*.example.org\"]"),
@@ -111,6 +127,13 @@ const CHANGES: &[Change] = &[
     change("upstream.cms", "queue", "1"),
     change("upstream.cms", "retries", "2"),
     change("upstream.cms", "ca", "\"ca.pem\""),
+    change("upstream.cms", "protocol", "\"auto\""),
+    change("upstream.cms", "streams_max", "1"),
+    change("upstream.cms", "connection_age_max", "\"1s\""),
+    change("upstream.cms", "dns_interval", "\"1s\""),
+    change("upstream.cms", "server_name", "\"cms.example.org\""),
+    change("upstream.cms", "client_cert", "\"other.pem\"").given(CLIENT),
+    change("upstream.cms", "client_key", "\"other-key.pem\"").given(CLIENT),
     change("upstream.cms", "stale_wait", "\"1s\""),
     change("upstream.cms", "balance", "\"round_robin\""),
     change("upstream.cms", "max_fails", "1"),
@@ -152,6 +175,7 @@ const CHANGES: &[Change] = &[
     change("route", "max_object_size", "\"1KiB\""),
     change("route", "strict_private", "false"),
     change("route", "request_directives", "false"),
+    change("route", "request_body_max", "\"1KiB\""),
     change("route", "vary_ignore", "[\"X-A\"]"),
     change("route", "forward_headers", "[\"X-A\"]"),
     change("route", "key_headers", "[\"X-A\"]"),
@@ -229,8 +253,11 @@ fn every_key_is_tried() {
 #[test]
 fn every_key_reaches_a_room() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
-    fs::write(folder.path().join("ca.pem"), pair.cert.pem()).unwrap();
+    for (cert, key) in [("ca.pem", "key.pem"), ("other.pem", "other-key.pem")] {
+        let pair = rcgen::generate_simple_self_signed([cert.to_owned()]).unwrap();
+        fs::write(folder.path().join(cert), pair.cert.pem()).unwrap();
+        fs::write(folder.path().join(key), pair.signing_key.serialize_pem()).unwrap();
+    }
     let everything = everything();
     for change in CHANGES {
         let mut before = everything.clone();
@@ -312,7 +339,13 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
     let log = (&config.log, config.tracing());
-    let of_the_process = (&config.namespace, config.server.workers, log);
+    let of_the_process = (
+        &config.namespace,
+        config.server.workers,
+        config.server.lifecycle,
+        log,
+        config.work_memory(),
+    );
     let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;

@@ -72,7 +72,7 @@ fn mistakes_in_the_care_of_an_upstream_are_named() {
         ),
         (
             "[[upstream.cms.server]]\nweight = 1\n".to_owned(),
-            "proxy.toml:7: upstream.cms.server[0].url: found nothing; allowed: a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
+            "proxy.toml:7: upstream.cms.server[0].url: found nothing; allowed: a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"",
         ),
         (
             server("weight = 101\n"),

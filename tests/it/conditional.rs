@@ -78,7 +78,7 @@ async fn what_only_the_origin_can_evaluate_goes_there() {
     let origin = Origin::start(|request| async move {
         match request
             .header("if-match")
-            .or(request.header("if-unmodified-since"))
+            .or_else(|| request.header("if-unmodified-since"))
         {
             None => reply("content", FIELDS),
             Some("\"a\"" | MODIFIED) => reply("from the origin", FIELDS),

@@ -35,6 +35,8 @@ mod first_light;
 mod cms;
 /// Streams of server-sent events.
 mod events;
+/// What a client is asked for before its content, and told after it.
+mod expectations;
 /// A purge cannot lose to a fetch.
 mod fence;
 /// Which requests are forwarded, and what of them the origin sees.
@@ -49,6 +51,8 @@ mod interim;
 mod invalidation;
 /// One copy per language, over HTTP.
 mod languages;
+/// What is done with little memory left.
+mod memory;
 /// Trailers, both ways.
 mod trailers;
 /// Tunnels of other protocols.
