@@ -82,6 +82,9 @@ impl<S: Store> Proxy<S> {
             arrived: self.shared.clock.now(),
         };
         context.speak(ask.keyed.language);
+        if route.cache_status_key {
+            context.key.get_or_init(|| ask.keyed.key.clone());
+        }
         // RFC 9111 §4.3.2: a cache must not evaluate what is meant for the origin.
         if conditional::is_for_origin(&parts.headers) && !ask.control.only_if_cached {
             let passed = self.pass_keyed(context, ask.presented(), &parts, Fwd::Request);
@@ -342,19 +345,17 @@ impl<S: Store> Proxy<S> {
     ) -> (Response<Body>, Outcome) {
         let now = self.shared.clock.now();
         match filled {
-            Filled::Stored { live, validated } => {
-                let mut outcome = Outcome::forwarded(
-                    if validated {
-                        Answer::Revalidated
-                    } else {
-                        Answer::Miss
-                    },
-                    why,
-                );
-                outcome.fwd_status = validated.then_some(304);
+            Filled::Stored { live, received } => {
+                let answer = match received {
+                    StatusCode::NOT_MODIFIED => Answer::Revalidated,
+                    _ => Answer::Miss,
+                };
+                let mut outcome = Outcome::forwarded(answer, why);
                 outcome.stored = true;
                 outcome.ttl = Some(stored::ttl(&live, now));
-                self.serve(ask, &live, outcome).await
+                let (response, outcome) = self.serve(ask, &live, outcome).await;
+                let outcome = outcome.having_received(received, &response);
+                (response, outcome)
             }
             // Its parts come from the origin, which need not send what nobody reads.
             Filled::Streaming(answer)
@@ -375,7 +376,9 @@ impl<S: Store> Proxy<S> {
                     fields: answer.fields,
                     origin: &answer.origin,
                 };
-                (from_origin(head, answer.body, ask), outcome)
+                let response = from_origin(head, answer.body, ask);
+                let outcome = outcome.having_received(answer.received, &response);
+                (response, outcome)
             }
             Filled::Failed {
                 status,

@@ -60,7 +60,7 @@ pub(super) struct Fill<S> {
 /// What a client gets of a fill.
 pub(super) enum Filled {
     /// It is in the store.
-    Stored { live: Live, validated: bool },
+    Stored { live: Live, received: StatusCode },
     /// It is on its way, and will be stored unless `not_stored` says why not.
     Streaming(Box<Streaming>),
     Failed {
@@ -72,6 +72,8 @@ pub(super) enum Filled {
 
 pub(super) struct Streaming {
     pub status: StatusCode,
+    /// The origin's own.
+    pub received: StatusCode,
     pub fields: HeaderMap,
     pub origin: HeaderMap,
     pub body: Body,
@@ -109,6 +111,8 @@ pub(super) struct Answer {
     pub validated: Option<Live>,
     /// The part that the answer was to complete.
     pub rest_of: Option<LivePart>,
+    /// The status it came with.
+    pub received: StatusCode,
 }
 
 impl Answer {
@@ -194,8 +198,8 @@ impl<S: Store> Fill<S> {
                 let (exchange, head) = (answer.exchange, &answer.head);
                 if let Some(live) = self.freshen(route, rule, live, exchange, head).await {
                     self.land(Landing::Stored);
-                    let validated = true;
-                    send(client.take(), Filled::Stored { live, validated });
+                    let received = StatusCode::NOT_MODIFIED;
+                    send(client.take(), Filled::Stored { live, received });
                     return None;
                 }
                 // It was purged meanwhile, or the 304 speaks of something else: fetch it whole.
@@ -264,6 +268,7 @@ impl<S: Store> Fill<S> {
         connection::strip_hop_by_hop(&mut head.headers);
         date::supply(&mut head.headers, exchange.response_time().as_secs());
         Ok(Answer {
+            received: head.status,
             exchange,
             head,
             body,
@@ -298,6 +303,7 @@ impl<S: Store> Fill<S> {
             exchange,
             mut head,
             body,
+            received,
             ..
         } = answer;
         let coding = ContentEncoding::parse(&head.headers);
@@ -326,6 +332,7 @@ impl<S: Store> Fill<S> {
         let mut kept = Kept {
             budget: Arc::clone(budget),
             storable,
+            received,
             coding,
             is_accepted: AcceptEncoding::parse(&self.presented).accepts(coding),
             fields,
@@ -404,8 +411,8 @@ impl<S: Store> Fill<S> {
             Ok(entry) => match self.put(Arc::clone(&entry)).await {
                 Some((live, Ok(_))) => {
                     self.land(Landing::Stored);
-                    let validated = false;
-                    return send(kept.client, Filled::Stored { live, validated });
+                    let received = kept.received;
+                    return send(kept.client, Filled::Stored { live, received });
                 }
                 // Whoever waits would look in vain, and so would the next.
                 Some((_, Err(StoreError::TooLarge))) => {
@@ -455,6 +462,7 @@ impl<S: Store> Fill<S> {
         let fields = head::of_passed(&head.headers, head.version, self.presented(route), false);
         let streaming = Streaming {
             status: head.status,
+            received: head.status,
             fields,
             body: self.proxy.shared.passing(body, &head.headers),
             origin: head.headers,

@@ -183,7 +183,7 @@ impl<S: Store> Proxy<S> {
                     .await
             }
         };
-        outcome.write(&mut response);
+        outcome.write(&mut response, context.key.get());
         if context.route.is_some()
             && let Ok(id) = HeaderValue::from_bytes(&context.id.digits())
         {

@@ -234,6 +234,7 @@ impl<S: Store> Fill<S> {
                 let (fresh, age) = (terms.lifetime.fresh, terms.corrected_initial_age);
                 Streaming {
                     status,
+                    received: status,
                     fields,
                     body: Body::stream(Keeping::new(content, keeper)),
                     origin: head.headers,
@@ -245,6 +246,7 @@ impl<S: Store> Fill<S> {
                 self.proxy.shared.metrics.not_stored(reason);
                 Streaming {
                     status,
+                    received: status,
                     fields: head::of_passed(&head.headers, head.version, presented, false),
                     body: Body::stream(content),
                     origin: head.headers,

@@ -81,6 +81,7 @@ impl<S: Store> Proxy<S> {
                 .and_then(|rule| fill.assess(route, rule, &head, exchange, coding).ok());
             if assessed.is_some_and(|(storable, _)| posted::is_explicit(storable.terms())) {
                 let answer = Answer {
+                    received: head.status,
                     exchange,
                     head,
                     body,

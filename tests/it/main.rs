@@ -20,6 +20,8 @@ mod support {
     pub(crate) mod stage;
 }
 
+/// How a cache handled a request, told to its client.
+mod cache_status;
 /// Who the client is.
 mod client;
 /// One request to the origin for many that want the same.
