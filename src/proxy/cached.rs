@@ -130,7 +130,10 @@ impl<S: Store> Proxy<S> {
                 let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
-            Disposition::GatewayTimeout => return Turn::Answered(only_if_cached()),
+            Disposition::GatewayTimeout => {
+                let part = self.serve_part(ask, Fwd::Miss);
+                return Turn::Answered(part.unwrap_or_else(|_| only_if_cached()));
+            }
             Disposition::Validate(why, live) => (why, Some(live)),
             Disposition::Forward(why) => match self.serve_part(ask, why) {
                 Ok(answer) => return Turn::Answered(answer),

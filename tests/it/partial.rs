@@ -1,6 +1,9 @@
 //! Parts of representations in profile "rfc": stored, completed, and never taken for the whole.
 
-use http::StatusCode;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use http_body_util::BodyExt;
 
 use crate::support::origin::{Origin, Reply};
 use crate::support::short::{Field, reply, route};
@@ -183,4 +186,56 @@ async fn outside_the_profile_a_206_that_nobody_asked_for_goes_to_whoever_asked_f
             .iter()
             .all(|asked| asked.header("range").is_none())
     );
+}
+
+#[tokio::test]
+async fn a_part_that_breaks_off_is_not_stored() {
+    let origin = Origin::start(|_| async {
+        partial("bytes 0-4/10", "01234", &[FRESH, STRONG]).cut_after(2)
+    })
+    .await;
+    let stage = Stage::start(&origin, &route("profile = \"rfc\"")).await;
+    for hits in 1..3 {
+        let request = stage.begin(Method::GET, "/a", &[("range", "bytes=0-4")], "");
+        let content = request.await.into_body().collect().await;
+        assert!(content.is_err(), "the client sees that it broke off");
+        assert_eq!(origin.hits(), hits);
+    }
+}
+
+#[tokio::test]
+async fn a_part_is_for_whoever_vary_selects() {
+    let fields: &[Field] = &[FRESH, STRONG, ("vary", "x-a")];
+    let origin = ranged(fields).await;
+    let stage = Stage::start(&origin, &route("profile = \"rfc\"")).await;
+    let range = ("range", "bytes=0-4");
+    stage.get("/a", &[range, ("x-a", "1")]).await;
+    assert!(stage.get("/a", &[range, ("x-a", "1")]).await.is_hit());
+    assert!(!stage.get("/a", &[range, ("x-a", "2")]).await.is_hit());
+}
+
+#[tokio::test]
+async fn a_change_and_the_end_of_its_lifetime_end_a_part() {
+    let origin = ranged(&[FRESH, STRONG]).await;
+    let stage = Stage::start(&origin, &route("profile = \"rfc\"")).await;
+    let range = [("range", "bytes=0-4")];
+    stage.get("/a", &range).await;
+    assert!(stage.get("/a", &range).await.is_hit());
+    stage.send(Method::POST, "/a", &[], "").await;
+    assert!(!stage.get("/a", &range).await.is_hit());
+    stage.clock.advance(Duration::from_secs(61));
+    assert!(!stage.get("/a", &range).await.is_hit());
+}
+
+#[tokio::test]
+async fn only_if_cached_takes_a_part() {
+    let origin = ranged(&[FRESH, STRONG]).await;
+    let stage = Stage::start(&origin, &route("profile = \"rfc\"")).await;
+    stage.get("/a", &[("range", "bytes=0-4")]).await;
+    let only = ("cache-control", "only-if-cached");
+    for (range, status) in [("bytes=1-2", 206), ("bytes=4-5", 504)] {
+        let answer = stage.get("/a", &[("range", range), only]).await;
+        assert_eq!(answer.status.as_u16(), status, "{range}");
+    }
+    assert_eq!(stage.get("/a", &[only]).await.status.as_u16(), 504);
 }
