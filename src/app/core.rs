@@ -111,9 +111,8 @@ impl Core {
         Arc::new(move |scopes| {
             let log = Arc::clone(&log);
             Box::pin(async move {
-                if let Ok(purge) = Purge::new(scopes, Mode::Hard, Cause::Invalidation) {
-                    log.record(&purge);
-                }
+                let purge = Purge::new(scopes, Mode::Hard, Cause::Invalidation).ok()?;
+                Some(log.record(&purge).id.position)
             })
         })
     }

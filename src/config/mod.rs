@@ -36,6 +36,7 @@ pub mod settings;
 mod shadow;
 mod spans;
 mod tls;
+mod told;
 mod units;
 mod upstream;
 mod webhook;
