@@ -104,16 +104,19 @@ impl Core {
 
     /// What unsafe requests invalidate goes through the log like every purge.
     pub(super) fn invalidate(&self) -> Invalidate {
-        let log = Arc::clone(&self.log);
+        let (log, purges) = (Arc::clone(&self.log), Arc::clone(&self.purges));
         Arc::new(move |scopes| {
-            let log = Arc::clone(&log);
+            let (log, purges) = (Arc::clone(&log), Arc::clone(&purges));
             Box::pin(async move {
-                if let Ok(purge) = Purge::new(scopes, Mode::Hard, Cause::Invalidation) {
-                    let appended = log.append(purge).await;
-                    if let Err(error) = appended {
-                        tracing::error!(%error, "an invalidation may be lost");
-                    }
-                }
+                let purge = Purge::new(scopes, Mode::Hard, Cause::Invalidation).ok()?;
+                let appended = log.append(purge).await.inspect_err(|error| {
+                    tracing::error!(%error, "an invalidation may be lost");
+                });
+                let place = appended.ok()?.id;
+                let applied = purges.fence();
+                let is_applied =
+                    applied.generation == place.generation && applied.position >= place.position;
+                is_applied.then_some(place.position)
             })
         })
     }

@@ -37,6 +37,7 @@ pub mod settings;
 mod shadow;
 mod spans;
 mod tls;
+mod told;
 mod units;
 mod upstream;
 mod webhook;

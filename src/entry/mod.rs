@@ -1,6 +1,7 @@
 //! What is in the cache: stored responses, and the purges that end them.
 
 pub mod head;
+pub mod partial;
 pub mod purges;
 pub mod scope;
 pub mod slots;

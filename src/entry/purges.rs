@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 
 use super::StoredResponse;
 use super::scope::{self, Scope, ScopeHash};
@@ -209,6 +209,20 @@ impl Purges {
             && !covers(&table, key, &[], Mode::Hard, since)
     }
 
+    /// Whether no purge that could cover a response under `key` has been applied since `fence`, hard
+    /// or soft. Its tags are not known yet, so any purge of a tag could.
+    pub fn is_untouched(&self, fence: Fence, key: &CacheKey) -> bool {
+        let since = fence.position.ordinal();
+        let table = self.table.load();
+        let is_touched =
+            |mode| table.any_tag().is_after(mode, since) || covers(&table, key, &[], mode, since);
+        fence.generation == table.generation() && !is_touched(Mode::Hard) && !is_touched(Mode::Soft)
+    }
+
+    pub(super) fn table(&self) -> Guard<Arc<Table>> {
+        self.table.load()
+    }
+
     fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Release);
     }
@@ -222,7 +236,13 @@ pub struct Snapshot {
     pub slots: Vec<(SlotName, Mode, Position)>,
 }
 
-fn covers(table: &Table, key: &CacheKey, tags: &[ScopeHash], mode: Mode, since: u64) -> bool {
+pub(super) fn covers(
+    table: &Table,
+    key: &CacheKey,
+    tags: &[ScopeHash],
+    mode: Mode,
+    since: u64,
+) -> bool {
     table.everything().is_after(mode, since)
         || tags.iter().any(|tag| table.of(*tag).is_after(mode, since))
         || scope::any_covering(key, |hash| table.of(hash).is_after(mode, since))

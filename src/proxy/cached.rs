@@ -9,6 +9,7 @@ use super::ask::Client;
 use super::context::Context;
 use super::fill::{self, Fill, Filled};
 use super::outcome::Outcome;
+use super::partial::Wanted;
 use super::pass::{self, Head};
 use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
@@ -38,13 +39,13 @@ const FLIGHTS_MAX: usize = 3;
 
 /// A request on a cached route, and what has been found out about it.
 pub(super) struct Ask<'r> {
-    pub(super) context: &'r Context<'r>,
-    route: &'r Route,
-    target: &'r TargetUri,
-    pub(super) parts: &'r http::request::Parts,
-    pub(super) control: RequestControl,
-    keyed: Keyed,
-    arrived: Timestamp,
+    pub context: &'r Context<'r>,
+    pub route: &'r Route,
+    pub target: &'r TargetUri,
+    pub parts: &'r http::request::Parts,
+    pub control: RequestControl,
+    pub keyed: Keyed,
+    pub arrived: Timestamp,
 }
 
 /// What came of one look at the store.
@@ -81,6 +82,14 @@ impl<S: Store> Proxy<S> {
             arrived: self.shared.clock.now(),
         };
         context.speak(ask.keyed.language);
+        if route.cache_status_key {
+            context.key.get_or_init(|| ask.keyed.key.clone());
+        }
+        // RFC 9111 §4.3.2: a cache must not evaluate what is meant for the origin.
+        if conditional::is_for_origin(&parts.headers) && !ask.control.only_if_cached {
+            let passed = self.pass_keyed(context, ask.presented(), &parts, Fwd::Request);
+            return Box::pin(passed).await;
+        }
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
             match self.turn(&ask, followed).await {
@@ -121,9 +130,15 @@ impl<S: Store> Proxy<S> {
                 let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
-            Disposition::GatewayTimeout => return Turn::Answered(only_if_cached()),
+            Disposition::GatewayTimeout => {
+                let part = self.serve_part(ask, Fwd::Miss);
+                return Turn::Answered(part.unwrap_or_else(|_| only_if_cached()));
+            }
             Disposition::Validate(why, live) => (why, Some(live)),
-            Disposition::Forward(why) => (why, None),
+            Disposition::Forward(why) => match self.serve_part(ask, why) {
+                Ok(answer) => return Turn::Answered(answer),
+                Err(why) => (why, None),
+            },
         };
         Box::pin(self.forward(ask, why, stored, &variants)).await
     }
@@ -147,7 +162,7 @@ impl<S: Store> Proxy<S> {
             return Turn::Answered(answer);
         }
         if ask.parts.method == Method::HEAD {
-            let answer = self.head(ask, why, stored).await;
+            let answer = Box::pin(self.head(ask, why, flight_key, stored)).await;
             return Turn::Answered(answer);
         }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
@@ -159,8 +174,9 @@ impl<S: Store> Proxy<S> {
             return Turn::Alone(why);
         }
         // Nor has anybody else something of an answer to a request that says no-store.
-        let is_own =
-            ask.control.no_store || stored.as_ref().is_some_and(|live| live.terms().no_cache);
+        let is_own = ask.control.no_store
+            || stored.as_ref().is_some_and(|live| live.terms().no_cache)
+            || matches!(self.wanted(ask, stored.as_ref()), Wanted::Range);
         if is_marked || is_own {
             return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
@@ -219,23 +235,6 @@ impl<S: Store> Proxy<S> {
             let _landing = waited.await;
             lead.departs();
         }
-    }
-
-    /// A HEAD fills nothing: it is passed on, and what is stored stands in where that fails.
-    async fn head(
-        &self,
-        ask: &Ask<'_>,
-        why: Fwd,
-        stored: Option<Live>,
-    ) -> (Response<Body>, Outcome) {
-        let passed = self.pass_keyed(ask.context, ask.presented(), ask.parts, why);
-        let (response, outcome) = Box::pin(passed).await;
-        if outcome.answer != Answer::Failed {
-            return (response, outcome);
-        }
-        let error = outcome.detail.unwrap_or_default();
-        self.stand_in(ask, why, stored, response.status(), error)
-            .await
     }
 
     async fn lookup(&self, ask: &Ask<'_>) -> Variants {
@@ -372,19 +371,17 @@ impl<S: Store> Proxy<S> {
     ) -> (Response<Body>, Outcome) {
         let now = self.shared.clock.now();
         match filled {
-            Filled::Stored { live, validated } => {
-                let mut outcome = Outcome::forwarded(
-                    if validated {
-                        Answer::Revalidated
-                    } else {
-                        Answer::Miss
-                    },
-                    why,
-                );
-                outcome.fwd_status = validated.then_some(304);
+            Filled::Stored { live, received } => {
+                let answer = match received {
+                    StatusCode::NOT_MODIFIED => Answer::Revalidated,
+                    _ => Answer::Miss,
+                };
+                let mut outcome = Outcome::forwarded(answer, why);
                 outcome.stored = true;
                 outcome.ttl = Some(stored::ttl(&live, now));
-                self.serve(ask, &live, outcome).await
+                let (response, outcome) = self.serve(ask, &live, outcome).await;
+                let outcome = outcome.having_received(received, &response);
+                (response, outcome)
             }
             // Its parts come from the origin, which need not send what nobody reads.
             Filled::Streaming(answer)
@@ -405,7 +402,9 @@ impl<S: Store> Proxy<S> {
                     fields: answer.fields,
                     origin: &answer.origin,
                 };
-                (from_origin(head, answer.body, ask), outcome)
+                let response = from_origin(head, answer.body, ask);
+                let outcome = outcome.having_received(answer.received, &response);
+                (response, outcome)
             }
             Filled::Failed {
                 status,
@@ -447,7 +446,7 @@ impl<S: Store> Proxy<S> {
         fill.start_unobserved(permit);
     }
 
-    fn new_fill(
+    pub(super) fn new_fill(
         self: &Arc<Self>,
         ask: &Ask<'_>,
         flight_key: EntryKey,
@@ -463,9 +462,11 @@ impl<S: Store> Proxy<S> {
             client: Client::of(ask.context, &ask.parts.headers),
             relay: None,
             no_store: ask.control.no_store,
+            stale_if_error: ask.control.stale_if_error,
             key: ask.keyed.key.clone(),
             flight_key,
             lead,
+            wanted: self.wanted(ask, stored.as_ref()),
             stored,
         }
     }
@@ -480,7 +481,7 @@ impl<'r> Ask<'r> {
         }
     }
 
-    const fn folding(&self) -> Folding {
+    pub(super) const fn folding(&self) -> Folding {
         self.route.vary.folding
     }
 

@@ -2,10 +2,12 @@
 //! answer to each request.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::{Request, Response, Version};
@@ -77,7 +79,7 @@ enum Parting {
     WhenQuiet,
 }
 
-pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 impl<H: Handler> Service<H> {
     pub(super) fn new(
@@ -150,9 +152,9 @@ impl<H: Handler> Service<H> {
         let (stream, sni) = match acceptor {
             None => (Either::Left(stream), None),
             Some(acceptor) => {
-                let stream = self.shake_hands(stream, &acceptor).await?;
+                let stream = Box::pin(self.shake_hands(stream, &acceptor)).await?;
                 let sni = stream.get_ref().1.server_name().map(Box::from);
-                (Either::Right(stream), sni)
+                (Either::Right(Box::new(stream)), sni)
             }
         };
         let scheme = match &stream {
@@ -275,10 +277,17 @@ impl<H: Handler> Service<H> {
         let answer = service_fn(move |request| Arc::clone(&requests).answer(request));
         let io = TokioIo::new(wire);
         if is_http2 {
-            let connection = self.http2.serve_connection(io, answer);
-            return self.drive(connection, activity, Parting::Told, stop).await;
+            let connection = Box::pin(self.http2.serve_connection(io, answer));
+            let outcome = self
+                .drive(connection, Arc::clone(&activity), Parting::Told, stop)
+                .await;
+            if activity.has_oversize.load(Relaxed) {
+                self.metrics.limit(Limit::Headers);
+            }
+            return outcome;
         }
-        let connection = self.http1.serve_connection(io, answer).with_upgrades();
+        let connection = self.http1.serve_connection(io, answer);
+        let connection = Box::pin(connection.with_upgrades());
         self.drive(connection, activity, Parting::WhenQuiet, stop)
             .await?;
         upgrades.run().await;
@@ -299,11 +308,11 @@ impl<H: Handler> Service<H> {
         Err(ConnectionError::Silent)
     }
 
-    /// Lets hyper serve the connection, asks it to close when the server stops or the connection
+    /// Lets hyper serve the connection (in a box: a future holds its arguments twice), asks it to close when the server stops or the connection
     /// is idle, and drops it when it breaks a deadline.
     async fn drive<C>(
         &self,
-        connection: C,
+        mut connection: Pin<Box<C>>,
         activity: Arc<Activity>,
         parting: Parting,
         stop: &CancellationToken,
@@ -311,14 +320,17 @@ impl<H: Handler> Service<H> {
     where
         C: Drive,
     {
-        let mut connection = pin!(connection);
         let mut watch = Watch::new(Arc::clone(&activity), &self.limits, Instant::now());
         let mut look = look_after(watch.interval());
         loop {
             // hyper comes first: what the client has sent before the end is served.
+            let turn = poll_fn(|cx| {
+                activity.begin_turn();
+                connection.as_mut().poll(cx)
+            });
             tokio::select! {
                 biased;
-                outcome = connection.as_mut() => return self.note_outcome(outcome, &activity),
+                outcome = turn => return self.note_outcome(outcome, &activity),
                 () = stop.cancelled(), if !watch.is_draining() => {
                     let now = Instant::now();
                     let quiet = watch.drain(now);
@@ -363,8 +375,11 @@ impl<H: Handler> Service<H> {
                     Flood::Continuation => Limit::H2Continuation,
                     Flood::Empty => Limit::H2Empty,
                 });
-            } else if is_calming(error) {
-                self.metrics.limit(Limit::H2Calm);
+            } else if let Some(reason) = farewell(error) {
+                self.metrics.limit(match reason {
+                    h2::Reason::ENHANCE_YOUR_CALM => Limit::H2Calm,
+                    _ => Limit::Framing,
+                });
             } else if error.is_parse_too_large() {
                 self.metrics.limit(Limit::Headers);
             } else if error.is_parse() {
@@ -493,13 +508,11 @@ impl<H> Service<H> {
     }
 }
 
-/// Whether HTTP/2 ended the connection because its client made it work for nothing.
-fn is_calming(error: &hyper::Error) -> bool {
-    let cause =
-        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(|cause| {
-        cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
-    })
+/// Why HTTP/2 ended a connection, where its client broke a rule or made it work for nothing.
+fn farewell(error: &hyper::Error) -> Option<h2::Reason> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    let reason = cause.reason().filter(|_| cause.is_library())?;
+    (reason != h2::Reason::NO_ERROR).then_some(reason)
 }
 
 /// What client and server agreed on. The names are those of the library, so their number is bounded.

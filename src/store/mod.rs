@@ -1,6 +1,7 @@
 //! Where stored responses live.
 
 pub mod memory;
+pub mod parts;
 
 use std::sync::Arc;
 

@@ -186,6 +186,7 @@ const CHANGES: &[Change] = &[
     change("route", "strict_private", "false"),
     change("route", "request_directives", "false"),
     change("route", "request_body_max", "\"1KiB\""),
+    change("route", "cache_status_key", "true"),
     change("route", "vary_ignore", "[\"X-A\"]"),
     change("route", "forward_headers", "[\"X-A\"]"),
     change("route", "key_headers", "[\"X-A\"]"),
