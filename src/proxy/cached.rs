@@ -162,8 +162,7 @@ impl<S: Store> Proxy<S> {
             return Turn::Answered(answer);
         }
         if ask.parts.method == Method::HEAD {
-            let answer = Box::pin(self.head(ask, why, flight_key, stored)).await;
-            return Turn::Answered(answer);
+            return Turn::Answered(Box::pin(self.head(ask, why, flight_key, stored)).await);
         }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
         if is_marked {
