@@ -11,6 +11,7 @@
 #[path = "support"]
 mod support {
     pub(crate) mod origin;
+    pub(crate) mod program;
     pub(crate) mod redis_server;
     pub(crate) mod signing;
     pub(crate) mod stage;
@@ -21,6 +22,7 @@ mod purge_log {
     pub(crate) mod edge;
     mod failing;
     mod instances;
+    mod processes;
     mod receipts;
     mod spool;
 }

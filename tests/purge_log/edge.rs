@@ -92,16 +92,7 @@ impl Edge {
         versions: &Versions,
         more: &str,
     ) -> Self {
-        let origin = versions.origin.uri().to_string();
-        let text = format!(
-            "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\ndrain = \"1s\"\n\
-             [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN_TOKEN}\"\n\
-             [upstream.origin]\nservers = [\"{}\"]\n\
-             [[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"origin\"\n\
-             [purge_log]\n{}{more}",
-            origin.trim_end_matches('/'),
-            unless_said(&format!("url = \"{}\"\n{TIMES}", redis.url()), more),
-        );
+        let text = settings(redis, versions, more);
         let config = config::parse(&text, "edge.toml", Path::new(""), [])
             .unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
         let boottime = Arc::new(SkippingBoottime::default());
@@ -246,6 +237,20 @@ impl Edge {
         let _gone = self.stop.take().unwrap().send(());
         let _ended = self.done.take().unwrap().await;
     }
+}
+
+/// The configuration of an instance; `more` are keys of `[purge_log]`, and what follows it.
+pub(crate) fn settings(redis: &Server, versions: &Versions, more: &str) -> String {
+    let origin = versions.origin.uri().to_string();
+    format!(
+        "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\ndrain = \"1s\"\n\
+         [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{ADMIN_TOKEN}\"\n\
+         [upstream.origin]\nservers = [\"{}\"]\n\
+         [[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"origin\"\n\
+         [purge_log]\n{}{more}",
+        origin.trim_end_matches('/'),
+        unless_said(&format!("url = \"{}\"\n{TIMES}", redis.url()), more),
+    )
 }
 
 /// Those settings that `more` does not have.
