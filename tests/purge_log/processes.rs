@@ -21,6 +21,15 @@ async fn signal(program: &Program, signal: &str) {
     assert!(sent.unwrap().success());
 }
 
+/// Whether each thread is stopped (proc_pid_stat(5): `T`). The signal takes a moment.
+fn stands(process: u32) -> bool {
+    let mut threads = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+    threads.all(|thread| {
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat"));
+        stat.is_ok_and(|stat| stat.rsplit(')').next().unwrap().starts_with(" T"))
+    })
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_was_stopped_serves_nothing_that_was_purged_meanwhile() {
     let (redis, versions) = (Server::start(&[]).await, Versions::start().await);
@@ -30,6 +39,7 @@ async fn a_process_that_was_stopped_serves_nothing_that_was_purged_meanwhile() {
     for _ in 0..3 {
         eventually("b serves hits", || async { get(&b, "/x").await.is_hit() }).await;
         signal(&b, "-STOP").await;
+        eventually("all its threads stand", || async { stands(b.id()) }).await;
         let published = versions.publish();
         let (_, receipt) = a.purge_locally(EVERYTHING).await;
         // It is not waited for any more when its lease has run out, asleep as it is.
