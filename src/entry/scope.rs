@@ -87,6 +87,11 @@ impl ScopeHash {
     pub(super) const fn value(self) -> u64 {
         self.0
     }
+
+    /// As [`ScopeHash::value`] gave it, to another process perhaps.
+    pub(super) const fn from_value(value: u64) -> Self {
+        Self(value)
+    }
 }
 
 /// Calls `visit` with every scope, tags and "everything" aside, that covers what is stored under
