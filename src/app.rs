@@ -28,11 +28,13 @@ use crate::purge::webhook::{self, Webhooks};
 use crate::purge::{Cause, Purge};
 use crate::route::RouteTable;
 use crate::server::{self, Drained, Handler, Listeners, tls};
-use crate::store::memory::Memory;
+use crate::store::redis::Redis;
+use crate::store::tiers::Tiers;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache::CacheMetrics;
 use crate::telemetry::origin::OriginMetrics;
 use crate::telemetry::purge::PurgeMetrics;
+use crate::telemetry::redis::RedisMetrics;
 use crate::telemetry::server::ServerMetrics;
 
 /// What is not in the configuration.
@@ -41,6 +43,9 @@ pub struct Surroundings {
     pub access_log: AccessLog,
     /// How receipts call this instance.
     pub instance: String,
+    /// The token of the purge log, where it is not drawn: instances that share a store, and a log,
+    /// have one.
+    pub generation: Option<Generation>,
     /// Settings of the public listeners, where they are not those of the configuration.
     pub server: Option<server::Settings>,
 }
@@ -51,6 +56,7 @@ impl Default for Surroundings {
             clock: Arc::new(SystemClock),
             access_log: AccessLog::off(),
             instance: "local".to_owned(),
+            generation: None,
             server: None,
         }
     }
@@ -69,7 +75,7 @@ pub struct App {
 
 /// The requests of the public listeners: purges and webhooks are for us, the rest is proxied.
 struct Front {
-    proxy: Arc<Proxy<Memory>>,
+    proxy: Arc<Proxy<Tiers>>,
     webhooks: Webhooks<LocalLog>,
     protocol: Protocol<LocalLog>,
 }
@@ -78,7 +84,7 @@ struct AdminHandler(Admin<LocalLog>);
 
 /// Figures that are looked up now and then instead of being counted.
 struct Gauges {
-    proxy: Arc<Proxy<Memory>>,
+    proxy: Arc<Proxy<Tiers>>,
     metrics: Arc<CacheMetrics>,
 }
 
@@ -133,7 +139,7 @@ impl App {
     }
 
     /// The proxy behind the public listeners.
-    pub fn proxy(&self) -> Arc<Proxy<Memory>> {
+    pub fn proxy(&self) -> Arc<Proxy<Tiers>> {
         Arc::clone(&self.front.proxy)
     }
 
@@ -205,7 +211,11 @@ impl Purging {
     ) -> anyhow::Result<Self> {
         let clock = Arc::clone(&surroundings.clock);
         let metrics = PurgeMetrics::register(registry);
-        let purges = Arc::new(Purges::new(Generation::new(getrandom::u64()?)));
+        let generation = match surroundings.generation {
+            Some(generation) => generation,
+            None => Generation::new(getrandom::u64()?),
+        };
+        let purges = Arc::new(Purges::new(generation));
         let log = LocalLog::new(
             Arc::clone(&purges),
             Arc::clone(&clock),
@@ -221,7 +231,7 @@ impl Purging {
         })
     }
 
-    fn front(&self, config: &Config, proxy: Arc<Proxy<Memory>>) -> anyhow::Result<Front> {
+    fn front(&self, config: &Config, proxy: Arc<Proxy<Tiers>>) -> anyhow::Result<Front> {
         let shared = webhook::Shared {
             log: Arc::clone(&self.log),
             targets: self.targets.clone(),
@@ -247,7 +257,7 @@ fn proxy(
     surroundings: Surroundings,
     purging: &Purging,
     registry: &mut Registry,
-) -> anyhow::Result<(Arc<Proxy<Memory>>, Arc<CacheMetrics>)> {
+) -> anyhow::Result<(Arc<Proxy<Tiers>>, Arc<CacheMetrics>)> {
     let origin_metrics = Arc::new(OriginMetrics::register(registry));
     let routes = config.routes();
     let names = routes.iter().map(|route| &*route.name);
@@ -262,7 +272,7 @@ fn proxy(
         clock: surroundings.clock,
         routes,
         upstreams,
-        store: Memory::new(config.memory()),
+        store: tiers(config, registry)?,
         purges: Arc::clone(&purging.purges),
         invalidate: invalidate(Arc::clone(&purging.log)),
         metrics: Arc::clone(&metrics),
@@ -270,6 +280,14 @@ fn proxy(
         limits: config.limits(cores),
     });
     Ok((proxy, metrics))
+}
+
+fn tiers(config: &Config, registry: &mut Registry) -> anyhow::Result<Tiers> {
+    let redis = config.redis()?.map(|settings| {
+        let metrics = Arc::new(RedisMetrics::register(registry));
+        Redis::new(settings, metrics)
+    });
+    Ok(Tiers::new(config.memory(), redis))
 }
 
 impl Handler for Front {
@@ -326,7 +344,7 @@ impl Gauges {
         loop {
             every.tick().await;
             let gauge = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
-            let memory = self.proxy.store();
+            let memory = self.proxy.store().memory();
             self.metrics.memory_bytes.set(gauge(memory.bytes()));
             self.metrics.memory_keys.set(gauge(memory.keys() as u64));
         }

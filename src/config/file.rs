@@ -5,6 +5,7 @@ pub use super::server::Server;
 pub use super::tls::{AdminTls, Tls};
 pub use super::upstream::Upstream;
 
+use super::redis::Redis;
 use super::section::{Section, default};
 use super::{route, server, upstream, webhook};
 use crate::purge::webhook::settings::Settings as Webhook;
@@ -22,6 +23,7 @@ pub struct Config {
     pub admin: Admin,
     pub log: Log,
     pub cache: Cache,
+    pub redis: Redis,
     pub purge: Purge,
     pub tiers: Tiers,
     /// By name.
@@ -38,8 +40,8 @@ impl Config {
             "namespace",
             default("default"),
             super::NAME,
-            "The name of the site. It will keep apart the stored responses and purges of sites that \
-             share a store; the memory store belongs to one process, where it changes nothing.",
+            "The name of the site. It keeps apart the stored responses of sites that share a Redis; \
+             instances of one site have the same.",
             super::name,
         );
         let server = Server::read(root);
@@ -48,6 +50,7 @@ impl Config {
         let admin = Admin::read(root);
         let log = Log::read(root);
         let cache = Cache::read(root);
+        let redis = Redis::read(root);
         let purge = Purge::read(root);
         let tiers = Tiers::read(root);
         let upstreams = upstream::upstreams(root);
@@ -61,6 +64,7 @@ impl Config {
             admin,
             log,
             cache,
+            redis,
             purge,
             tiers,
             upstreams,

@@ -18,6 +18,7 @@ mod mistake;
 mod operation;
 mod profile;
 mod reader;
+pub mod redis;
 mod reference_text;
 mod route;
 mod rules;

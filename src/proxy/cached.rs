@@ -28,7 +28,7 @@ use crate::respond::head::Presented;
 use crate::respond::stored::{self, Plan};
 use crate::respond::synthetic;
 use crate::route::Route;
-use crate::store::{Store, Variants};
+use crate::store::{Look, Store, StoreError, Variants};
 use crate::telemetry::cache::Answer;
 use crate::transform::NotDerived;
 
@@ -100,8 +100,7 @@ impl<S: Store> Proxy<S> {
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
     async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
-        let variants = self.lookup(ask).await;
-        let found = self.found(&variants, presented, ask.folding()).await;
+        let (variants, found) = self.look(ask).await;
         let now = self.shared.clock.now();
         let found = match found {
             Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
@@ -144,7 +143,7 @@ impl<S: Store> Proxy<S> {
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
                 // Between the look and the flight another one may have landed.
-                if !self.lookup(ask).await.is_same(&variants) {
+                if !self.store.is_unchanged(&ask.keyed.key, &variants) {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
@@ -167,18 +166,44 @@ impl<S: Store> Proxy<S> {
         }
     }
 
-    async fn lookup(&self, ask: &Ask<'_>) -> Variants {
-        match self.store.variants(&ask.keyed.key).await {
-            Ok(variants) => variants,
-            Err(error) => {
-                self.shared.metrics.store_error(match error {
-                    crate::store::StoreError::TooLarge => "too-large",
-                    crate::store::StoreError::Deadline => "deadline",
-                    crate::store::StoreError::Unreachable => "unreachable",
-                });
-                Variants::default()
-            }
+    /// What this process holds; where that does not answer, what others have stored, too.
+    async fn look(&self, ask: &Ask<'_>) -> (Variants, Found<Live>) {
+        let presented = &ask.parts.headers;
+        let local = self.store.local(&ask.keyed.key);
+        let found = self.found(&local, presented, ask.folding()).await;
+        let is_fresh = |live: &Live| {
+            live.terms().lifetime.fresh > reuse::current_age(live, ask.arrived)
+                && !live.is_softly_purged()
+        };
+        if !self.store.is_shared() || matches!(&found, Found::Entry(live) if is_fresh(live)) {
+            return (local, found);
         }
+        Box::pin(async {
+            let variants = self.lookup(ask).await.unwrap_or(local);
+            let found = self.found(&variants, presented, ask.folding()).await;
+            (variants, found)
+        })
+        .await
+    }
+
+    /// Nothing: the store failed, which is counted, and no reason to fail.
+    async fn lookup(&self, ask: &Ask<'_>) -> Option<Variants> {
+        let look = Look {
+            key: &ask.keyed.key,
+            presented: &ask.parts.headers,
+            folding: ask.folding(),
+            current: self.shared.purges.generation(),
+        };
+        let error = match self.store.lookup(&look).await {
+            Ok(variants) => return Some(variants),
+            Err(error) => error,
+        };
+        self.shared.metrics.store_error(match error {
+            StoreError::TooLarge => "too-large",
+            StoreError::Deadline => "deadline",
+            StoreError::Unreachable => "unreachable",
+        });
+        None
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.
@@ -369,7 +394,7 @@ impl<S: Store> Proxy<S> {
         let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {
             return; // Somebody is at it already …
         };
-        if !self.lookup(ask).await.is_same(seen) {
+        if !self.store.is_unchanged(&ask.keyed.key, seen) {
             return; // … or has just been.
         }
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {

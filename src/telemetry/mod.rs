@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod cache;
 pub mod origin;
 pub mod purge;
+pub mod redis;
 pub mod request_id;
 pub mod server;
 pub mod upgrade;

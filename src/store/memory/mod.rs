@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::{Put, Store, StoreError, Variants};
+use super::{Look, Put, Store, StoreError, Variants};
 use crate::entry::StoredResponse;
 use crate::exchange::Generation;
 use crate::key::CacheKey;
@@ -116,8 +116,20 @@ impl Memory {
 }
 
 impl Store for Memory {
-    async fn variants(&self, key: &CacheKey) -> Result<Variants, StoreError> {
-        Ok(self.get(key))
+    fn local(&self, key: &CacheKey) -> Variants {
+        self.get(key)
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn is_unchanged(&self, key: &CacheKey, seen: &Variants) -> bool {
+        self.get(key).is_same(seen)
+    }
+
+    async fn lookup(&self, look: &Look<'_>) -> Result<Variants, StoreError> {
+        Ok(self.get(look.key))
     }
 
     async fn put(
