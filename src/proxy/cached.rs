@@ -226,7 +226,8 @@ impl<S: Store> Proxy<S> {
                 // With it go the older ones it had superseded for these fields under another Vary:
                 // whoever has seen the newer one must not see them again.
                 for superseded in variants.matching(presented, folding) {
-                    self.store.remove(superseded).await;
+                    // In a box: the future of a hit stays small.
+                    Box::pin(self.store.remove(superseded)).await;
                 }
                 Found::Nothing
             }

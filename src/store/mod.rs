@@ -226,6 +226,17 @@ impl Variants {
         Self::of(others.cloned())
     }
 
+    /// Whether there is this response, or one that came later, for the same requests and under the
+    /// same generation.
+    fn has_one_like(&self, entry: &StoredResponse) -> bool {
+        let age = |entry: &StoredResponse| (entry.fence().position, entry.response_time());
+        self.entries.iter().any(|other| {
+            other.entry_key() == entry.entry_key()
+                && other.fence().generation == entry.fence().generation
+                && age(other) >= age(entry)
+        })
+    }
+
     fn holds(&self, entry: &Arc<StoredResponse>) -> bool {
         self.entries.iter().any(|other| Arc::ptr_eq(other, entry))
     }

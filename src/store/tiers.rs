@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::memory::{self, Memory};
-use super::redis::{Redis, Write};
+use super::redis::{Later, Redis, Write};
 use super::{Look, Put, Store, StoreError, Variants};
 use crate::entry::StoredResponse;
 use crate::exchange::Generation;
@@ -79,11 +79,11 @@ impl Tiers {
             let landed = Arc::clone(&entry);
             redis.offer(entry, Write::Put, move |is_there| {
                 let pause = if is_there { LANDED } else { STRANDED };
-                let leave = async move {
+                let work = Box::pin(async move {
                     memory.remove(&landed).await;
                     drop(place);
-                };
-                Some((pause, Box::pin(leave)))
+                });
+                Some(Later { pause, work })
             });
         }
         Ok(put)
@@ -113,15 +113,13 @@ impl Store for Tiers {
         let Some(entry) = reply.entry else {
             return Ok(self.local(look.key).beside(reply.others));
         };
-        if self.landing.is_none()
-            && let Ok(Put::Stored) = self.memory.put(Arc::clone(&entry), look.current).await
-        {
-            let local = self.local(look.key);
-            if local.holds(&entry) {
-                return Ok(local);
-            }
+        if self.landing.is_none() {
+            self.memory.fill(&entry, look.current);
         }
         let local = self.local(look.key);
+        if local.has_one_like(&entry) {
+            return Ok(local);
+        }
         let both = local.with(entry, look.current, self.variants_max);
         Ok(both.unwrap_or(local))
     }

@@ -1,15 +1,17 @@
 //! Redis stops, dies, comes back, and is full. Nobody waits for it more than once, and nothing has
 //! to be restarted.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cms_edge::store::StoreError;
 use cms_edge::store::redis::Settings;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::bench::{Bench, plain, servers, settings};
-use crate::support::redis_server::{Server, eventually, free_port};
+use crate::support::redis_server::{PATIENCE, Server, eventually, free_port};
 
 /// With a deadline that tests can wait out.
 fn impatient(server: &Server) -> Settings {
@@ -108,6 +110,101 @@ async fn redis_that_evicts_is_a_miss_and_is_told_of() {
     }
     assert_eq!(bench.find("/0", "").await, None);
     assert_eq!(bench.find("/19", "").await.unwrap(), body);
+}
+
+#[tokio::test]
+async fn redis_that_is_slow_or_talks_nonsense_is_left_alone_until_it_is_well() {
+    let server = Server::start(&[]).await;
+    let between = Between::start(server.port).await;
+    let url = format!("redis://127.0.0.1:{}", between.port);
+    let bench = Bench::with(Settings {
+        timeout: Duration::from_millis(200),
+        ..settings(servers(&url))
+    })
+    .await;
+    assert!(bench.put(&plain("/a", "hello").response()).await);
+    for mood in [Mood::Slow, Mood::Nonsense] {
+        between.mood.send_replace(mood);
+        assert!(bench.ask("/a", "").await.is_err(), "{mood:?}");
+        bench.is_closed().await;
+        // Its own looks at Redis do not find it well.
+        between.asked(3).await;
+        assert!(bench.ask("/a", "").await.unwrap().entry.is_none());
+        assert_eq!(bench.metric("redis_breaker_open"), 1, "{mood:?}");
+        between.mood.send_replace(Mood::Well);
+        bench.is_open().await;
+        assert_eq!(bench.find("/a", "").await.unwrap(), "hello");
+    }
+    assert_eq!(bench.metric("redis_corrupt_total"), 0);
+}
+
+/// Stands between an instance and Redis, and disturbs the replies.
+struct Between {
+    port: u16,
+    mood: watch::Sender<Mood>,
+    /// Pieces of replies.
+    replies: watch::Receiver<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Mood {
+    Well,
+    /// Later than the deadline.
+    Slow,
+    Nonsense,
+}
+
+impl Between {
+    async fn start(to: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (mood, moods) = watch::channel(Mood::Well);
+        let (count, replies) = watch::channel(0);
+        let count = Arc::new(count);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let redis = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                let (mut from_client, mut to_client) = client.into_split();
+                let (mut from_redis, mut to_redis) = redis.into_split();
+                let (moods, count) = (moods.clone(), Arc::clone(&count));
+                tokio::spawn(async move { tokio::io::copy(&mut from_client, &mut to_redis).await });
+                tokio::spawn(async move {
+                    let mut buffer = vec![0; 64 << 10];
+                    while let Ok(read @ 1..) = from_redis.read(&mut buffer).await {
+                        let mood = *moods.borrow();
+                        count.send_modify(|count| *count += 1);
+                        let reply: &[u8] = match mood {
+                            Mood::Well => &buffer[..read],
+                            Mood::Slow => {
+                                tokio::time::sleep(Duration::from_millis(400)).await;
+                                &buffer[..read]
+                            }
+                            Mood::Nonsense => b"!!no reply at all\r\n",
+                        };
+                        if to_client.write_all(reply).await.is_err() {
+                            break;
+                        }
+                    }
+                });
+            }
+        });
+        Self {
+            port,
+            mood,
+            replies,
+        }
+    }
+
+    /// Waits for so many more pieces of replies.
+    async fn asked(&self, more: u64) {
+        let mut replies = self.replies.clone();
+        let until = *replies.borrow() + more;
+        let asked = replies.wait_for(|count| *count >= until);
+        tokio::time::timeout(PATIENCE, asked)
+            .await
+            .unwrap()
+            .unwrap();
+    }
 }
 
 #[tokio::test]

@@ -92,6 +92,20 @@ impl Memory {
         self.cache.get(key).unwrap_or_default()
     }
 
+    /// Keeps what another tier has, unless there is the same here, or a newer one.
+    pub fn fill(&self, entry: &Arc<StoredResponse>, current: Generation) {
+        if entry.weight() > self.key_bytes_max {
+            return;
+        }
+        self.update(entry.key(), |variants| {
+            if variants.has_one_like(entry) {
+                return None;
+            }
+            let variants = variants.with(Arc::clone(entry), current, self.settings.variants_max)?;
+            Some(variants.within(self.key_bytes_max))
+        });
+    }
+
     fn update(&self, key: &CacheKey, change: impl FnOnce(Variants) -> Option<Variants>) -> bool {
         let _writer = self.writer(key).lock();
         let Some(variants) = change(self.get(key)) else {
