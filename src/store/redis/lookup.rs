@@ -26,7 +26,7 @@ enum Trouble {
 }
 
 impl Shared {
-    pub(super) async fn lookup(&self, look: &Look<'_>) -> Result<Reply, StoreError> {
+    pub(super) async fn lookup(self: &Arc<Self>, look: &Look<'_>) -> Result<Reply, StoreError> {
         let Ok(_place) = self.lookups.try_acquire() else {
             self.metrics.looked_up(Lookup::Busy);
             return Ok(Reply::default());
@@ -60,7 +60,9 @@ impl Shared {
             }
             Err(Trouble::Corrupt(field)) => {
                 self.metrics.looked_up(Lookup::Corrupt);
-                self.discard(look.key, field).await;
+                // The request has waited enough.
+                let (shared, key) = (Arc::clone(self), look.key.clone());
+                tokio::spawn(async move { shared.discard(&key, field).await });
                 Ok(Reply::default())
             }
         }
