@@ -544,8 +544,15 @@ fn no_secret_is_ever_shown() {
         mistakes[0].contains("found a text of 23 characters; "),
         "{mistakes:?}"
     );
-    let good = format!("[admin]\ntoken = \"{in_url}\"\n{LEAST}");
-    let shown = format!("{:?}", read(&good, &[]).unwrap());
+    let redis = format!("[redis]\nurl = \"rediss://edge:{in_url}@a#insecure\"\n{LEAST}");
+    let mistakes = read(&redis, &[]).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(!mistakes[0].contains("hunter2"), "{mistakes:?}");
+    let good = format!(
+        "[admin]\ntoken = \"{in_url}\"\n[redis]\nurl = \"redis://edge:{in_url}@a\"\n{LEAST}"
+    );
+    let good = read(&good, &[]).unwrap();
+    let shown = format!("{good:?} {:?}", good.redis().unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
 }
 
