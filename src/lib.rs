@@ -3,6 +3,7 @@
 //! The rooms in the order of their ranks; arrows go down only, and `tests/house.rs` holds the
 //! house to it. ARCHITECTURE.md tells the way of a request through them.
 
+pub mod budget;
 pub mod clock;
 pub mod connection;
 pub mod exchange;
@@ -12,6 +13,8 @@ pub mod interim;
 pub mod body;
 pub mod telemetry;
 pub mod tunnel;
+
+pub mod switches;
 
 pub mod key;
 pub mod policy;

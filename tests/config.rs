@@ -227,21 +227,21 @@ sources = ["heder"]
 "#;
 
 const RIGHT: &str = r#"proxy.toml:1: namespace: found "my site"; allowed: a name of 1 to 64 letters, digits, "-", "_" and "."
-proxy.toml:2: colour: found an unknown key; allowed: namespace, server, certificate, tls, admin, log, cache, redis, purge, ttl, upstream, route, webhook
+proxy.toml:2: colour: found an unknown key; allowed: namespace, server, certificate, tls, admin, log, trace, cache, redis, purge, ttl, upstream, route, webhook
 proxy.toml:4: server.http[1]: found "localhost:80"; allowed: an address with a port like "127.0.0.1:8080" or "[::]:443"
-proxy.toml:5: server.http_mod: found an unknown key; allowed: https, http, http_mode, redirect_port, proxy_protocol_from, trusted_proxies, trusted_header, drain, tls_handshake_timeout, header_timeout, idle_timeout, connections_max, streams_max, headers_max, header_bytes_max, request_body_max, upgrades_max, upgrade_idle_timeout, workers; did you mean "http_mode"?
+proxy.toml:5: server.http_mod: found an unknown key; allowed: https, http, http_mode, redirect_port, proxy_protocol_from, trusted_proxies, trusted_header, drain, tls_handshake_timeout, header_timeout, idle_timeout, connections_max, connections_per_address, connections_per_address_exempt, resets_per_second, control_frames_per_second, empty_frames_per_second, streams_max, headers_max, header_bytes_max, target_bytes_max, connection_header_bytes_max, send_rate_min, request_body_max, work_memory, upgrades_max, upgrade_idle_timeout, workers, watch, drain_delay, upgrade_timeout; did you mean "http_mode"?
 proxy.toml:6: server.drain: found "5 parsecs"; allowed: a duration from "0s" to "10m"
 proxy.toml:7: server.workers: found -1; allowed: a whole number from 0 to 1024
 proxy.toml:8: server.connections_max: found "many"; allowed: a whole number from 1 to 1000000
 proxy.toml:11: admin.token: found a text of 7 characters; allowed: "", a text of at least 16 characters, "env:NAME" or "file:/path"
-proxy.toml:13: log.access: found "stdot"; allowed: "stdout" or "off"; did you mean "stdout"?
+proxy.toml:13: log.access: found "stdot"; allowed: "stdout", "off" or the path of a file, with a "/" in it; did you mean "stdout"?
 proxy.toml:15: cache.memory: found "256MB"; allowed: a size from "0B" to "1TiB"
 proxy.toml:16: cache.variants_max: found 0; allowed: a whole number from 1 to 1000
 proxy.toml:18: purge.allow_from[0]: found "10.0.0.1/8" (it has bits behind its prefix); allowed: an address or network like "10.0.0.0/8" or "::1"; did you mean "10.0.0.0/8"?
 proxy.toml:19: purge.protocols: found "yes"; allowed: true or false
 proxy.toml:21: ttl.short: found 300; allowed: a duration from "0s" to "3650d"
-proxy.toml:23: upstream.cms.servers[0]: found "http://127.0.0.1:8000/api" (nothing may stand behind the port); allowed: a URL of scheme, host and port like "http://127.0.0.1:8000"
-proxy.toml:24: upstream.cms.conect_timeout: found an unknown key; allowed: servers, host, connect_timeout, first_byte_timeout, idle_timeout, keepalive, queue_timeout, pool_idle_max, concurrency, queue, retries, ca; did you mean "connect_timeout"?
+proxy.toml:23: upstream.cms.servers[0]: found "http://127.0.0.1:8000/api" (nothing may stand behind the port); allowed: a URL of scheme, host and port like "http://127.0.0.1:8000", or "unix:/run/cms.sock"
+proxy.toml:24: upstream.cms.conect_timeout: found an unknown key; allowed: servers, host, connect_timeout, first_byte_timeout, idle_timeout, keepalive, queue_timeout, pool_idle_max, concurrency, queue, retries, stale_wait, ca, protocol, streams_max, connection_age_max, dns_interval, server_name, client_cert, client_key, balance, max_fails, fail_timeout, fail_statuses, slow_start, retry_budget, slow_threshold, server, health_check, breaker; did you mean "connect_timeout"?
 proxy.toml:25: upstream.cms.concurrency: found 0; allowed: a whole number from 1 to 100000
 proxy.toml:28: route[0].path: found "/api/{id" (`{id` has a brace that is not closed); allowed: a path like "/api/articles/{id}", "/files/{*rest}" or "/static/*"
 proxy.toml:30: route[0].ttl: found "5 parsecs"; allowed: a tier (long, medium, short, very_long, year) or a duration like "5m"
@@ -410,7 +410,7 @@ fn a_variable_overrides_the_file() {
     assert!(config.purge.protocols);
     assert_eq!(config.purge.allow_from.len(), 1);
     assert_eq!(
-        config.upstreams[0].settings.servers[0],
+        config.upstreams[0].settings.servers[0].to_string(),
         "http://[::1]:8000/"
     );
     assert_eq!(config.upstreams[0].settings.retries, 0);
@@ -432,7 +432,7 @@ fn a_mistake_in_a_variable_names_the_variable() {
         [
             "CMS_EDGE_ADMIN__LISTEN: admin.listen: found \"9191\"; allowed: an address with a port like \"127.0.0.1:8080\" or \"[::]:443\"",
             "CMS_EDGE_SERVER__HTTP: server.http[1]: found \"nowhere\"; allowed: an address with a port like \"127.0.0.1:8080\" or \"[::]:443\"",
-            "CMS_EDGE_UPSTREAM__B__HOST: upstream.b.servers: found nothing; allowed: a list, each a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
+            "CMS_EDGE_UPSTREAM__B__HOST: upstream.b.servers: found nothing; allowed: a list, each a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"",
         ]
     );
 }
@@ -452,7 +452,7 @@ fn a_variable_that_names_no_key_is_a_mistake() {
     assert!(found[0].starts_with("CMS_EDGE_HOME: home: found an unknown key; "));
     assert_eq!(
         found[1],
-        "CMS_EDGE_LOG__LEVL: log.levl: found an unknown key; allowed: access, level; did you mean CMS_EDGE_LOG__LEVEL?"
+        "CMS_EDGE_LOG__LEVL: log.levl: found an unknown key; allowed: access, query, level; did you mean CMS_EDGE_LOG__LEVEL?"
     );
 }
 
@@ -592,7 +592,13 @@ fn certificates_and_keys_are_looked_into() {
 
 #[path = "config/checks.rs"]
 mod checks;
+#[path = "config/connecting.rs"]
+mod connecting;
+#[path = "config/operator.rs"]
+mod operator;
 #[path = "config/reach.rs"]
 mod reach;
+#[path = "config/servers.rs"]
+mod servers;
 #[path = "config/webhooks.rs"]
 mod webhooks;

@@ -29,12 +29,14 @@ const fn room(name: &'static str, rank: u8, pure: Purity) -> Room {
 /// that stand before it in this list.
 const HOUSE: &[Room] = &[
     room("clock", 0, Impure),
+    room("budget", 0, Impure),
     room("exchange", 0, Pure),
     room("fields", 0, Pure),
     room("interim", 0, Impure),
     room("connection", 0, Pure),
     room("body", 0, Impure),
     room("telemetry", 0, Impure),
+    room("switches", 0, Impure),
     room("tunnel", 0, Impure),
     room("key", 1, Pure),
     room("policy", 1, Pure),

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cms_edge::body::{Body, BodyError};
-use cms_edge::fetch::{Error, HostRule, Kind, OriginBody, Settings, Upstream};
+use cms_edge::fetch::{
+    Care, Choice, Connecting, Error, HostRule, Kind, OriginBody, Settings, Upstream,
+};
 use cms_edge::telemetry::origin::OriginMetrics;
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
 use http_body::Body as _;
@@ -21,10 +23,21 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Barrier, Semaphore};
 use tokio::time::timeout;
 
+#[path = "support"]
 mod support {
     pub(crate) mod authority;
     pub(crate) mod origin;
 }
+
+/// The circuit breaker.
+#[path = "origin/breaker.rs"]
+mod breaker;
+/// Health checks.
+#[path = "origin/checks.rs"]
+mod checks;
+/// Weights, ejection, the retry budget.
+#[path = "origin/servers.rs"]
+mod servers;
 
 use support::authority::Authority;
 use support::origin::{Origin, PATIENCE, Reply, refusing};
@@ -206,7 +219,9 @@ mod balance {
     async fn two_servers_take_turns() {
         let first = Origin::start(|_| async { Reply::ok("first") }).await;
         let second = Origin::start(|_| async { Reply::ok("second") }).await;
-        let upstream = Stage::new(&[first.uri(), second.uri()]).upstream();
+        let mut stage = Stage::new(&[first.uri(), second.uri()]);
+        stage.settings.care.choice = Choice::RoundRobin;
+        let upstream = stage.upstream();
         for expected in ["first", "second", "first", "second"] {
             assert_eq!(get(&upstream, "/").await.unwrap(), expected);
         }
@@ -215,7 +230,8 @@ mod balance {
     #[tokio::test]
     async fn with_one_server_dead_every_request_succeeds_and_the_dead_one_is_left_out() {
         let alive = Origin::start(|request| async move { Reply::ok(request.content) }).await;
-        let stage = Stage::new(&[refusing().await, alive.uri()]);
+        let mut stage = Stage::new(&[refusing().await, alive.uri()]);
+        stage.settings.care.choice = Choice::RoundRobin;
         let upstream = stage.upstream();
         for _ in 0..10 {
             let response = upstream.send(post("/", Body::full("form"))).await.unwrap();
@@ -236,6 +252,7 @@ mod balance {
         let alive = Origin::start(|_| async { Reply::ok("alive") }).await;
         let mut stage = Stage::new(&[refusing().await, alive.uri()]);
         stage.settings.retries = 0;
+        stage.settings.care.choice = Choice::RoundRobin;
         let upstream = stage.upstream();
         assert_eq!(failure(&upstream, "/").await.kind, Kind::Connect);
         assert_eq!(get(&upstream, "/").await.unwrap(), "alive");
@@ -751,7 +768,8 @@ mod setup {
             ),
             (
                 with_path,
-                "`http://cms:8000/api` is not a server: write http://host:port or https://host:port",
+                "`http://cms:8000/api` is not a server: write http://host:port, https://host:port or \
+                 unix:/absolute/path",
             ),
         ] {
             let made = Upstream::new("cms", stage.settings, stage.metrics);
@@ -798,7 +816,7 @@ impl Stage {
         let mut registry = Registry::default();
         let metrics = Arc::new(OriginMetrics::register(&mut registry));
         let settings = Settings {
-            servers: servers.to_vec(),
+            servers: servers.iter().cloned().map(Into::into).collect(),
             host: HostRule::Preserve,
             connect_timeout: PATIENCE,
             first_byte_timeout: PATIENCE,
@@ -810,6 +828,9 @@ impl Stage {
             queue_timeout: PATIENCE,
             retries: 1,
             ca: None,
+            connecting: Connecting::default(),
+            stale_wait: Duration::ZERO,
+            care: Care::default(),
         };
         Self {
             settings,
@@ -820,6 +841,19 @@ impl Stage {
 
     fn upstream(&self) -> Upstream {
         Upstream::new("cms", self.settings.clone(), Arc::clone(&self.metrics)).unwrap()
+    }
+
+    /// The value of a series such as `origin_slow_total{upstream="cms"}`; 0 if it is not there.
+    fn metric(&self, series: &str) -> u64 {
+        let text = self.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series));
+        value.map_or(0, |value| value.trim().parse().unwrap())
+    }
+
+    /// The value of a series about one server.
+    fn metric_of(&self, family: &str, server: &Uri) -> u64 {
+        let server = server.authority().unwrap();
+        self.metric(&format!("{family}{{upstream=\"cms\",server=\"{server}\"}}"))
     }
 
     fn text(&self) -> String {
@@ -863,6 +897,16 @@ async fn failure(upstream: &Upstream, target: &str) -> Error {
 /// Reads a body that breaks off.
 async fn broken(response: Response<OriginBody>) -> Error {
     *content(response).await.unwrap_err().downcast().unwrap()
+}
+
+/// Waits until something holds.
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let outcome = timeout(PATIENCE, async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    assert!(outcome.await.is_ok(), "waited in vain for {what}");
 }
 
 /// On a runtime of one thread, lets the connection task hand its connection back to the pool.

@@ -10,6 +10,10 @@
 mod client_address;
 #[path = "server/drain.rs"]
 mod drain;
+#[path = "server/floods.rs"]
+mod floods;
+#[path = "server/frames.rs"]
+mod frames;
 #[path = "server/framing.rs"]
 mod framing;
 #[path = "server/limits.rs"]
@@ -20,6 +24,8 @@ mod misdirected;
 mod protocols;
 #[path = "server/proxy_protocol.rs"]
 mod proxy_protocol;
+#[path = "server/stalled.rs"]
+mod stalled;
 #[path = "server/support.rs"]
 mod support;
 #[path = "server/tls_reload.rs"]

@@ -4,12 +4,17 @@
 //! |---|---|
 //! | `POST /purge` | appends a purge, with a bearer token |
 //! | `GET /purge/{id}` | the receipt as it stands now, with a bearer token |
+//! | `POST /reload` | takes over the configuration as it is written now, with a bearer token |
+//! | `GET /switches` | what is turned on and off, with a bearer token |
+//! | `PUT /switches/caching`, `…/compression`, `…/routes/NAME` | turns it, with a bearer token |
 //! | `GET /metrics` | all metrics, as OpenMetrics text |
 //! | `GET /healthz` | 200 while the process answers at all |
 //! | `GET /readyz` | 200 while it should be sent requests, else 503 with the reason |
 
 mod command;
 pub mod readiness;
+pub mod reload;
+mod switches;
 
 use std::sync::Arc;
 
@@ -21,6 +26,7 @@ use prometheus_client::registry::Registry;
 use thiserror::Error;
 
 use self::readiness::Readiness;
+use self::reload::Reload;
 use crate::body::{Body, BodyError};
 use crate::purge::answer::{self, Problem};
 use crate::purge::log::Log;
@@ -28,12 +34,13 @@ use crate::purge::read::{Budget, read};
 use crate::purge::receipt::ReceiptId;
 use crate::purge::secret::{Token, bearer};
 use crate::purge::target::Targets;
+use crate::switches::Switches;
 use crate::telemetry::purge::PurgeMetrics;
 
 /// What the operator says.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// `None`: the purge endpoints are off.
+    /// `None`: the endpoints that change something are off.
     pub token: Option<Token>,
 }
 
@@ -44,16 +51,18 @@ pub struct Admin<L> {
     targets: Targets,
     registry: Arc<Registry>,
     readiness: Arc<Readiness>,
+    switches: Arc<Switches>,
     metrics: PurgeMetrics,
     budget: Budget,
+    reload: Option<Reload>,
 }
 
 /// Why the purge endpoints are closed to a request.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
 enum Unauthorized {
-    #[error("the purge endpoints are off, because no admin token is set")]
+    #[error("this endpoint is off, because no admin token is set")]
     Off,
-    #[error("the purge endpoints need `Authorization: Bearer` and the admin token")]
+    #[error("this endpoint needs `Authorization: Bearer` and the admin token")]
     MissingToken,
     #[error("this is not the admin token")]
     WrongToken,
@@ -71,9 +80,12 @@ impl Unauthorized {
 
 /// Bytes of a purge command.
 const BODY_MAX: usize = 1024 * 1024;
+/// Below it stand the switches.
+const SWITCHES: &str = "/switches/";
 const SOURCE: &str = "admin";
 const GET: &str = "GET, HEAD";
 const POST: &str = "POST";
+const PUT: &str = "PUT";
 
 impl<L: Log> Admin<L> {
     pub fn new(
@@ -90,9 +102,17 @@ impl<L: Log> Admin<L> {
             targets,
             registry,
             readiness,
+            switches: Arc::default(),
             metrics,
             budget: Budget::default(),
+            reload: None,
         }
+    }
+
+    /// The switches that this listener turns; without them it turns some that nobody asks.
+    #[must_use]
+    pub fn with_switches(self, switches: Arc<Switches>) -> Self {
+        Self { switches, ..self }
     }
 
     pub async fn handle<B>(&self, request: Request<B>) -> Response<Body>
@@ -105,10 +125,17 @@ impl<L: Log> Admin<L> {
         let get = matches!(head.method, Method::GET | Method::HEAD);
         match head.uri.path() {
             "/purge" if head.method == Method::POST => self.purge(&head.headers, body).await,
-            "/purge" => not_allowed(POST),
+            "/reload" if head.method == Method::POST => self.reload(&head.headers).await,
+            "/purge" | "/reload" => not_allowed(POST),
             "/healthz" if get => text(StatusCode::OK, "ok\n"),
             "/readyz" if get => self.ready(),
             "/metrics" if get => self.metrics(),
+            "/switches" if get => self.standing(&head.headers),
+            "/switches" => not_allowed(GET),
+            path if path.starts_with(SWITCHES) && head.method == Method::PUT => {
+                self.switch(&head.headers, path, body).await
+            }
+            path if path.starts_with(SWITCHES) => not_allowed(PUT),
             "/healthz" | "/readyz" | "/metrics" => not_allowed(GET),
             path => match path.strip_prefix("/purge/") {
                 Some(id) if get => self.receipt(&head.headers, id).await,
@@ -162,6 +189,42 @@ impl<L: Log> Admin<L> {
         }
     }
 
+    fn standing(&self, headers: &HeaderMap) -> Response<Body> {
+        if let Err(why) = self.authorize(headers) {
+            return unauthorized(why);
+        }
+        let standing = switches::to_json(&self.switches.standing());
+        answer::json(StatusCode::OK, &standing)
+    }
+
+    async fn switch<B>(&self, headers: &HeaderMap, path: &str, body: B) -> Response<Body>
+    where
+        B: HttpBody,
+        B::Error: Into<BodyError>,
+    {
+        if let Err(why) = self.authorize(headers) {
+            return unauthorized(why);
+        }
+        let name = path.strip_prefix(SWITCHES).unwrap_or_default();
+        let Some(which) = switches::which(name) else {
+            return not_found("there is no switch at this path");
+        };
+        let body = match read(body, switches::BODY_MAX, &self.budget).await {
+            Ok(body) => body,
+            Err(error) => return Problem::from(error).response(),
+        };
+        let on = match switches::parse(&body.bytes) {
+            Ok(on) => on,
+            Err(problem) => return problem.response(),
+        };
+        match self.switches.set(which, on) {
+            Err(error) => return not_found(&error.to_string()),
+            Ok(true) => tracing::warn!(switch = name, on, "switched by admin"),
+            Ok(false) => {}
+        }
+        self.standing(headers)
+    }
+
     fn authorize(&self, headers: &HeaderMap) -> Result<(), Unauthorized> {
         let token = self.settings.token.as_ref().ok_or(Unauthorized::Off)?;
         match bearer(headers) {
@@ -172,17 +235,8 @@ impl<L: Log> Admin<L> {
     }
 
     fn unauthorized(&self, why: Unauthorized) -> Response<Body> {
-        let status = match why {
-            Unauthorized::Off => StatusCode::FORBIDDEN,
-            _ => StatusCode::UNAUTHORIZED,
-        };
-        let problem = Problem::new(status, why.as_str(), why.to_string());
-        let mut response = self.refused(why.as_str(), problem);
-        if status == StatusCode::UNAUTHORIZED {
-            const CHALLENGE: &str = "Bearer realm=\"cms-edge admin\"";
-            set(&mut response, WWW_AUTHENTICATE, CHALLENGE);
-        }
-        response
+        self.metrics.request(SOURCE, why.as_str());
+        unauthorized(why)
     }
 
     fn refused(&self, outcome: &'static str, problem: Problem) -> Response<Body> {
@@ -225,6 +279,19 @@ fn text(status: StatusCode, text: &str) -> Response<Body> {
     *response.status_mut() = status;
     set(&mut response, CONTENT_TYPE, "text/plain; charset=utf-8");
     set(&mut response, CACHE_CONTROL, "no-store");
+    response
+}
+
+fn unauthorized(why: Unauthorized) -> Response<Body> {
+    let status = match why {
+        Unauthorized::Off => StatusCode::FORBIDDEN,
+        _ => StatusCode::UNAUTHORIZED,
+    };
+    let mut response = Problem::new(status, why.as_str(), why.to_string()).response();
+    if status == StatusCode::UNAUTHORIZED {
+        const CHALLENGE: &str = "Bearer realm=\"cms-edge admin\"";
+        set(&mut response, WWW_AUTHENTICATE, CHALLENGE);
+    }
     response
 }
 

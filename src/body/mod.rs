@@ -1,5 +1,6 @@
 //! The one body type of every response that leaves, and of every request that is forwarded.
 
+pub mod charged;
 pub mod slice;
 pub mod tee;
 

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::BodyError;
+use crate::budget::Charge;
 use crate::fields::trailer;
 
 /// How much a paced writer may be ahead of its reader, in bytes.
@@ -23,7 +24,23 @@ const AHEAD_BYTES_MAX: usize = 256 * 1024;
 
 /// A pipe whose content will have `length` bytes, if that is known.
 pub fn tee(length: Option<u64>) -> (Writer, Reader) {
-    let shared = Arc::new(Shared::default());
+    new(length, None)
+}
+
+/// As [`tee`]; what is in the pipe is added to `charge`.
+pub fn charged(length: Option<u64>, charge: Charge) -> (Writer, Reader) {
+    new(length, Some(charge))
+}
+
+fn new(length: Option<u64>, charge: Option<Charge>) -> (Writer, Reader) {
+    let state = State {
+        charge,
+        ..State::default()
+    };
+    let shared = Arc::new(Shared {
+        state: Mutex::new(state),
+        room: Notify::new(),
+    });
     let writer = Writer {
         shared: Arc::clone(&shared),
         ended: false,
@@ -35,7 +52,6 @@ pub fn tee(length: Option<u64>) -> (Writer, Reader) {
     (writer, reader)
 }
 
-#[derive(Default)]
 struct Shared {
     state: Mutex<State>,
     /// Told whenever the reader took a piece or went away.
@@ -46,6 +62,7 @@ struct Shared {
 struct State {
     pieces: VecDeque<Bytes>,
     bytes: usize,
+    charge: Option<Charge>,
     trailers: Option<HeaderMap>,
     end: Option<Result<(), BodyError>>,
     reader_gone: bool,
@@ -80,6 +97,9 @@ impl Writer {
             return Err(ReaderGone);
         }
         state.bytes += piece.len();
+        if let Some(charge) = &mut state.charge {
+            charge.add(piece.len() as u64);
+        }
         state.pieces.push_back(piece);
         wake(&mut state);
         Ok(())
@@ -157,6 +177,9 @@ impl HttpBody for Reader {
         let mut state = shared.state.lock();
         if let Some(piece) = state.pieces.pop_front() {
             state.bytes -= piece.len();
+            if let Some(charge) = &mut state.charge {
+                charge.give_back(piece.len() as u64);
+            }
             shared.room.notify_one();
             if let Some(remaining) = &mut self.remaining {
                 *remaining = remaining.saturating_sub(piece.len() as u64);
@@ -195,6 +218,7 @@ impl Drop for Reader {
         let mut state = self.shared.state.lock();
         state.reader_gone = true;
         state.pieces.clear();
+        state.charge = None;
         state.bytes = 0;
         self.shared.room.notify_one();
     }
@@ -205,6 +229,7 @@ mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
+    use crate::budget::{Budget, Use};
 
     #[tokio::test]
     async fn what_is_written_is_read_in_order_and_ends() {
@@ -222,6 +247,20 @@ mod tests {
         writer.write(Bytes::from_static(b"half")).unwrap();
         drop(writer);
         assert!(reader.collect().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_is_in_the_pipe_is_charged() {
+        let budget = Budget::new(1000);
+        let used = || budget.used(Use::Responses);
+        let (writer, mut reader) = charged(None, budget.take(Use::Responses, 0));
+        writer.write(Bytes::from_static(b"one")).unwrap();
+        writer.write(Bytes::from_static(b"three")).unwrap();
+        assert_eq!(used(), 8);
+        assert!(reader.frame().await.unwrap().is_ok());
+        assert_eq!(used(), 5);
+        drop(reader);
+        assert_eq!(used(), 0);
     }
 
     #[tokio::test]

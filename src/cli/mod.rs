@@ -24,7 +24,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve by a configuration, until SIGTERM or SIGINT.
+    /// Serve by a configuration, until SIGTERM or SIGINT. SIGHUP takes over a changed configuration,
+    /// SIGUSR2 hands over to a new program without losing a request.
     Serve {
         /// The configuration.
         #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
@@ -63,8 +64,14 @@ const USAGE: u8 = 64;
 /// Runs the program, and returns what it exits with.
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
-        Command::Serve { config } => with(&config, |config| code(run::serve(&config))),
-        Command::Check { config: path } => with(&path, |_| {
+        Command::Serve { config } => {
+            let source = run::source(&config);
+            with(&config, |config| code(run::serve(source, &config)))
+        }
+        Command::Check { config: path } => with(&path, |config| {
+            for notice in &config.notices {
+                eprintln!("Note: {notice}.");
+            }
             println!("No mistakes in {}.", path.display());
             ExitCode::SUCCESS
         }),

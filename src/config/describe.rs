@@ -79,6 +79,8 @@ pub enum Presence {
     Default(Sample),
     /// The key must be given; the sample is an example.
     Required(Sample),
+    /// The key, or another of this name in its place, must be given; the sample is an example.
+    Either(Sample, &'static str),
     /// The key may be left out; the sample is an example.
     Optional(Sample),
 }
@@ -162,7 +164,10 @@ impl Sample {
 impl Presence {
     pub(super) const fn sample(self) -> Sample {
         match self {
-            Self::Default(sample) | Self::Required(sample) | Self::Optional(sample) => sample,
+            Self::Default(sample)
+            | Self::Required(sample)
+            | Self::Either(sample, _)
+            | Self::Optional(sample) => sample,
         }
     }
 }

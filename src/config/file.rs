@@ -1,16 +1,19 @@
 //! What the operator wrote, checked and typed: the whole file.
 
-pub use super::operation::{AccessLog, Admin, Cache, Level, Log, Purge, Tiers};
+pub use super::log::{AccessLog, Level, Log, Query, Trace};
+pub use super::operation::{Admin, Cache, Purge, Tiers};
 pub use super::server::Server;
 pub use super::tls::{AdminTls, Tls};
 pub use super::upstream::Upstream;
 
 use super::redis::Redis;
+use super::restart::Written;
 use super::section::{Section, default};
 use super::{route, server, upstream, webhook};
 use crate::purge::webhook::settings::Settings as Webhook;
 use crate::route::Route;
 use crate::server::tls::Certificate;
+use crate::switches;
 
 /// A configuration without a mistake, every default filled in.
 #[derive(Clone, Debug)]
@@ -22,6 +25,7 @@ pub struct Config {
     pub tls: Tls,
     pub admin: Admin,
     pub log: Log,
+    pub trace: Trace,
     pub cache: Cache,
     pub redis: Redis,
     pub purge: Purge,
@@ -31,6 +35,12 @@ pub struct Config {
     /// In the order of the file.
     pub routes: Vec<Route>,
     pub webhooks: Vec<Webhook>,
+    /// What is on when the program starts.
+    pub switches: switches::Settings,
+    /// What is right and has no effect, in sentences.
+    pub notices: Vec<String>,
+    /// For [`Config::needs_restart`].
+    pub(super) written: Written,
 }
 
 impl Config {
@@ -49,6 +59,7 @@ impl Config {
         let tls = Tls::read(root);
         let admin = Admin::read(root);
         let log = Log::read(root);
+        let trace = Trace::read(root);
         let cache = Cache::read(root);
         let redis = Redis::read(root);
         let purge = Purge::read(root);
@@ -56,6 +67,11 @@ impl Config {
         let upstreams = upstream::upstreams(root);
         let routes = route::routes(root, &tiers, &upstreams);
         let webhooks = webhook::webhooks(root);
+        let mut notices = root.reader.operator.notices.clone();
+        if trace.endpoint.is_some() && !cfg!(feature = "otlp") {
+            let why = "trace.endpoint has no effect: this build is without the feature otlp";
+            notices.push(why.to_owned());
+        }
         Self {
             namespace: namespace.unwrap_or_default(),
             server,
@@ -63,6 +79,7 @@ impl Config {
             tls,
             admin,
             log,
+            trace,
             cache,
             redis,
             purge,
@@ -70,6 +87,9 @@ impl Config {
             upstreams,
             routes,
             webhooks,
+            switches: root.reader.operator.switches,
+            notices,
+            written: Written::default(),
         }
     }
 }

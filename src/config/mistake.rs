@@ -23,6 +23,8 @@ pub enum Problem {
     Unreadable { reason: String },
     /// The file is not TOML. `column` counts characters from 1.
     Syntax { column: usize, message: String },
+    /// A variable that stands for no single key.
+    Variable { found: String, allowed: String },
     /// A key whose value (or name, or lack) is not allowed.
     Key {
         /// The way to the key, e.g. `route[1].ttl`; elements of lists count from 0.
@@ -97,6 +99,9 @@ impl fmt::Display for Mistake {
             Problem::Unreadable { reason } => write!(f, "cannot read {}: {reason}", self.place),
             Problem::Syntax { column, message } => {
                 write!(f, "{}:{column}: not TOML: {message}", self.place)
+            }
+            Problem::Variable { found, allowed } => {
+                write!(f, "{}: found {found}; allowed: {allowed}", self.place)
             }
             Problem::Key {
                 key,

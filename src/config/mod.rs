@@ -5,8 +5,10 @@
 //! (`section`). The same getter calls, without values, write down what every key is
 //! (`describe`); from that record `proxy.toml` is written (`reference_text`).
 
+mod care;
 mod check;
 mod clients;
+mod connecting;
 pub mod describe;
 mod environment;
 pub mod file;
@@ -14,12 +16,17 @@ mod getters;
 mod interpolate;
 mod key_path;
 mod language;
+pub mod lifecycle;
+mod limits;
+mod log;
 mod mistake;
 mod operation;
+mod operator;
 mod profile;
 mod reader;
 pub mod redis;
 mod reference_text;
+mod restart;
 mod route;
 mod rules;
 mod schema;
@@ -105,7 +112,8 @@ fn read(
 ) -> Result<Config, Mistakes> {
     let reader = Reader::open(text, file, folder, environment, files)?;
     // The root goes out of scope before the checks, so that unknown keys are known by then.
-    let config = Config::read(&reader.root());
+    let mut config = Config::read(&reader.root());
+    config.written = reader.written();
     check::check(&config, &reader);
     let (mistakes, _) = reader.finish();
     if mistakes.is_empty() {

@@ -1,4 +1,4 @@
-//! `[admin]`, `[log]`, `[cache]`, `[purge]`, `[ttl]`: what the operator sees, and the limits of the
+//! `[admin]`, `[cache]`, `[purge]`, `[ttl]`: what the operator sees, and the limits of the
 //! whole.
 
 use std::collections::BTreeMap;
@@ -24,27 +24,6 @@ pub struct Admin {
     pub tls: AdminTls,
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Log {
-    pub access: AccessLog,
-    pub level: Level,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AccessLog {
-    Stdout,
-    Off,
-}
-
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Level {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
-}
-
 #[derive(Clone, Copy, Debug)]
 pub struct Cache {
     pub memory: memory::Settings,
@@ -63,19 +42,8 @@ pub struct Purge {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Tiers(BTreeMap<String, Duration>);
 
-const ADMIN: &str = "Health, metrics, and the purge endpoints for scripts. Not for the public.";
-
-impl Level {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-}
+const ADMIN: &str = "Health, metrics, and the purge, reload and switch endpoints for scripts. Not for the \
+    public.";
 
 impl Admin {
     pub(super) fn read(parent: &Section<'_>) -> Self {
@@ -88,43 +56,16 @@ impl Admin {
              token or a client_ca.",
             address,
         );
+        let listen = listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 9090).into());
+        let is_ours = s.is_by_variable("listen");
         Self {
-            listen: listen.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 9090).into()),
+            listen: s.reader.operator.admin_address(listen, is_ours),
             token: s.token(
                 "token",
-                "What `POST /purge` must carry as `Authorization: Bearer …`. Empty: the purge \
-                 endpoints are off.",
+                "What purges, reloads and switches must carry as `Authorization: Bearer …`. Empty: \
+                 their endpoints are off.",
             ),
             tls: AdminTls::read(&s),
-        }
-    }
-}
-
-impl Log {
-    pub(super) fn read(parent: &Section<'_>) -> Self {
-        let s = parent.section("log", "What is written down.");
-        let access = [("stdout", AccessLog::Stdout), ("off", AccessLog::Off)];
-        let levels = [
-            ("error", Level::Error),
-            ("warn", Level::Warn),
-            ("info", Level::Info),
-            ("debug", Level::Debug),
-            ("trace", Level::Trace),
-        ];
-        Self {
-            access: s.choice(
-                "access",
-                AccessLog::Stdout,
-                &access,
-                "One line of JSON per request on the standard output, or none.",
-            ),
-            level: s.choice(
-                "level",
-                Level::Info,
-                &levels,
-                "The least that is worth a line on the standard error. \"trace\" writes several \
-                 per request.",
-            ),
         }
     }
 }

@@ -13,6 +13,8 @@ use super::environment::{PREFIX, Variable, variable_name};
 use super::interpolate;
 use super::key_path::KeyPath;
 use super::mistake::{Mistake, Mistakes, Place, Problem};
+use super::operator::Operator;
+use super::restart::Written;
 use super::section::Section;
 use super::spans::Text;
 
@@ -30,6 +32,7 @@ pub(super) struct Reader {
     pub(super) folder: PathBuf,
     pub(super) files: Files,
     pub(super) environment: BTreeMap<String, String>,
+    pub(super) operator: Operator,
     /// Variables that the text names as `${NAME}`; they are no keys, whatever their names.
     named: BTreeSet<String>,
     text: Option<Text>,
@@ -64,6 +67,7 @@ impl Reader {
             folder: folder.to_owned(),
             files,
             environment,
+            operator: Operator::default(),
             named,
             figment: Figment::new().merge(&text),
             text: Some(text),
@@ -72,6 +76,7 @@ impl Reader {
             record: None,
         };
         reader.merge_variables();
+        reader.operator = Operator::read(&reader);
         // Sources that were built by hand cannot fail; an empty configuration lacks every
         // required key and says so.
         let mut profiles = reader.figment.data().unwrap_or_default();
@@ -86,6 +91,7 @@ impl Reader {
             folder: PathBuf::new(),
             files: Files::Ignore,
             environment: BTreeMap::new(),
+            operator: Operator::default(),
             named: BTreeSet::new(),
             text: None,
             figment: Figment::new(),
@@ -97,6 +103,10 @@ impl Reader {
 
     pub(super) fn root(&self) -> Section<'_> {
         Section::root(self, &self.values)
+    }
+
+    pub(super) fn written(&self) -> Written {
+        Written::of(&self.values)
     }
 
     pub(super) const fn is_describing(&self) -> bool {
@@ -127,6 +137,20 @@ impl Reader {
             },
         };
         self.mistakes.borrow_mut().push((path.clone(), mistake));
+    }
+
+    /// Adds a mistake in a variable that has a name of its own.
+    pub(super) fn report_variable(&self, name: &str, found: String, allowed: &str) {
+        let mistake = Mistake {
+            place: Place::Variable {
+                name: name.to_owned(),
+            },
+            problem: Problem::Variable {
+                found,
+                allowed: allowed.to_owned(),
+            },
+        };
+        self.mistakes.borrow_mut().push((KeyPath::root(), mistake));
     }
 
     /// Adds a mistake about a value that could be read, unless something is wrong with it or with

@@ -25,6 +25,8 @@ underscores for each dot, e.g. CMS_EDGE_ADMIN__LISTEN=127.0.0.1:9191. A list is 
 [\"a\", \"b\"] or a,b. Variables do not reach into [[…]] tables, and one that names no key is a \
 mistake.
 
+Some names that other programs have are understood, too, and give way to what is set otherwise: METRICS_PORT (the port of admin.listen), CACHE_TTL (seconds or a duration: the `ttl` of routes that set none), COMPRESSION_LEVEL (1 to 9: `gzip` and `brotli` of routes that set none), ENABLE_CACHING and ENABLE_COMPRESSION (false: off until it is turned on by the admin API). REDIS_URL is read and has no effect yet.
+
 Tokens and secrets may be given as \"env:NAME\" (another variable, whose name does not begin with \
 CMS_EDGE_) or \"file:/path\" (its content, e.g. a credential from systemd).";
 
@@ -75,9 +77,10 @@ fn write_section(out: &mut String, section: &SectionRecord, off: bool) {
 fn write_key(out: &mut String, key: &KeyRecord, off: bool) {
     out.push('\n');
     let presence = match key.presence {
-        Presence::Default(_) => "",
-        Presence::Required(_) => " Required.",
-        Presence::Optional(_) => " Not set by default.",
+        Presence::Default(_) => String::new(),
+        Presence::Required(_) => " Required.".to_owned(),
+        Presence::Either(_, other) => format!(" Required, unless `{other}` is given."),
+        Presence::Optional(_) => " Not set by default.".to_owned(),
     };
     comment(out, key.doc);
     comment(out, &format!("Allowed: {}.{presence}", key.kind.allowed()));

@@ -9,14 +9,19 @@ use super::describe::{Presence, Sample, Style};
 use super::getters::near;
 use super::mistake::nearest;
 use super::operation::{LIFETIME_MAX, LIFETIME_MIN, Tiers};
+use super::operator::CACHE_TTL;
 use super::section::{Section, Wrong, default, required};
 use super::upstream::Upstream;
-use super::{language, profile, rules};
-use crate::key::{Folding, KeyRule, VaryRule};
+use super::{language, profile, rules, units};
+use crate::key::{Fingerprint, Folding, KeyRule, VaryRule};
 use crate::policy::{CacheRule, Profile, StatusTtl, TtlMode};
 use crate::respond::head::handled_fields;
 use crate::route::tags::{BadTemplate, Template};
 use crate::route::{HostPattern, PathPattern, Route, TagRule};
+use crate::switches::RouteSwitch;
+
+/// The most that a route may allow, in bytes.
+const REQUEST_BODY_MAX: u64 = 64 << 30;
 
 const ROUTE: &str = "A route takes the requests that match its hosts, path and methods; the first \
     in the order of the file wins. This one takes everything.";
@@ -45,6 +50,7 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
     let cookies = rules::cookies(s, profile);
     let bypass = rules::bypass(s, profile);
     let compress = rules::compress(s);
+    let request_body_max = request_body_max(s);
     let language = language::read(s);
     let folding = match profile {
         Profile::Cms => Folding::Careful,
@@ -60,6 +66,8 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         upstream,
         cache: is_cached.then_some(cache),
         key: KeyRule {
+            // `Config::routes` sets it, which knows the names of upstreams.
+            rules: Fingerprint::default(),
             query,
             language,
             cookies,
@@ -71,8 +79,30 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         forward_dropped,
         tags,
         compress,
+        request_body_max,
+        switch: RouteSwitch::default(),
         upgrades,
     }
+}
+
+fn request_body_max(s: &Section<'_>) -> Option<u64> {
+    let form = "\"\", or bytes like \"64KiB\", at most 64GiB";
+    let doc = "Bytes of a request's body on this route, where it is not server.request_body_max: \
+        more for uploads of media, less for forms.";
+    let taken = s.text(
+        "request_body_max",
+        default(""),
+        form,
+        doc,
+        |text| match text {
+            "" => Ok(None),
+            text => units::size(text)
+                .filter(|size| *size <= REQUEST_BODY_MAX)
+                .map(Some)
+                .ok_or_else(Wrong::default),
+        },
+    );
+    taken.flatten()
 }
 
 fn name(s: &Section<'_>) -> String {
@@ -286,6 +316,10 @@ fn freshness(s: &Section<'_>, tiers: &Tiers) -> (Duration, TtlMode, Duration) {
          `ttl_by_status`. Short: the CMS is asked more often. Long: what no purge reaches stays \
          old for longer.",
     );
+    let lifetime = match s.reader.operator.ttl {
+        Some(ttl) if !s.is_given("ttl") => ttl,
+        _ => lifetime,
+    };
     let mode = s.choice(
         "ttl_mode",
         TtlMode::Default,
@@ -351,8 +385,12 @@ fn check_lifetime(s: &Section<'_>, lifetime: &CacheRule) {
     let longest = format!("at most ttl_max, {}", seconds(lifetime.ttl_max));
     if lifetime.ttl > lifetime.ttl_max {
         let found = format!("a lifetime of {}", seconds(lifetime.ttl));
-        // The key that the file gives is the one to change.
-        if s.is_given("ttl") || !s.is_given("ttl_max") {
+        // What is given is what has to be changed.
+        let is_theirs = s.reader.operator.ttl.is_some() && !s.is_given("ttl");
+        if is_theirs {
+            let longest = format!("{longest} of {}", s.path);
+            s.reader.report_variable(CACHE_TTL, found, &longest);
+        } else if s.is_given("ttl") || !s.is_given("ttl_max") {
             s.object("ttl", &found, &longest);
         } else {
             let found = format!("{}, less than ttl", seconds(lifetime.ttl_max));

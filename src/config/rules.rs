@@ -184,7 +184,7 @@ fn marker(text: &str) -> Result<(Box<str>, Option<Box<str>>), Wrong> {
 
 pub(super) fn compress(parent: &Section<'_>) -> CompressRule {
     let s = parent.section("compress", "Compression of what the CMS sends without it.");
-    CompressRule {
+    let rule = CompressRule {
         enabled: s.boolean("enabled", true, "false: bodies pass as the CMS sent them."),
         types: s.list(
             "types",
@@ -211,6 +211,21 @@ pub(super) fn compress(parent: &Section<'_>) -> CompressRule {
             0..=11,
             "Effort, from fast to small. Above 6 is for what is stored for days.",
         )),
+    };
+    let Some(levels) = s.reader.operator.compression else {
+        return rule;
+    };
+    let unless_given = |key, given: u32, level| {
+        if s.is_given(key) {
+            given
+        } else {
+            bounded(level)
+        }
+    };
+    CompressRule {
+        gzip: unless_given("gzip", rule.gzip, levels.gzip),
+        brotli: unless_given("brotli", rule.brotli, levels.brotli),
+        ..rule
     }
 }
 

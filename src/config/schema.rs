@@ -24,10 +24,13 @@ pub(super) fn schema(record: &Record) -> Value {
 fn object(doc: &str, record: &Record, path: &[String]) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
+    let mut either = Vec::new();
     let keys = record.sections.iter().filter(|s| s.path == path);
     for key in keys.flat_map(|section| &section.keys) {
-        if matches!(key.presence, Presence::Required(_)) {
-            required.push(key.name);
+        match key.presence {
+            Presence::Required(_) => required.push(key.name),
+            Presence::Either(_, other) => either.extend([key.name, other]),
+            Presence::Default(_) | Presence::Optional(_) => {}
         }
         properties.insert(key.name.to_owned(), property(key));
     }
@@ -47,6 +50,11 @@ fn object(doc: &str, record: &Record, path: &[String]) -> Value {
         }
         if !required.is_empty() {
             table.insert("required".to_owned(), required.into());
+        }
+        if !either.is_empty() {
+            let one = |name: &&str| json!({ "required": [name] });
+            let any = either.iter().map(one).collect::<Vec<_>>();
+            table.insert("anyOf".to_owned(), any.into());
         }
     }
     table
@@ -87,7 +95,9 @@ fn property(key: &KeyRecord) -> Value {
         property.insert("description".to_owned(), doc.into());
         match key.presence {
             Presence::Default(sample) => property.insert("default".to_owned(), value(sample)),
-            Presence::Required(sample) | Presence::Optional(sample) => {
+            Presence::Required(sample)
+            | Presence::Either(sample, _)
+            | Presence::Optional(sample) => {
                 property.insert("examples".to_owned(), json!([value(sample)]))
             }
         };
@@ -183,7 +193,8 @@ mod tests {
     fn what_must_be_given_is_required_and_nothing_unknown_is_taken() {
         let schema = schema(&config::describe());
         let upstream = &schema["properties"]["upstream"]["additionalProperties"];
-        assert_eq!(upstream["required"], json!(["servers"]));
+        let either = json!([{ "required": ["servers"] }, { "required": ["server"] }]);
+        assert_eq!(upstream["anyOf"], either);
         assert_eq!(upstream["additionalProperties"], json!(false));
         let language = &schema["properties"]["route"]["items"]["properties"]["language"];
         assert_eq!(language["required"], json!(["supported", "default"]));

@@ -205,6 +205,12 @@ impl<'r> Section<'r> {
         self.values.is_some_and(|values| values.contains_key(key))
     }
 
+    /// Whether a variable gives it.
+    pub(super) fn is_by_variable(&self, key: &str) -> bool {
+        let value = self.values.and_then(|values| values.get(key));
+        value.is_some_and(|value| self.reader.variable(value).is_some())
+    }
+
     /// Reports a value of the wrong form.
     pub(super) fn refuse(&self, path: &KeyPath, value: &Value, kind: &Kind, wrong: Wrong) {
         let mut found = wrong.found.unwrap_or_else(|| {
@@ -279,7 +285,12 @@ impl<'r> Section<'r> {
 
     /// A section that is there only for its defaults, or that is itself a mistake, lacks nothing.
     fn refuse_lack(&self, path: &KeyPath, key: &Key) {
-        if matches!(key.presence, Presence::Required(_)) && self.values.is_some() {
+        let is_required = match key.presence {
+            Presence::Required(_) => true,
+            Presence::Either(_, other) => !self.is_given(other),
+            Presence::Default(_) | Presence::Optional(_) => false,
+        };
+        if is_required && self.values.is_some() {
             let found = "nothing".to_owned();
             self.reader.report(path, found, key.kind.allowed(), None);
         }

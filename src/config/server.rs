@@ -9,6 +9,8 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::clients::clients;
 use super::describe::{Presence, Sample, Style};
+use super::lifecycle::Lifecycle;
+use super::limits;
 use super::reader::Files;
 use super::section::{Section, Wrong, default, required};
 use crate::route::HostPattern;
@@ -25,11 +27,14 @@ pub struct Server {
     pub limits: Limits,
     /// Bytes.
     pub request_body_max: usize,
+    /// Bytes.
+    pub work_memory: usize,
     /// Tunnels of other protocols at a time, and how long nothing may move in one.
     pub upgrades_max: usize,
     pub upgrade_idle_timeout: Duration,
     /// 0: one per core.
     pub workers: usize,
+    pub lifecycle: Lifecycle,
 }
 
 const SERVER: &str = "The public listeners and what a client may ask of them.";
@@ -43,13 +48,24 @@ impl Server {
             http,
             http_mode,
             clients: clients(&s),
-            limits: limits(&s),
+            limits: limits::read(&s),
             request_body_max: s.size(
                 "request_body_max",
                 "16MiB",
                 "0B"..="64GiB",
                 "Bytes of a request's body that are passed on to the CMS; more is answered 413. \
                  Uploads of editors must fit in it.",
+            ),
+            work_memory: s.size(
+                "work_memory",
+                "512MiB",
+                "16MiB"..="1TiB",
+                "Bytes for work in progress, beside cache.memory: open connections (16KiB each) \
+                 and what they hold, exchanges with the CMS (64KiB each), responses that are being \
+                 fetched into the cache or wait for their client. From three quarters on nothing \
+                 more is fetched into the cache: misses are answered stale or passed on. When it \
+                 is used up, what needs the CMS is answered 503 and new connections are closed; \
+                 hits are still served.",
             ),
             upgrades_max: s.count(
                 "upgrades_max",
@@ -73,45 +89,8 @@ impl Server {
                 0..=1024,
                 "Threads that serve requests. 0 is one per core; more only adds switching.",
             ),
+            lifecycle: Lifecycle::read(&s),
         }
-    }
-}
-
-fn limits(s: &Section<'_>) -> Limits {
-    let [drain, tls_handshake_timeout, header_timeout, idle_timeout] = patience(s);
-    Limits {
-        drain,
-        tls_handshake_timeout,
-        header_timeout,
-        idle_timeout,
-        connections_max: s.count(
-            "connections_max",
-            10_000,
-            1..=1_000_000,
-            "Open connections of clients, all listeners together. Too low: new clients wait \
-                 for others to leave. Too high: more memory and file descriptors than the machine \
-                 has.",
-        ),
-        streams_max: bounded(s.integer(
-            "streams_max",
-            128,
-            1..=10_000,
-            "Requests that one HTTP/2 connection may have open. Low: browsers queue pictures. \
-                 High: one connection may keep the whole server busy.",
-        )),
-        headers_max: s.count(
-            "headers_max",
-            100,
-            10..=1000,
-            "Header fields of a request; a request with more is answered 431.",
-        ),
-        header_bytes_max: s.size(
-            "header_bytes_max",
-            "32KiB",
-            "8KiB"..="1MiB",
-            "Bytes of a request's head. Low: long cookies are answered 431. High: memory for \
-                 each connection, given to strangers.",
-        ),
     }
 }
 
@@ -150,39 +129,6 @@ fn listeners(s: &Section<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>, HttpMode) {
         HttpMode::Serve
     };
     (https, http, http_mode)
-}
-
-fn patience(s: &Section<'_>) -> [Duration; 4] {
-    [
-        s.duration(
-            "drain",
-            "30s",
-            "0s"..="10m",
-            "How long requests that are being answered may take to end when the server stops. 0s \
-             cuts them off; longer holds up a restart.",
-        ),
-        s.duration(
-            "tls_handshake_timeout",
-            "10s",
-            "100ms"..="2m",
-            "How long a TLS handshake may take. Short: clients far away fail. Long: silent \
-             connections are held for nothing.",
-        ),
-        s.duration(
-            "header_timeout",
-            "10s",
-            "100ms"..="2m",
-            "How long a client may take to send the head of a request, from its first byte. Long: \
-             slow-loris attacks hold connections.",
-        ),
-        s.duration(
-            "idle_timeout",
-            "75s",
-            "1s"..="1h",
-            "How long a connection without a request is kept. Short: more handshakes. Long: idle \
-             clients use up connections_max.",
-        ),
-    ]
 }
 
 const CERTIFICATE: &str = "A certificate for the https listeners. The first is the default for \

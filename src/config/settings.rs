@@ -1,11 +1,12 @@
 //! From what the operator wrote to the settings that each room takes.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderName;
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use super::file::Config;
@@ -14,14 +15,16 @@ use crate::admin;
 use crate::fetch;
 use crate::proxy;
 use crate::purge::{self, webhook};
-use crate::route::RouteTable;
+use crate::route::{Route, RouteTable};
 use crate::server::{self, tls};
 use crate::store;
+use crate::telemetry::trace;
 
 /// A file that the configuration names and that cannot be read any more.
 #[derive(Debug, Error)]
-#[error("`ca` of upstream `{upstream}`: {path}: {source}")]
+#[error("`{key}` of upstream `{upstream}`: {path}: {source}")]
 pub struct Unreadable {
+    key: &'static str,
     upstream: String,
     path: String,
     source: pem::Error,
@@ -104,6 +107,11 @@ impl Config {
         }
     }
 
+    /// Bytes that work in progress may take.
+    pub const fn work_memory(&self) -> u64 {
+        self.server.work_memory as u64
+    }
+
     pub const fn purge_targets(&self) -> purge::target::Settings {
         self.purge.targets
     }
@@ -119,26 +127,48 @@ impl Config {
     /// In the order in which routes number them.
     ///
     /// # Errors
-    /// A file of certificates that cannot be read any more.
+    /// A file of certificates or a key that cannot be read any more.
     pub fn upstreams(&self) -> Result<Vec<(String, fetch::Settings)>, Unreadable> {
-        let with_ca = |upstream: &super::file::Upstream| {
-            let ca = upstream.ca.as_deref().map(certificates).transpose();
-            let ca = ca.map_err(|(path, source)| Unreadable {
-                upstream: upstream.name.clone(),
-                path,
-                source,
-            })?;
-            let settings = fetch::Settings {
-                ca,
-                ..upstream.settings.clone()
+        let with_files = |upstream: &super::file::Upstream| {
+            let mut settings = upstream.settings.clone();
+            let unreadable = |key| {
+                move |(path, source)| Unreadable {
+                    key,
+                    upstream: upstream.name.clone(),
+                    path,
+                    source,
+                }
             };
+            let ca = upstream.ca.as_deref().map(certificates).transpose();
+            settings.ca = ca.map_err(unreadable("ca"))?;
+            if let Some(client) = &upstream.client_certificate {
+                settings.connecting.identity = Some(fetch::Identity {
+                    chain: certificates(&client.cert).map_err(unreadable("client_cert"))?,
+                    key: Arc::new(key(&client.key).map_err(unreadable("client_key"))?),
+                    key_path: client.key.clone(),
+                });
+            }
             Ok((upstream.name.clone(), settings))
         };
-        self.upstreams.iter().map(with_ca).collect()
+        self.upstreams.iter().map(with_files).collect()
     }
 
     pub fn routes(&self) -> RouteTable {
-        RouteTable::new(self.routes.iter().cloned())
+        let with_fingerprint = |route: &Route| {
+            let mut route = route.clone();
+            let upstream = self.upstreams.get(route.upstream);
+            route.key.rules = route.fingerprint(upstream.map_or("", |upstream| &upstream.name));
+            route
+        };
+        RouteTable::new(self.routes.iter().map(with_fingerprint))
+    }
+
+    pub fn tracing(&self) -> trace::Settings {
+        trace::Settings {
+            endpoint: self.trace.endpoint.clone(),
+            sample_percent: self.trace.sample_percent,
+            namespace: self.namespace.clone(),
+        }
     }
 
     pub fn webhooks(&self) -> Vec<webhook::settings::Settings> {
@@ -150,6 +180,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, (String, pe
     CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .map_err(|error| (path.display().to_string(), error))
+}
+
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>, (String, pem::Error)> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| (path.display().to_string(), error))
 }
 
 /// The name by which receipts call this instance: the host's, if it says one.

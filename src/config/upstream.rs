@@ -6,21 +6,24 @@ use std::time::Duration;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Uri};
 
+use super::connecting::{self, ClientCertificate};
 use super::describe::{Presence, Sample};
 use super::interpolate;
 use super::section::{Section, Wrong, default, hidden_text};
 use super::server::{Content, bounded, optional_file};
-use crate::fetch::{HostRule, Settings};
+use crate::fetch::{Address, Care, Connecting, HostRule, Settings};
 use crate::route::pattern::is_host;
 
 /// A CMS by its name.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     pub name: String,
-    /// Its `ca` is not read yet.
+    /// Its `ca` and client certificate are not read yet.
     pub settings: Settings,
     /// `None`: the system's roots.
     pub ca: Option<PathBuf>,
+    /// Not read yet.
+    pub client_certificate: Option<ClientCertificate>,
 }
 
 const UPSTREAM: &str = "A CMS, by a name that routes use. Several servers are copies of one CMS.";
@@ -50,7 +53,7 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
         keepalive,
         queue_timeout,
     ] = patience(s);
-    let settings = Settings {
+    let mut settings = Settings {
         servers,
         host,
         connect_timeout,
@@ -86,32 +89,58 @@ fn read(name: String, s: &Section<'_>) -> Upstream {
              a failed connection. Each is load on a CMS in trouble.",
         )),
         ca: None,
+        connecting: Connecting::default(),
+        stale_wait: s.duration(
+            "stale_wait",
+            "5s",
+            "0s"..="1h",
+            "How long a visitor who could have a stale copy waits for the CMS; then that is served, \
+             and the request to the CMS goes on. 0s: as long as anybody.",
+        ),
+        care: Care::default(),
     };
-    let ca = optional_file(
+    let ca = authorities(s);
+    let (connecting, client_certificate) = connecting::read(s);
+    settings.connecting = connecting;
+    settings.care = super::care::care(s, &mut settings.servers);
+    Upstream {
+        name,
+        settings,
+        ca,
+        client_certificate,
+    }
+}
+
+fn authorities(s: &Section<'_>) -> Option<PathBuf> {
+    optional_file(
         s,
         "ca",
         Content::Certificate,
         "The authorities that may sign the certificates of https servers. Empty: those of the \
-         system.",
-    );
-    Upstream { name, settings, ca }
+         system. A certificate that does not check out is never taken.",
+    )
 }
 
-fn servers(s: &Section<'_>) -> Vec<Uri> {
+pub(super) const SERVER_FORM: &str =
+    "a URL of scheme, host and port like \"http://127.0.0.1:8000\", or \"unix:/run/cms.sock\"";
+
+fn servers(s: &Section<'_>) -> Vec<Address> {
     let servers = s.list(
         "servers",
-        Presence::Required(Sample::List(&["http://127.0.0.1:8000"])),
-        "a URL of scheme, host and port like \"http://127.0.0.1:8000\"",
-        "Where the CMS is. https servers must have a certificate for their host. ${NAME} is the \
-         value of a variable.",
-        |text| server(&interpolate::fill(text, &s.reader.environment)?),
+        Presence::Either(Sample::List(&["http://127.0.0.1:8000"]), "server"),
+        SERVER_FORM,
+        "Where the CMS is. https servers must have a certificate for their host. unix: is a socket \
+         in the file system; it is spoken to without TLS, and its name is localhost. ${NAME} is the \
+         value of a variable. Servers with weights have tables instead, [[upstream.NAME.server]].",
+        |text| filled_server(s, text),
     );
     if s.is_given("servers") {
         if servers.is_empty() {
             s.object("servers", "an empty list", "at least one server");
         }
-        let twice =
-            |(at, server): (usize, &Uri)| servers.iter().take(at).any(|earlier| earlier == server);
+        let twice = |(at, server): (usize, &Address)| {
+            servers.iter().take(at).any(|earlier| earlier == server)
+        };
         if servers.iter().enumerate().any(twice) {
             s.object("servers", "one server twice", "each server once");
         }
@@ -119,7 +148,15 @@ fn servers(s: &Section<'_>) -> Vec<Uri> {
     servers
 }
 
-fn server(text: &str) -> Result<Uri, Wrong> {
+/// A server in whose URL `${NAME}` is the value of a variable.
+pub(super) fn filled_server(s: &Section<'_>, text: &str) -> Result<Address, Wrong> {
+    server(&interpolate::fill(text, &s.reader.environment)?)
+}
+
+fn server(text: &str) -> Result<Address, Wrong> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return socket(path);
+    }
     // A URL with a password in it must not be shown.
     if text.contains('@') {
         return Err(Wrong {
@@ -150,7 +187,21 @@ fn server(text: &str) -> Result<Uri, Wrong> {
         .authority(authority)
         .path_and_query("/")
         .build()
+        .map(Address::Url)
         .map_err(|error| Wrong::because(error.to_string()))
+}
+
+/// Bytes of a path that a socket address has room for (`sun_path` of Linux, with its last zero).
+const SOCKET_PATH_BYTES_MAX: usize = 107;
+
+fn socket(path: &str) -> Result<Address, Wrong> {
+    if !path.starts_with('/') || path.starts_with("//") || path.ends_with('/') {
+        return Err(Wrong::because("behind unix: stands an absolute path"));
+    }
+    if path.len() > SOCKET_PATH_BYTES_MAX || path.contains('\0') {
+        return Err(Wrong::because("no socket can have this path"));
+    }
+    Ok(Address::Unix(path.into()))
 }
 
 fn host(s: &Section<'_>) -> HostRule {
@@ -224,6 +275,7 @@ mod tests {
             "http://127.0.0.1:8000",
             "https://cms.example.org",
             "http://[::1]:80/",
+            "unix:/run/cms.sock",
         ] {
             assert!(server(text).is_ok(), "{text}");
         }
@@ -237,6 +289,10 @@ mod tests {
             "http://a:",
             "http://a:99999",
             "http://",
+            "unix:",
+            "unix:run/cms.sock",
+            "unix:/run/",
+            "unix://localhost",
         ] {
             assert!(server(text).is_err(), "{text}");
         }

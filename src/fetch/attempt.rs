@@ -2,45 +2,27 @@
 
 use std::error::Error as StdError;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::UPGRADE;
-use http::{Extensions, HeaderValue, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::ClientConfig;
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout};
 
-use super::Settings;
-use super::connect::{ConnectError, Connector, Used};
 use super::error::{Error, Kind};
+use super::link::Arriving;
 use super::loan::Loan;
+use super::pool::{RESPONSE_FIELDS_MAX, Via};
+use super::server::Server;
+use super::shape::Shape;
 use crate::fields::upgrade;
 use crate::telemetry::origin::UpstreamMetrics;
 
-/// Fields in the head of a response, and the bytes of that head. hyper looks at the latter after
-/// each read, so that up to twice as many may be buffered.
-const RESPONSE_FIELDS_MAX: usize = 256;
-const RESPONSE_HEAD_BYTES_MAX: usize = 256 * 1024;
-
-/// The connections to all servers of an upstream.
+/// What all attempts of an upstream share.
 #[derive(Debug)]
 pub(super) struct Connections {
-    pooled: Client<Connector, Loan>,
-    /// Makes a connection for each request and keeps none.
-    fresh: Client<Connector, Loan>,
     first_byte_timeout: Duration,
     metrics: UpstreamMetrics,
-}
-
-/// Over which connection a request goes.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Via {
-    Pooled,
-    Fresh,
 }
 
 #[derive(Debug)]
@@ -51,70 +33,79 @@ pub(super) struct Failure {
 }
 
 impl Connections {
-    pub(super) fn new(
-        settings: &Settings,
-        tls: Option<Arc<ClientConfig>>,
-        metrics: UpstreamMetrics,
-    ) -> Self {
-        let connector = Connector::new(
-            settings.connect_timeout,
-            settings.idle_timeout,
-            tls,
-            metrics.clone(),
-        );
+    /// `first_byte_timeout` begins when there is a connection, and covers sending the content of
+    /// the request.
+    pub(super) const fn new(first_byte_timeout: Duration, metrics: UpstreamMetrics) -> Self {
         Self {
-            pooled: client(settings, settings.pool_idle_max, connector.clone()),
-            fresh: client(settings, 0, connector),
-            first_byte_timeout: settings.first_byte_timeout,
+            first_byte_timeout,
             metrics,
         }
     }
 
-    /// Sends `request`, and waits for the head of its response. The deadline begins when there is
-    /// a connection, and covers sending the content of the request.
+    /// Sends `request`, and waits for the head of its response.
     pub(super) async fn exchange(
         &self,
+        server: &Server,
         mut request: Request<Loan>,
         via: Via,
-    ) -> Result<Response<Incoming>, Failure> {
-        let mut capture = capture_connection(&mut request);
+    ) -> Result<Response<Arriving>, Failure> {
+        let shape = Shape::of(&request);
+        // RFC 9113 §8.6: HTTP/2 has no upgrades.
         let protocol = request.headers().get(UPGRADE).cloned();
-        let protocol = protocol.as_ref();
-        let connected = async { drop(capture.wait_for_connection_metadata().await) };
-        let mut response = match via {
-            Via::Pooled => self.pooled.request(request),
-            Via::Fresh => self.fresh.request(request),
-        };
-        let began = Instant::now();
-        let sent = tokio::select! {
-            biased;
-            // Without a connection only failures end here; with one, a very quick response may.
-            outcome = &mut response => return self.judge(outcome, began, protocol),
-            () = connected => Instant::now(),
-        };
-        match timeout(self.first_byte_timeout, response).await {
-            Ok(outcome) => self.judge(outcome, sent, protocol),
-            Err(_) => Err(Failure::of_answer(Kind::FirstByteTimeout)),
+        let http1 = protocol.is_some();
+        let fault = request.body().fault();
+        loop {
+            let link = server.pool.link(via, http1).await;
+            let link = link.map_err(|error| Failure {
+                connection_reused: false,
+                error: Error::from_source(error.kind(), error),
+            })?;
+            let connection_reused = link.is_reused();
+            request = shape
+                .apply(request, link.is_http2())
+                .map_err(|error| Failure {
+                    connection_reused: false,
+                    error,
+                })?;
+            let sent = Instant::now();
+            let outcome = timeout(self.first_byte_timeout, link.send(request)).await;
+            let mut error = match outcome {
+                Ok(Ok(response)) => return self.judge(response, sent, protocol.as_ref()),
+                Ok(Err(error)) => error,
+                Err(_) => return Err(Failure::of_answer(Kind::FirstByteTimeout)),
+            };
+            match error.take_message() {
+                // Not a byte of it was written, because the connection had been closed while it
+                // was unused: it may be repeated whatever its method.
+                Some(unsent) if connection_reused => request = unsent,
+                _ => {
+                    let error = match fault.take() {
+                        Some(source) => Error::from_source(Kind::RequestBody, source),
+                        None => of_exchange(error),
+                    };
+                    return Err(Failure {
+                        error,
+                        connection_reused,
+                    });
+                }
+            }
         }
     }
 
     fn judge(
         &self,
-        outcome: Result<Response<Incoming>, legacy::Error>,
+        response: Response<Arriving>,
         sent: Instant,
         protocol: Option<&HeaderValue>,
-    ) -> Result<Response<Incoming>, Failure> {
-        let mut response = outcome.map_err(Failure::of_client)?;
+    ) -> Result<Response<Arriving>, Failure> {
         self.metrics.first_byte(sent.elapsed());
-        if let Some(used) = response.extensions_mut().remove::<Used>() {
-            used.mark();
-        }
         // RFC 9110 §7.8: a server "MUST NOT switch to a protocol that was not indicated".
         let is_asked_for =
             |protocol: &HeaderValue| upgrade::is_to(response.headers(), protocol.as_bytes());
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && !protocol.is_some_and(is_asked_for)
-        {
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        // HTTP/2 bounds the bytes of a head alone.
+        let is_long = response.headers().len() > RESPONSE_FIELDS_MAX;
+        if is_long || switches && !protocol.is_some_and(is_asked_for) {
             return Err(Failure::of_answer(Kind::InvalidResponse));
         }
         Ok(response)
@@ -128,47 +119,38 @@ impl Failure {
             connection_reused: false,
         }
     }
-
-    fn of_client(error: legacy::Error) -> Self {
-        let mut extras = Extensions::new();
-        if let Some(connection) = error.connect_info() {
-            connection.get_extras(&mut extras);
-        }
-        Self {
-            connection_reused: extras.get::<Used>().is_some_and(Used::is_marked),
-            error: Error::from_source(kind_of(&error), error),
-        }
-    }
 }
 
-fn client(settings: &Settings, idle_max: usize, connector: Connector) -> Client<Connector, Loan> {
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(settings.keepalive)
-        .pool_max_idle_per_host(idle_max)
-        .http1_max_headers(RESPONSE_FIELDS_MAX)
-        .http1_max_buf_size(RESPONSE_HEAD_BYTES_MAX)
-        .set_host(false)
-        // Repeats only requests no byte of which was written, because the pooled connection had
-        // been closed in the meantime: right for every method.
-        .retry_canceled_requests(true)
-        .build(connector)
+fn of_exchange(error: TrySendError<Request<Loan>>) -> Error {
+    let error = error.into_error();
+    Error::from_source(kind_of(&error), error)
 }
 
-fn kind_of(error: &legacy::Error) -> Kind {
-    if let Some(connect) = find::<ConnectError>(error) {
-        return connect.kind();
+fn kind_of(error: &hyper::Error) -> Kind {
+    if error.is_parse() {
+        return Kind::InvalidResponse;
     }
-    if error.is_connect() {
-        return Kind::Connect;
+    if error.is_user() {
+        return Kind::RequestBody;
     }
-    match find::<hyper::Error>(error) {
-        Some(http) if http.is_parse() => Kind::InvalidResponse,
-        Some(http) if http.is_user() => Kind::RequestBody,
-        // With TLS 1.3 a server refuses us only after the handshake looked complete.
-        Some(_) if find::<io::Error>(error).is_some_and(is_tls) => Kind::Tls,
-        _ => Kind::Closed,
+    // With TLS 1.3 a server refuses us only after the handshake looked complete.
+    if find::<io::Error>(error).is_some_and(is_tls) {
+        return Kind::Tls;
     }
+    find::<h2::Error>(error).map_or(Kind::Closed, kind_of_http2)
+}
+
+/// RFC 9113 §8.7: a stream that was refused, or that is beyond the last one that a GOAWAY names,
+/// was not processed. h2 ends only the latter with the GOAWAY.
+fn kind_of_http2(error: &h2::Error) -> Kind {
+    let is_refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+    if error.is_remote() && (error.is_go_away() || is_refused) {
+        return Kind::Refused;
+    }
+    if error.is_library() {
+        return Kind::InvalidResponse;
+    }
+    Kind::Closed
 }
 
 fn is_tls(error: &io::Error) -> bool {

@@ -1,29 +1,24 @@
-//! New connections to origin servers: name, TCP, TLS, all within one deadline.
+//! New connections to origin servers: name, TCP and TLS, or a socket in the file system.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::Scheme;
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 
+use super::connecting::Protocol;
 use super::error::Kind;
-use crate::telemetry::origin::UpstreamMetrics;
+use super::resolve::Name;
+use super::stream::{Stream, Transport};
+use super::tls::{HTTP2, Tls};
+use crate::telemetry::origin_pool::PoolMetrics;
 
 /// How many addresses of one name are tried.
 const ADDRESSES_MAX: usize = 8;
@@ -34,24 +29,51 @@ const PROBE_AFTER: Duration = Duration::from_secs(60);
 const PROBE_INTERVAL: Duration = Duration::from_secs(15);
 const PROBES_MAX: u32 = 3;
 
-/// Makes connections for the pool.
-#[derive(Clone, Debug)]
+/// Makes connections to one server.
+#[derive(Debug)]
 pub(super) struct Connector {
-    deadline: Duration,
-    write_patience: Duration,
-    tls: Option<Arc<ClientConfig>>,
-    metrics: UpstreamMetrics,
+    pub(super) way: Way,
+    pub(super) protocol: Protocol,
+    /// For one connection: name, TCP over all its addresses, and TLS.
+    pub(super) deadline: Duration,
+    /// How long the server may take nothing off a connection that has something for it.
+    pub(super) write_patience: Duration,
+    pub(super) metrics: PoolMetrics,
+}
+
+/// How the server is reached.
+#[derive(Debug)]
+pub(super) enum Way {
+    Tcp {
+        name: Arc<Name>,
+        /// None: without TLS.
+        tls: Option<(Tls, ServerName<'static>)>,
+    },
+    Unix(Box<Path>),
+}
+
+/// A connection on which nothing was said yet.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    pub(super) stream: Stream,
+    /// Where it leads; none for a socket in the file system.
+    pub(super) address: Option<SocketAddr>,
+    pub(super) is_http2: bool,
 }
 
 /// Why no connection came about.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
     #[error("the name could not be resolved")]
-    Resolve(#[source] io::Error),
+    Resolve(#[source] Arc<io::Error>),
     #[error("the connection was refused")]
     Connect(#[source] io::Error),
     #[error("the TLS handshake failed")]
     Tls(#[source] io::Error),
+    #[error("the server does not speak HTTP/2")]
+    NotHttp2,
+    #[error("the HTTP handshake failed")]
+    Http(#[source] hyper::Error),
     #[error("the deadline was over")]
     Timeout,
 }
@@ -60,114 +82,73 @@ impl ConnectError {
     pub(super) const fn kind(&self) -> Kind {
         match self {
             Self::Resolve(_) => Kind::Resolve,
-            Self::Connect(_) => Kind::Connect,
-            Self::Tls(_) => Kind::Tls,
+            Self::Connect(_) | Self::Http(_) => Kind::Connect,
+            Self::Tls(_) | Self::NotHttp2 => Kind::Tls,
             Self::Timeout => Kind::ConnectTimeout,
         }
     }
 }
 
-/// Whether a connection has carried an exchange. Travels with the connection's metadata.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Used(Arc<AtomicBool>);
-
-impl Used {
-    pub(super) fn mark(&self) {
-        self.0.store(true, Ordering::Release);
-    }
-
-    pub(super) fn is_marked(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
 impl Connector {
-    /// `deadline` covers resolving, TCP and TLS of one connection. `write_patience` is how long an
-    /// origin server may take nothing off a connection that has something for it.
-    pub(super) const fn new(
-        deadline: Duration,
-        write_patience: Duration,
-        tls: Option<Arc<ClientConfig>>,
-        metrics: UpstreamMetrics,
-    ) -> Self {
-        Self {
-            deadline,
-            write_patience,
-            tls,
-            metrics,
+    /// Whether a connection may turn out to carry many requests at once.
+    pub(super) const fn may_be_http2(&self) -> bool {
+        match self.protocol {
+            Protocol::Http1 => false,
+            Protocol::Http2 => true,
+            Protocol::Auto => matches!(&self.way, Way::Tcp { tls: Some(_), .. }),
         }
     }
 
-    async fn connect(self, server: Uri) -> Result<Stream, ConnectError> {
-        let transport = timeout(self.deadline, self.transport(&server))
-            .await
-            .map_err(|_| ConnectError::Timeout)??;
-        self.metrics.connection_opened();
-        Ok(Stream {
-            transport,
-            used: Used::default(),
-            write_patience: self.write_patience,
-            stalled: None,
+    /// With `http1`, whatever the protocol says, one that speaks HTTP/1.1. The caller keeps the
+    /// deadline; it is used here to share the time among addresses.
+    pub(super) async fn connect(&self, http1: bool) -> Result<Fresh, ConnectError> {
+        let (transport, address, negotiated) = match &self.way {
+            Way::Unix(path) => {
+                let unix = UnixStream::connect(path).await;
+                let unix = unix.map_err(ConnectError::Connect)?;
+                (Transport::Unix(TokioIo::new(unix)), None, false)
+            }
+            Way::Tcp { name, tls } => {
+                let began = Instant::now();
+                let addresses = name.addresses().await.map_err(ConnectError::Resolve)?;
+                let left = self.deadline.saturating_sub(began.elapsed());
+                let (tcp, address) = connect_tcp(&addresses, left).await?;
+                prepare(&tcp).map_err(ConnectError::Connect)?;
+                let (transport, negotiated) = match tls {
+                    None => (Transport::Plain(TokioIo::new(tcp)), false),
+                    Some((tls, name)) => secured(tcp, tls, name, http1).await?,
+                };
+                (transport, Some(address), negotiated)
+            }
+        };
+        let is_secure = matches!(transport, Transport::Tls(_));
+        let is_http2 = match self.protocol {
+            _ if http1 => false,
+            Protocol::Http2 if is_secure && !negotiated => return Err(ConnectError::NotHttp2),
+            Protocol::Http2 => true,
+            Protocol::Http1 | Protocol::Auto => negotiated,
+        };
+        let open = self.metrics.opened();
+        Ok(Fresh {
+            stream: Stream::new(transport, self.write_patience, open),
+            address,
+            is_http2,
         })
     }
-
-    async fn transport(&self, server: &Uri) -> Result<Transport, ConnectError> {
-        let began = Instant::now();
-        let addresses = resolve(server).await?;
-        let left = self.deadline.saturating_sub(began.elapsed());
-        let tcp = connect_tcp(&addresses, left).await?;
-        prepare(&tcp).map_err(ConnectError::Connect)?;
-        match &self.tls {
-            Some(tls) if is_secure(server) => {
-                let name = server_name(server).map_err(ConnectError::Tls)?;
-                let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
-                let tls = handshake.await.map_err(ConnectError::Tls)?;
-                Ok(Transport::Tls(TokioIo::new(Box::new(tls))))
-            }
-            _ => Ok(Transport::Plain(TokioIo::new(tcp))),
-        }
-    }
 }
 
-impl tower_service::Service<Uri> for Connector {
-    type Response = Stream;
-    type Error = ConnectError;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream, ConnectError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, server: Uri) -> Self::Future {
-        Box::pin(self.clone().connect(server))
-    }
-}
-
-/// The name a certificate of `server` has to be valid for.
-pub(super) fn server_name(server: &Uri) -> io::Result<ServerName<'static>> {
-    ServerName::try_from(host(server).to_owned())
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))
-}
-
-/// The host without the brackets of an IPv6 address.
-fn host(server: &Uri) -> &str {
-    let host = server.host().unwrap_or_default();
-    host.strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host)
-}
-
-fn is_secure(server: &Uri) -> bool {
-    server.scheme() == Some(&Scheme::HTTPS)
-}
-
-async fn resolve(server: &Uri) -> Result<Vec<SocketAddr>, ConnectError> {
-    let usual_port = if is_secure(server) { 443 } else { 80 };
-    let port = server.port_u16().unwrap_or(usual_port);
-    let found = tokio::net::lookup_host((host(server), port))
-        .await
-        .map_err(ConnectError::Resolve)?;
-    Ok(found.take(ADDRESSES_MAX).collect())
+/// Answers whether HTTP/2 was agreed on, too.
+async fn secured(
+    tcp: TcpStream,
+    tls: &Tls,
+    name: &ServerName<'static>,
+    http1: bool,
+) -> Result<(Transport, bool), ConnectError> {
+    let config = if http1 { &tls.http1 } else { &tls.usual };
+    let handshake = TlsConnector::from(Arc::clone(config)).connect(name.clone(), tcp);
+    let stream = handshake.await.map_err(ConnectError::Tls)?;
+    let negotiated = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    Ok((Transport::Tls(TokioIo::new(Box::new(stream))), negotiated))
 }
 
 /// Tries the addresses in turn. Each gets its share of the time that is left, so that one which
@@ -175,15 +156,16 @@ async fn resolve(server: &Uri) -> Result<Vec<SocketAddr>, ConnectError> {
 async fn connect_tcp(
     addresses: &[SocketAddr],
     within: Duration,
-) -> Result<TcpStream, ConnectError> {
+) -> Result<(TcpStream, SocketAddr), ConnectError> {
+    let addresses = addresses.get(..ADDRESSES_MAX).unwrap_or(addresses);
     let began = Instant::now();
     let none = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    let mut last = ConnectError::Resolve(none);
+    let mut last = ConnectError::Resolve(Arc::new(none));
     for (at, address) in addresses.iter().enumerate() {
         let left = within.saturating_sub(began.elapsed());
         let share = left / u32::try_from(addresses.len() - at).unwrap_or(1);
         last = match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(stream)) => return Ok((stream, *address)),
             Ok(Err(error)) => ConnectError::Connect(error),
             Err(_) => ConnectError::Timeout,
         };
@@ -200,103 +182,6 @@ fn prepare(tcp: &TcpStream) -> io::Result<()> {
     SockRef::from(tcp).set_tcp_keepalive(&probes)
 }
 
-/// One connection to an origin server.
-#[derive(Debug)]
-pub(super) struct Stream {
-    transport: Transport,
-    used: Used,
-    write_patience: Duration,
-    /// Runs while something waits to be written. Nobody else watches an upload whose response is
-    /// there already, nor the last words of TLS.
-    stalled: Option<Pin<Box<Sleep>>>,
-}
-
-#[derive(Debug)]
-enum Transport {
-    Plain(TokioIo<TcpStream>),
-    Tls(TokioIo<Box<TlsStream<TcpStream>>>),
-}
-
-impl Transport {
-    fn as_io(&mut self) -> Pin<&mut dyn Io> {
-        match self {
-            Self::Plain(io) => Pin::new(io),
-            Self::Tls(io) => Pin::new(io),
-        }
-    }
-}
-
-trait Io: Read + Write + Unpin {}
-impl<T: Read + Write + Unpin> Io for T {}
-
-impl Stream {
-    fn write<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut dyn Io>, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        let outcome = write(self.transport.as_io(), cx);
-        if outcome.is_ready() {
-            self.stalled = None;
-            return outcome;
-        }
-        self.stalled
-            .get_or_insert_with(|| Box::pin(sleep(self.write_patience)))
-            .as_mut()
-            .poll(cx)
-            .map(|()| Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl Connection for Stream {
-    fn connected(&self) -> Connected {
-        Connected::new().extra(self.used.clone())
-    }
-}
-
-impl Read for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.transport.as_io().poll_read(cx, buffer)
-    }
-}
-
-impl Write for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.write(cx, |io, cx| io.poll_write(cx, bytes))
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.write(cx, |io, cx| io.poll_flush(cx))
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.write(cx, |io, cx| io.poll_shutdown(cx))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(io) => io.is_write_vectored(),
-            Transport::Tls(io) => io.is_write_vectored(),
-        }
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.write(cx, |io, cx| io.poll_write_vectored(cx, pieces))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::net::{TcpListener, TcpSocket};
@@ -304,18 +189,6 @@ mod tests {
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(200);
-
-    #[test]
-    fn a_certificate_has_to_be_valid_for_the_host_without_brackets_or_port() {
-        for (server, expected) in [
-            ("https://cms.example.org:8443", "cms.example.org"),
-            ("https://[::1]:8443", "::1"),
-            ("https://127.0.0.1", "127.0.0.1"),
-        ] {
-            let name = server_name(&server.parse().unwrap()).unwrap();
-            assert_eq!(name.to_str(), expected);
-        }
-    }
 
     #[tokio::test]
     async fn the_next_address_is_tried_when_one_refuses() {
@@ -326,8 +199,11 @@ mod tests {
         ));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = [dead[0], listener.local_addr().unwrap()];
-        let stream = connect_tcp(&addresses, SHORT).await.unwrap();
-        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+        let (stream, tried) = connect_tcp(&addresses, SHORT).await.unwrap();
+        assert_eq!(
+            (stream.peer_addr().unwrap(), tried),
+            (addresses[1], addresses[1])
+        );
     }
 
     #[tokio::test]
@@ -342,7 +218,7 @@ mod tests {
         }
         let alive = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addresses = [address, alive.local_addr().unwrap()];
-        let stream = connect_tcp(&addresses, SHORT).await.unwrap();
+        let (stream, _) = connect_tcp(&addresses, SHORT).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
         assert!(matches!(
             connect_tcp(&addresses[..1], SHORT).await,

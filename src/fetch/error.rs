@@ -67,6 +67,8 @@ pub enum Kind {
     Tls,
     #[error("the origin server did not begin to answer in time")]
     FirstByteTimeout,
+    #[error("the origin servers have failed too often and are not asked for a while")]
+    BreakerOpen,
     #[error("too many requests wait for the origin servers")]
     QueueFull,
     #[error("the request waited too long for its turn at the origin servers")]
@@ -74,7 +76,10 @@ pub enum Kind {
     /// Before the head of a response was complete.
     #[error("the origin server closed the connection before it had answered")]
     Closed,
-    #[error("the origin server's answer is not valid HTTP/1.1")]
+    /// RFC 9113 §8.7: by HTTP/2's own means, so that it can be sent again.
+    #[error("the origin server refused the request without looking at it")]
+    Refused,
+    #[error("the origin server's answer is not valid HTTP")]
     InvalidResponse,
     #[error("the request cannot be forwarded")]
     InvalidRequest,
@@ -97,12 +102,15 @@ impl Kind {
             | Self::Connect
             | Self::Tls
             | Self::Closed
+            | Self::Refused
             | Self::InvalidResponse
             | Self::ResponseIncomplete => StatusCode::BAD_GATEWAY,
             Self::ConnectTimeout | Self::FirstByteTimeout | Self::ResponseStalled => {
                 StatusCode::GATEWAY_TIMEOUT
             }
-            Self::QueueFull | Self::QueueTimeout => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BreakerOpen | Self::QueueFull | Self::QueueTimeout => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::InvalidRequest | Self::RequestBody => StatusCode::BAD_REQUEST,
         }
     }
@@ -115,8 +123,9 @@ impl Kind {
             Self::ConnectTimeout => "connection_timeout",
             Self::Tls => "tls_protocol_error",
             Self::FirstByteTimeout => "http_response_timeout",
+            Self::BreakerOpen => "destination_unavailable",
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
-            Self::Closed => "connection_terminated",
+            Self::Closed | Self::Refused => "connection_terminated",
             Self::InvalidResponse => "http_protocol_error",
             Self::InvalidRequest | Self::RequestBody => "http_request_error",
             Self::ResponseStalled => "connection_read_timeout",
@@ -132,9 +141,11 @@ impl Kind {
             Self::ConnectTimeout => "connect_timeout",
             Self::Tls => "tls",
             Self::FirstByteTimeout => "first_byte_timeout",
+            Self::BreakerOpen => "breaker_open",
             Self::QueueFull => "queue_full",
             Self::QueueTimeout => "queue_timeout",
             Self::Closed => "closed",
+            Self::Refused => "refused",
             Self::InvalidResponse => "invalid_response",
             Self::InvalidRequest => "invalid_request",
             Self::RequestBody => "request_body",
@@ -149,5 +160,26 @@ impl Kind {
             self,
             Self::Resolve | Self::Connect | Self::ConnectTimeout | Self::Tls
         )
+    }
+
+    /// Whether it speaks against the origin servers: not our own limits, not the client.
+    pub const fn is_trouble(self) -> bool {
+        match self {
+            Self::Resolve
+            | Self::Connect
+            | Self::ConnectTimeout
+            | Self::Tls
+            | Self::FirstByteTimeout
+            | Self::Closed
+            | Self::Refused
+            | Self::InvalidResponse
+            | Self::ResponseStalled
+            | Self::ResponseIncomplete => true,
+            Self::BreakerOpen
+            | Self::QueueFull
+            | Self::QueueTimeout
+            | Self::InvalidRequest
+            | Self::RequestBody => false,
+        }
     }
 }

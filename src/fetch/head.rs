@@ -1,53 +1,17 @@
 //! The head of a forwarded request: target, Host and framing are ours, the rest is as it came.
 
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body as _;
 
-use super::attempt::Via;
+use super::HostRule;
 use super::error::{Error, Kind};
 use super::loan::Loan;
-use super::{HostRule, SetupError};
+use super::pool::Via;
+use super::server::Site;
 use crate::body::Body;
 use crate::interim::Relay;
-
-/// A member of an upstream.
-#[derive(Clone, Debug)]
-pub(super) struct Server {
-    scheme: Scheme,
-    authority: Authority,
-    host: HeaderValue,
-}
-
-impl Server {
-    /// Takes `http://host[:port]` and `https://host[:port]`, nothing else.
-    pub(super) fn new(uri: &Uri) -> Result<Self, SetupError> {
-        let unusable = || SetupError::Server(uri.clone());
-        let scheme = uri.scheme().ok_or_else(unusable)?.clone();
-        let authority = uri.authority().ok_or_else(unusable)?.clone();
-        let known_scheme = scheme == Scheme::HTTP || scheme == Scheme::HTTPS;
-        let bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
-        if !known_scheme || !bare || authority.as_str().contains('@') {
-            return Err(unusable());
-        }
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| unusable())?;
-        Ok(Self {
-            scheme,
-            authority,
-            host,
-        })
-    }
-
-    /// `host` or `host:port`, as configured.
-    pub(super) fn name(&self) -> &str {
-        self.authority.as_str()
-    }
-
-    pub(super) fn is_secure(&self) -> bool {
-        self.scheme == Scheme::HTTPS
-    }
-}
 
 /// A request head that can be addressed to one server after another.
 #[derive(Debug)]
@@ -97,23 +61,23 @@ impl Head {
         }
     }
 
-    /// The request as `server` gets it. `content` has to be what [`Head::split`] took off.
+    /// The request as `site` gets it. `content` has to be what [`Head::split`] took off.
     pub(super) fn to(
         &self,
-        server: &Server,
+        site: &Site,
         rule: &HostRule,
         content: Loan,
     ) -> Result<Request<Loan>, Error> {
         let uri = Uri::builder()
-            .scheme(server.scheme.clone())
-            .authority(server.authority.clone())
+            .scheme(site.scheme.clone())
+            .authority(site.authority.clone())
             .path_and_query(self.target.clone())
             .build()
             .map_err(|error| Error::from_source(Kind::InvalidRequest, error))?;
         let mut headers = self.headers.clone();
         let host = match rule {
-            HostRule::Preserve => headers.get(HOST).unwrap_or(&server.host).clone(),
-            HostRule::Upstream => server.host.clone(),
+            HostRule::Preserve => headers.get(HOST).unwrap_or(&site.host).clone(),
+            HostRule::Upstream => site.host.clone(),
             HostRule::Literal(host) => host.clone(),
         };
         headers.insert(HOST, host);
@@ -147,29 +111,15 @@ mod tests {
     use super::super::loan;
     use super::*;
 
-    fn server(uri: &str) -> Result<Server, SetupError> {
-        Server::new(&uri.parse().unwrap())
-    }
-
     fn sent(request: Request<Body>, rule: &HostRule) -> Request<Loan> {
         let (head, content) = Head::split(request).unwrap();
-        let server = server("http://cms.internal:8000").unwrap();
-        head.to(&server, rule, loan::lend(content).0).unwrap()
-    }
-
-    #[test]
-    fn a_server_is_a_scheme_and_an_authority() {
-        assert_eq!(server("https://cms").unwrap().name(), "cms");
-        assert_eq!(server("http://[::1]:81/").unwrap().name(), "[::1]:81");
-        for unusable in [
-            "ftp://cms",
-            "/cms",
-            "http://cms/api",
-            "http://u:p@cms",
-            "http://cms/?a",
-        ] {
-            assert!(server(unusable).is_err(), "{unusable}");
-        }
+        let url: Uri = "http://cms.internal:8000".parse().unwrap();
+        head.to(
+            &Site::new(&url.into()).unwrap(),
+            rule,
+            loan::lend(content).0,
+        )
+        .unwrap()
     }
 
     #[test]

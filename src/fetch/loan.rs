@@ -4,10 +4,12 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::body::{Body, BodyError};
@@ -19,6 +21,18 @@ pub(super) struct Loan {
     content: Body,
     back: Option<oneshot::Sender<Body>>,
     recalled: oneshot::Receiver<Infallible>,
+    fault: Fault,
+}
+
+/// The error of content that broke off while it was lent. HTTP/2 does not tell it from a failure
+/// of the other side.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fault(Arc<Mutex<Option<BodyError>>>);
+
+impl Fault {
+    pub(super) fn take(&self) -> Option<BodyError> {
+        self.0.lock().take()
+    }
 }
 
 /// The lender's side. Dropping it ends the loan: an upload that is still under way when its
@@ -37,6 +51,7 @@ pub(super) fn lend(content: Body) -> (Loan, Lender) {
         content,
         back: Some(back),
         recalled,
+        fault: Fault::default(),
     };
     let lender = Lender {
         returned,
@@ -49,6 +64,13 @@ impl Lender {
     /// The content, if the loan has ended without anybody reading from it.
     pub(super) fn take_back(mut self) -> Option<Body> {
         self.returned.try_recv().ok()
+    }
+}
+
+impl Loan {
+    /// What will say why the content broke off.
+    pub(super) fn fault(&self) -> Fault {
+        self.fault.clone()
     }
 }
 
@@ -73,7 +95,15 @@ impl HttpBody for Loan {
         if Pin::new(&mut self.recalled).poll(cx).is_ready() {
             return Poll::Ready(Some(Err("the exchange was over before its content".into())));
         }
-        Pin::new(&mut self.content).poll_frame(cx)
+        let polled = Pin::new(&mut self.content).poll_frame(cx);
+        polled.map(|frame| {
+            frame.map(|frame| {
+                frame.map_err(|error| {
+                    *self.fault.0.lock() = Some(error);
+                    "the content broke off".into()
+                })
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {

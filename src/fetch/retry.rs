@@ -60,6 +60,11 @@ impl Budget {
             self.servers -= 1;
             return Next::AnotherServer;
         }
+        // RFC 9113 §8.7: a request that was refused unseen was not applied, whatever its method.
+        if failed.kind == Kind::Refused && resendable && self.replacement {
+            self.replacement = false;
+            return Next::FreshConnection;
+        }
         let stale = failed.kind == Kind::Closed && failed.connection_reused;
         let harmless = failed.idempotent && failed.content == Content::Empty;
         if stale && harmless && self.replacement {
@@ -112,6 +117,24 @@ mod tests {
         assert_eq!(budget.spend(DEAD), Next::FreshConnection);
         assert_eq!(budget.spend(DEAD), Next::GiveUp);
         assert_eq!(Budget::new(0).spend(DEAD), Next::GiveUp);
+    }
+
+    #[test]
+    fn a_request_that_was_refused_unseen_is_repeated_once_whatever_its_method() {
+        let refused = Failed {
+            kind: Kind::Refused,
+            idempotent: false,
+            content: Content::Untouched,
+            ..DEAD
+        };
+        let mut budget = Budget::new(1);
+        assert_eq!(budget.spend(refused), Next::FreshConnection);
+        assert_eq!(budget.spend(refused), Next::GiveUp);
+        let consumed = Failed {
+            content: Content::Consumed,
+            ..refused
+        };
+        assert_eq!(Budget::new(1).spend(consumed), Next::GiveUp);
     }
 
     #[test]

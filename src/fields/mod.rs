@@ -28,6 +28,7 @@ pub mod proxy_status;
 pub mod range;
 pub mod tags;
 mod text;
+pub mod trace_context;
 pub mod trailer;
 pub mod upgrade;
 pub mod vary;

@@ -22,6 +22,8 @@ pub use self::target::TargetUri;
 /// How one route turns a request into a primary cache key.
 #[derive(Clone, Debug, Default)]
 pub struct KeyRule {
+    /// The rules that stored responses were keyed, tagged and fetched by. Others are other keys.
+    pub rules: Fingerprint,
     pub query: QueryRule,
     pub language: Option<LanguageRule>,
     pub cookies: CookieRule,
@@ -59,6 +61,18 @@ pub struct CacheKey {
     ends: [u32; 4],
 }
 
+/// Names a set of rules in every key that is made by them, so that what was stored by other rules
+/// is not found. The default names none, and is in no key.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Fingerprint(Box<str>);
+
+impl Fingerprint {
+    /// Of a text that is another one for every other set of rules: 64 bits of it.
+    pub fn of(rules: &str) -> Self {
+        Self(format!("{PART}{:016x}", xxh3_64(rules.as_bytes())).into())
+    }
+}
+
 /// Starts each part of the key behind the URI. No URI contains it.
 const PART: char = '\u{0}';
 
@@ -78,6 +92,7 @@ impl KeyRule {
         let path_end = text.len();
         self.query.write(target.query(), &mut text);
         let query_end = text.len();
+        text.push_str(&self.rules.0);
         if let (Some(rule), Some(negotiated)) = (&self.language, language) {
             text.push(PART);
             text.push_str("language=");
@@ -175,6 +190,26 @@ mod tests {
             (key.host(), key.path(), key.query()),
             ("example.org", "/a/b", "x=1")
         );
+    }
+
+    #[test]
+    fn other_rules_are_other_keys_for_the_same_target() {
+        let key = |rules| {
+            let rule = KeyRule {
+                rules,
+                ..KeyRule::default()
+            };
+            let key = rule.key(&target("https://a.example/b?c=d"), &HeaderMap::new());
+            assert_eq!(
+                (key.key.host(), key.key.path(), key.key.query()),
+                ("a.example", "/b", "c=d")
+            );
+            key.key
+        };
+        let (one, two) = (Fingerprint::of("one"), Fingerprint::of("two"));
+        assert_eq!(key(one.clone()), key(one.clone()));
+        assert_ne!(key(one.clone()), key(two));
+        assert_ne!(key(one), key(Fingerprint::default()));
     }
 
     #[test]

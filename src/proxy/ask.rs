@@ -10,21 +10,25 @@ use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::context::Context;
 use crate::body::Body;
-use crate::fields::{conditional, connection, forwarded, poisoning, via};
+use crate::fields::trace_context::{self, TRACEPARENT, TRACESTATE};
+use crate::fields::{conditional, connection, forwarded, list, poisoning, via};
 use crate::key::{Negotiated, TargetUri};
 use crate::respond::NAME;
 use crate::route::Route;
+use crate::telemetry::trace::Trace;
 
 /// Who asks, for the fields that say so.
 #[derive(Clone, Copy, Debug)]
 pub struct Client {
     pub address: IpAddr,
     pub version: Version,
+    pub trace: Trace,
 }
 
 impl Client {
-    pub const fn of(context: &Context<'_>) -> Self {
+    pub fn of(context: &Context<'_>, presented: &HeaderMap) -> Self {
         Self {
+            trace: context.trace(presented).with_new_span(),
             address: context.client,
             version: context.version,
         }
@@ -73,13 +77,13 @@ pub fn beside_store(
 ) -> Request<Body> {
     let mut headers = stripped(route, target, presented, client);
     normalise(&mut headers, route, language);
+    keep_trailers(&mut headers, presented, client);
     request(method, route, target, headers, Body::empty())
 }
 
 /// Leaves of the request what the key knows.
 fn normalise(headers: &mut HeaderMap, route: &Route, language: Option<Negotiated>) {
     headers.remove(CONTENT_LENGTH);
-    headers.remove(EXPECT);
     // The edge compresses, and reads bodies for their tags: one coding is fetched, the plain one.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     set_language(headers, route, language);
@@ -99,7 +103,21 @@ pub fn for_client(
 ) -> Request<Body> {
     let mut headers = stripped(route, target, presented, client);
     set_language(&mut headers, route, language);
+    keep_trailers(&mut headers, presented, client);
     request(method, route, target, headers, body)
+}
+
+/// RFC 9110 §10.1.4: what a client says about trailers holds for us too, where the response is passed
+/// on to it. In HTTP/1.1 it says it to us alone, and names `TE` in `Connection`.
+fn keep_trailers(headers: &mut HeaderMap, presented: &HeaderMap, client: Client) {
+    let has = |field, option: &[u8]| {
+        let mut options = list::lines(presented, field);
+        options.any(|found| found.eq_ignore_ascii_case(option))
+    };
+    let is_for_us = client.version == Version::HTTP_2 || has(&CONNECTION, b"te");
+    if is_for_us && has(&TE, b"trailers") {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
 }
 
 /// A request to speak `protocol` over a connection of its own.
@@ -136,6 +154,9 @@ fn stripped(route: &Route, target: &TargetUri, presented: &HeaderMap, client: Cl
     let mut headers = presented.clone();
     connection::strip_hop_by_hop(&mut headers);
     headers.remove(TE);
+    // RFC 9110 §10.1.1: the edge asks for the content itself, once it has a connection to send it
+    // on; a refusal until then comes without it.
+    headers.remove(EXPECT);
     poisoning::strip_request(&mut headers);
     if !route.forward_headers.is_empty() {
         let names: Vec<HeaderName> = headers.keys().cloned().collect();
@@ -151,11 +172,23 @@ fn stripped(route: &Route, target: &TargetUri, presented: &HeaderMap, client: Cl
         target.scheme(),
         target.authority(),
     );
+    set_trace(&mut headers, presented, client.trace);
     via::append(&mut headers, client.version, NAME);
     if let Ok(host) = HeaderValue::from_str(target.authority()) {
         headers.insert(HOST, host);
     }
     headers
+}
+
+/// W3C Trace Context §4.2: our span becomes the parent; the state of a trace that is not continued
+/// is not passed on.
+fn set_trace(headers: &mut HeaderMap, presented: &HeaderMap, trace: Trace) {
+    headers.insert(TRACEPARENT, trace.to_origin().to_value());
+    let state = trace_context::state(presented).filter(|_| trace.is_continued());
+    match state {
+        Some(state) => headers.insert(TRACESTATE, state),
+        None => headers.remove(TRACESTATE),
+    };
 }
 
 fn request(

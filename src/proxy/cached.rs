@@ -1,7 +1,6 @@
 //! GET and HEAD on a cached route: look up, decide, and act on the decision.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -11,8 +10,10 @@ use super::context::Context;
 use super::fill::{self, Fill, Filled};
 use super::outcome::Outcome;
 use super::pass::{self, Head};
+use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
 use crate::body::Body;
+use crate::budget::{Pressure, Shed};
 use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
 use crate::entry::purges::Live;
@@ -35,16 +36,13 @@ use crate::transform::NotDerived;
 /// How often one request looks again after somebody else's flight, before it goes alone.
 const FLIGHTS_MAX: usize = 3;
 
-/// How long after a failed validation stale responses are served without another one.
-pub(super) const VALIDATION_PAUSE: Duration = Duration::from_secs(1);
-
 /// A request on a cached route, and what has been found out about it.
-struct Ask<'r> {
-    context: &'r Context<'r>,
+pub(super) struct Ask<'r> {
+    pub(super) context: &'r Context<'r>,
     route: &'r Route,
     target: &'r TargetUri,
-    parts: &'r http::request::Parts,
-    control: RequestControl,
+    pub(super) parts: &'r http::request::Parts,
+    pub(super) control: RequestControl,
     keyed: Keyed,
     arrived: Timestamp,
 }
@@ -82,6 +80,7 @@ impl<S: Store> Proxy<S> {
             parts: &parts,
             arrived: self.shared.clock.now(),
         };
+        context.speak(ask.keyed.language);
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
             match self.turn(&ask, followed).await {
@@ -125,11 +124,35 @@ impl<S: Store> Proxy<S> {
             Disposition::Validate(why, live) => (why, Some(live)),
             Disposition::Forward(why) => (why, None),
         };
-        if ask.parts.method == Method::HEAD {
-            return Turn::Alone(why);
-        }
+        Box::pin(self.forward(ask, why, stored, &variants)).await
+    }
+
+    /// Nothing stored answers as it is: the origin is asked, unless another request does so, or
+    /// what is stored stands in.
+    async fn forward(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+        variants: &Variants,
+    ) -> Turn {
+        let presented = &ask.parts.headers;
+        let now = self.shared.clock.now();
         let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
+        let shared = &self.shared;
+        if shared.has_just_failed(stored.as_ref(), &ask.control, &flight_key, now) {
+            let (status, error) = JUST_FAILED;
+            let answer = self.stand_in(ask, why, stored, status, error).await;
+            return Turn::Answered(answer);
+        }
+        if ask.parts.method == Method::HEAD {
+            let answer = self.head(ask, why, stored).await;
+            return Turn::Answered(answer);
+        }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
+        if is_marked {
+            self.shared.metrics.hit_for_miss.inc();
+        }
         // What is known not to be storable may be large: its parts come from the origin.
         if is_marked && presented.contains_key(RANGE) {
             return Turn::Alone(why);
@@ -143,14 +166,24 @@ impl<S: Store> Proxy<S> {
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
                 // Between the look and the flight another one may have landed.
-                if !self.store.is_unchanged(&ask.keyed.key, &variants) {
+                if !self.store.is_unchanged(&ask.keyed.key, variants) {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
                 let answer = Box::pin(self.fill(ask, why, flight_key, Some(lead), stored)).await;
                 return Turn::Answered(answer);
             }
-            Flight::Follow(follow) => follow.landing().await,
+            Flight::Follow(follow) => {
+                let waited = self.shared.patiently(
+                    ask.route,
+                    stored.as_ref(),
+                    &ask.control,
+                    &flight_key,
+                    follow.landing(),
+                );
+                let (status, error) = WAITED_OUT;
+                waited.await.unwrap_or(Landing::Failed { status, error })
+            }
         };
         match landing {
             Landing::Overtaken(entry) if ask.may_share(&entry) => {
@@ -164,6 +197,23 @@ impl<S: Store> Proxy<S> {
                 Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
+    }
+
+    /// A HEAD fills nothing: it is passed on, and what is stored stands in where that fails.
+    async fn head(
+        &self,
+        ask: &Ask<'_>,
+        why: Fwd,
+        stored: Option<Live>,
+    ) -> (Response<Body>, Outcome) {
+        let passed = self.pass_keyed(ask.context, ask.presented(), ask.parts, why);
+        let (response, outcome) = Box::pin(passed).await;
+        if outcome.answer != Answer::Failed {
+            return (response, outcome);
+        }
+        let error = outcome.detail.unwrap_or_default();
+        self.stand_in(ask, why, stored, response.status(), error)
+            .await
     }
 
     /// What this process holds; where that does not answer, what others have stored, too.
@@ -235,13 +285,13 @@ impl<S: Store> Proxy<S> {
     }
 
     /// Makes the response from the store, in the coding that suits the client.
-    async fn serve(
+    pub(super) async fn serve(
         &self,
         ask: &Ask<'_>,
         live: &Live,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
-        let rule = &ask.route.compress;
+        let rule = ask.route.compression();
         let request = &ask.parts.headers;
         let coding = match stored::plan(live, request, rule) {
             Plan::Ready(coding) => coding,
@@ -288,6 +338,10 @@ impl<S: Store> Proxy<S> {
         lead: Option<Lead>,
         stored: Option<Live>,
     ) -> (Response<Body>, Outcome) {
+        if self.shared.budget.pressure() > Pressure::Low {
+            drop(lead);
+            return self.shed(ask, why, stored).await;
+        }
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
             self.shared.metrics.limit("fills");
             drop(lead);
@@ -295,16 +349,22 @@ impl<S: Store> Proxy<S> {
                 .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
-        let mut fill = self.new_fill(ask, flight_key, lead, stored.clone());
+        let mut fill = self.new_fill(ask, flight_key.clone(), lead, stored.clone());
         fill.relay = Some(ask.context.relay(ask.route));
-        match fill.start(permit).await {
-            Some(filled) => self.answer_filled(ask, why, filled).await,
-            None => {
-                let status = StatusCode::BAD_GATEWAY;
-                self.stand_in(ask, why, stored, status, "proxy_internal_error")
-                    .await
-            }
-        }
+        let filled = fill.start(permit);
+        let waited = self.shared.patiently(
+            ask.route,
+            stored.as_ref(),
+            &ask.control,
+            &flight_key,
+            filled,
+        );
+        let (status, error) = match waited.await {
+            Some(Some(filled)) => return self.answer_filled(ask, why, filled).await,
+            Some(None) => (StatusCode::BAD_GATEWAY, "proxy_internal_error"),
+            None => WAITED_OUT,
+        };
+        self.stand_in(ask, why, stored, status, error).await
     }
 
     async fn answer_filled(
@@ -358,29 +418,6 @@ impl<S: Store> Proxy<S> {
         }
     }
 
-    /// Stale on error (RFC 5861 §4), never over a hard purge; else the error.
-    async fn stand_in(
-        &self,
-        ask: &Ask<'_>,
-        why: Fwd,
-        stored: Option<Live>,
-        status: StatusCode,
-        error: &'static str,
-    ) -> (Response<Body>, Outcome) {
-        let now = self.shared.clock.now();
-        let still_live = stored
-            .and_then(|live| self.shared.purges.admit(Arc::clone(live.entry())))
-            .filter(|live| reuse::may_stand_in(live, &ask.control, now));
-        match still_live {
-            Some(live) => {
-                let mut outcome = Outcome::hit(Answer::StaleOnError, stored::ttl(&live, now));
-                outcome.detail = Some(error);
-                self.serve(ask, &live, outcome).await
-            }
-            None => pass::failed(Outcome::forwarded(Answer::Failed, why), status, error),
-        }
-    }
-
     async fn validate_in_background(
         self: &Arc<Self>,
         ask: &Ask<'_>,
@@ -390,6 +427,10 @@ impl<S: Store> Proxy<S> {
     ) {
         let now = self.shared.clock.now();
         if self.shared.failed.is_set(flight_key, now) {
+            return;
+        }
+        if self.shared.budget.pressure() > Pressure::Low {
+            self.shared.budget.shed(Shed::Validation);
             return;
         }
         let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {
@@ -419,7 +460,7 @@ impl<S: Store> Proxy<S> {
             target: ask.target.clone(),
             language: ask.keyed.language,
             presented: ask.parts.headers.clone(),
-            client: Client::of(ask.context),
+            client: Client::of(ask.context, &ask.parts.headers),
             relay: None,
             no_store: ask.control.no_store,
             key: ask.keyed.key.clone(),
@@ -431,7 +472,7 @@ impl<S: Store> Proxy<S> {
 }
 
 impl<'r> Ask<'r> {
-    const fn presented(&self) -> Presented<'r> {
+    pub(super) const fn presented(&self) -> Presented<'r> {
         Presented {
             route: self.route,
             target: self.target,
@@ -514,7 +555,8 @@ fn from_origin(mut head: Head<'_>, mut body: Body, ask: &Ask<'_>) -> Response<Bo
             return response;
         }
     }
-    pass::passed(head, body, &ask.parts.method, request, ask.route)
+    let shared = ask.context.shared;
+    pass::passed(shared, head, body, &ask.parts.method, request, ask.route)
 }
 
 /// RFC 9111 §5.2.1.7.

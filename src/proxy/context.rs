@@ -1,7 +1,7 @@
 //! What is known of a request before anything is decided. From here on nothing reads the raw URI.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::header::{HOST, HeaderValue, USER_AGENT};
 use http::request::Parts;
@@ -9,10 +9,13 @@ use http::{HeaderMap, Method, StatusCode, Version};
 
 use super::Shared;
 use crate::connection::Connection;
+use crate::fields::trace_context::TRACEPARENT;
 use crate::interim::{Interims, Relay};
-use crate::key::TargetUri;
+use crate::key::{Negotiated, TargetUri};
 use crate::route::{NoRoute, Route};
+use crate::telemetry::redact;
 use crate::telemetry::request_id::RequestId;
+use crate::telemetry::trace::Trace;
 
 /// One request on its way through the proxy.
 pub struct Context<'p> {
@@ -26,6 +29,10 @@ pub struct Context<'p> {
     pub route: Option<&'p Route>,
     /// For the access log, which is written when the fields are gone.
     pub user_agent: Option<Box<str>>,
+    /// Looked at when it is needed: a hit takes no part in a trace.
+    pub trace: OnceLock<Trace>,
+    /// What was negotiated, where the route has languages.
+    pub language: OnceLock<Negotiated>,
     interims: &'p Arc<Interims>,
 }
 
@@ -52,8 +59,14 @@ impl<'p> Context<'p> {
         } else {
             None
         };
+        let trace = OnceLock::new();
+        if shared.access_log.is_on() && parts.headers.contains_key(TRACEPARENT) {
+            trace.get_or_init(|| shared.tracing.trace(&parts.headers));
+        }
         Self {
             shared,
+            trace,
+            language: OnceLock::new(),
             id: shared.ids.next(),
             client: connection.peer.ip().to_canonical(),
             scheme: connection.scheme,
@@ -63,9 +76,36 @@ impl<'p> Context<'p> {
             route: None,
             user_agent: user_agent
                 .and_then(|value| value.to_str().ok())
-                .map(Into::into),
+                .map(|text| redact::shortened(text).into()),
             interims: &connection.interims,
         }
+    }
+
+    /// The trace that the request with these fields belongs to.
+    pub fn trace(&self, presented: &HeaderMap) -> Trace {
+        *self
+            .trace
+            .get_or_init(|| self.shared.tracing.trace(presented))
+    }
+
+    /// Says which language the answer is in, once.
+    pub fn speak(&self, language: Option<Negotiated>) {
+        if let Some(language) = language {
+            self.language.get_or_init(|| language);
+        }
+    }
+
+    /// The query as the log may have it.
+    pub fn shown_query(&self) -> Option<String> {
+        if !self.shared.access_log.shows_queries() {
+            return None;
+        }
+        let query = self.target.as_ref()?.query()?;
+        let is_mark = |name: &str| {
+            let marks = self.route.into_iter().flat_map(|route| &route.bypass.query);
+            marks.into_iter().any(|(mark, _)| **mark == *name)
+        };
+        Some(redact::query(query, is_mark))
     }
 
     /// Finds target and route.

@@ -10,10 +10,11 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Proxy;
 use super::ask::{self, Client};
-use super::cached::VALIDATION_PAUSE;
 use super::gather::{self, Gathered, Rest};
 use super::kept::Kept;
+use super::patience::VALIDATION_PAUSE;
 use crate::body::Body;
+use crate::budget::{Charge, EXCHANGE_BYTES, Shed, Use};
 use crate::entry::purges::Live;
 use crate::exchange::{Exchange, Forwarded};
 use crate::fetch::flight::{Landing, Lead};
@@ -82,8 +83,14 @@ pub(super) const TOO_LARGE: &str = "too-large";
 /// Why it is not stored although it could have been.
 pub(super) const PURGED: &str = "purged-in-flight";
 
+/// Why content is not stored that came while caching was turned off.
+const SWITCHED_OFF: &str = "switched-off";
+
 /// Why content is not stored that the route would have stored.
 const NO_ROOM: &str = "no-room";
+
+/// Why it is not although it could have been, at another time.
+pub(super) const NO_MEMORY: &str = "memory";
 
 /// Exchanges of one fill: a validation, and what it takes when purges overtake it.
 const EXCHANGES_MAX: usize = 3;
@@ -113,6 +120,8 @@ impl<S: Store> Fill<S> {
         self.proxy.shared.metrics.fills.inc();
         let metrics = Arc::clone(&self.proxy.shared.metrics);
         let running = Running { metrics, permit };
+        let budget = &self.proxy.shared.budget;
+        let exchange = budget.take(Use::Exchanges, EXCHANGE_BYTES);
         tokio::spawn(async move {
             let rest = self.run(client).await;
             // What goes to its client alone, at its pace, fills nothing any more.
@@ -120,6 +129,7 @@ impl<S: Store> Fill<S> {
             if let Some(rest) = rest {
                 rest.pump().await;
             }
+            drop(exchange);
         });
     }
 
@@ -150,6 +160,7 @@ impl<S: Store> Fill<S> {
                 // It was purged meanwhile, or the 304 speaks of something else: fetch it whole.
                 self.stored = None;
                 if attempt < EXCHANGES_MAX {
+                    self.client.trace = self.client.trace.with_new_span();
                     continue;
                 }
                 self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
@@ -191,7 +202,9 @@ impl<S: Store> Fill<S> {
             request.extensions_mut().insert(relay.clone());
         }
         let forwarded = Forwarded::begin(shared.clock.now(), fence);
-        let response = upstream.send(request).await?;
+        let trace = self.client.trace;
+        let presented = self.presented(route);
+        let response = shared.send(upstream, request, presented, trace).await?;
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
@@ -253,20 +266,37 @@ impl<S: Store> Fill<S> {
             content_length::of(&head.headers).and_then(|length| usize::try_from(length).ok()),
             self.presented(route),
         );
+        let budget = &self.proxy.shared.budget;
+        let memory = budget.take(Use::Fills, 0);
         let mut kept = Kept {
+            budget: Arc::clone(budget),
             storable,
             coding,
             is_accepted: AcceptEncoding::parse(&self.presented).accepts(coding),
             fields,
             client,
         };
-        match gather::gather(body, rule.object_size_max, &mut |all| {
-            kept.begin_streaming(all)
-        })
-        .await
-        {
-            Gathered::Whole { content, writer } => {
-                self.complete(route, rule, kept, content).await;
+        let mut start = |all| kept.begin_streaming(all);
+        let gathered = gather::gather(body, rule.object_size_max, memory, &mut start).await;
+        self.conclude(route, rule, kept, gathered).await
+    }
+
+    /// The content is there as far as it will be collected. What is left of it goes on to the
+    /// client.
+    async fn conclude(
+        &mut self,
+        route: &Route,
+        rule: &CacheRule,
+        kept: Kept,
+        gathered: Gathered,
+    ) -> Option<Rest> {
+        match gathered {
+            Gathered::Whole {
+                content,
+                writer,
+                memory,
+            } => {
+                self.complete(route, rule, kept, (content, memory)).await;
                 // The client's last byte waits for the store, so that its next request finds the
                 // response there.
                 if let Some((writer, trailers)) = writer {
@@ -276,6 +306,14 @@ impl<S: Store> Fill<S> {
             Gathered::TooLarge(rest) => {
                 self.supersede(kept.storable.status()).await;
                 self.not_shared(rule, TOO_LARGE);
+                return Some(rest);
+            }
+            Gathered::NoMemory(rest) => {
+                self.supersede(kept.storable.status()).await;
+                // It says nothing about the next one.
+                self.proxy.shared.budget.shed(Shed::Fill);
+                self.proxy.shared.metrics.not_stored(NO_MEMORY);
+                self.land(Landing::NotShared);
                 return Some(rest);
             }
             Gathered::BrokenOff => {
@@ -291,12 +329,23 @@ impl<S: Store> Fill<S> {
     }
 
     /// The content is there: seal it, store it, and tell those who wait.
-    async fn complete(&mut self, route: &Route, rule: &CacheRule, mut kept: Kept, content: Bytes) {
+    async fn complete(
+        &mut self,
+        route: &Route,
+        rule: &CacheRule,
+        mut kept: Kept,
+        (content, memory): (Bytes, Charge),
+    ) {
         self.supersede(kept.storable.status()).await;
         if kept.storable.status() == StatusCode::OK {
             head::add_own_etag(&mut kept.fields, &content);
         }
-        let reason = match self.seal(route, &kept, content.clone()).await {
+        let sealed = if route.switch.caching() {
+            self.seal(route, &kept, content.clone()).await
+        } else {
+            Err(SWITCHED_OFF)
+        };
+        let reason = match sealed {
             Ok(entry) => match self.put(Arc::clone(&entry)).await {
                 Some((live, Ok(_))) => {
                     self.land(Landing::Stored);
@@ -323,7 +372,7 @@ impl<S: Store> Fill<S> {
             }
         };
         self.land(Landing::Abandoned);
-        let mut streaming = kept.streaming(Body::full(content));
+        let mut streaming = kept.streaming(Body::full(content).charged(memory));
         (streaming.not_stored, streaming.ttl) = (Some(reason), None);
         send(kept.client, Filled::Streaming(Box::new(streaming)));
     }
@@ -404,6 +453,10 @@ impl<S: Store> Fill<S> {
     }
 
     fn land(&mut self, landing: Landing) {
+        // Whoever was told not to wait may ask again.
+        if !matches!(landing, Landing::Failed { .. }) {
+            self.proxy.shared.failed.clear(&self.flight_key);
+        }
         if let Some(lead) = self.lead.take() {
             lead.land(landing);
         }

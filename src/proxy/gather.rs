@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 
 use crate::body::BodyError;
 use crate::body::tee::Writer;
+use crate::budget::{Charge, Pressure};
 use crate::fetch::OriginBody;
 
 /// How long a client waits for the whole content before it gets the first piece: small documents
@@ -28,9 +29,13 @@ pub(super) enum Gathered<B = OriginBody> {
         content: Bytes,
         /// Where the client reads, if it began to, and the trailers it is owed.
         writer: Option<(Writer, Option<HeaderMap>)>,
+        /// What the content takes of the budget.
+        memory: Charge,
     },
     /// More than may be stored, or slower: the rest goes to the client alone.
     TooLarge(Rest<B>),
+    /// There is no memory to collect it in: the rest goes to the client alone.
+    NoMemory(Rest<B>),
     /// A client that had begun to read has seen it break off.
     BrokenOff,
 }
@@ -44,10 +49,11 @@ pub(super) struct Rest<B = OriginBody> {
 
 /// Reads `body` to its end. `start` hands the client a pipe, if there is a client that it suits; it
 /// is called when the content does not arrive at once, and, with true, when it is too large to
-/// keep and nobody reads yet.
+/// keep and nobody reads yet. What is collected is added to `memory`.
 pub(super) async fn gather<B: OriginContent>(
     mut body: B,
     bytes_max: usize,
+    mut memory: Charge,
     start: &mut Start<'_>,
 ) -> Gathered<B> {
     let mut pieces: Vec<Bytes> = Vec::new();
@@ -61,7 +67,8 @@ pub(super) async fn gather<B: OriginContent>(
         let frame = tokio::select! {
             biased;
             () = &mut end => {
-                return too_large(body, writer, Bytes::new(), start, &pieces);
+                let rest = rest(body, writer, Bytes::new(), start, &pieces);
+                return Gathered::TooLarge(rest);
             }
             frame = body.frame() => frame,
             () = &mut pause, if !started => {
@@ -78,8 +85,14 @@ pub(super) async fn gather<B: OriginContent>(
                 Ok(piece) => {
                     bytes = bytes.saturating_add(piece.len());
                     if bytes > bytes_max {
-                        return too_large(body, writer, piece, start, &pieces);
+                        let rest = rest(body, writer, piece, start, &pieces);
+                        return Gathered::TooLarge(rest);
                     }
+                    if memory.budget().pressure() == Pressure::Hard {
+                        let rest = rest(body, writer, piece, start, &pieces);
+                        return Gathered::NoMemory(rest);
+                    }
+                    memory.add(piece.len() as u64);
                     if let Some(pipe) = &writer
                         && pipe.write(piece.clone()).is_err()
                     {
@@ -91,13 +104,17 @@ pub(super) async fn gather<B: OriginContent>(
         }
     }
     // One buffer of exactly this size: pieces are slices of larger read buffers.
+    memory.add(bytes as u64);
     let mut content = BytesMut::with_capacity(bytes);
     for piece in &pieces {
         content.extend_from_slice(piece);
     }
+    drop(pieces);
+    memory.give_back(bytes as u64);
     Gathered::Whole {
         content: content.freeze(),
         writer: writer.map(|writer| (writer, trailers)),
+        memory,
     }
 }
 
@@ -106,15 +123,15 @@ pub(super) trait OriginContent: Body<Data = Bytes, Error = BodyError> + Unpin {}
 
 impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> OriginContent for B {}
 
-fn too_large<B>(
+fn rest<B>(
     body: B,
     writer: Option<Writer>,
     next: Bytes,
     start: &mut Start<'_>,
     pieces: &[Bytes],
-) -> Gathered<B> {
+) -> Rest<B> {
     let writer = writer.or_else(|| begin(start, true, pieces));
-    Gathered::TooLarge(Rest { body, writer, next })
+    Rest { body, writer, next }
 }
 
 fn begin(start: &mut Start<'_>, too_large: bool, pieces: &[Bytes]) -> Option<Writer> {
@@ -159,6 +176,11 @@ impl<B: OriginContent> Rest<B> {
 mod tests {
     use super::*;
     use crate::body::tee::{self, Reader};
+    use crate::budget::{Budget, Use};
+
+    fn memory() -> Charge {
+        Budget::unbounded().take(Use::Fills, 0)
+    }
 
     #[tokio::test(start_paused = true)]
     async fn content_that_comes_drop_by_drop_is_passed_on() {
@@ -177,7 +199,7 @@ mod tests {
             }
             drops.finish(None);
         };
-        let (gathered, ()) = tokio::join!(gather(origin, 1024, &mut start), async {
+        let (gathered, ()) = tokio::join!(gather(origin, 1024, memory(), &mut start), async {
             tokio::select! {
                 () = dropping => {}
                 () = tokio::time::sleep(WHOLE_MAX * 11 / 10) => {}
@@ -197,7 +219,7 @@ mod tests {
             Some(writer)
         };
         drops.write(Bytes::from_static(b"one ")).unwrap();
-        let gathered = gather(origin, 1024, &mut start).await;
+        let gathered = gather(origin, 1024, memory(), &mut start).await;
         let Gathered::TooLarge(rest) = gathered else {
             panic!("it has ended");
         };

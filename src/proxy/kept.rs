@@ -1,17 +1,21 @@
 //! A response on its way into the store, and why another is not.
 
+use std::sync::Arc;
+
 use http::header::{ACCEPT_RANGES, AGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::fill::{Filled, Streaming, Waiting};
 use crate::body::Body;
 use crate::body::tee::{self, Writer};
+use crate::budget::{Budget, Use};
 use crate::fields::accept_encoding::Coding;
 use crate::fields::content_length;
 use crate::policy::storability::{NotStorable, Storable};
 
 /// A response that may be stored once its content is there.
 pub(super) struct Kept {
+    pub budget: Arc<Budget>,
     pub storable: Storable,
     pub coding: Coding,
     /// Whether the client accepts that coding.
@@ -71,7 +75,8 @@ impl Kept {
             return None;
         }
         let client = self.client.take()?;
-        let (writer, reader) = tee::tee(content_length::of(self.storable.headers()));
+        let length = content_length::of(self.storable.headers());
+        let (writer, reader) = tee::charged(length, self.budget.take(Use::Responses, 0));
         let streaming = self.streaming(Body::stream(reader));
         client.send(Filled::Streaming(Box::new(streaming))).ok()?;
         Some(writer)

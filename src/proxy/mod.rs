@@ -5,13 +5,17 @@ pub mod cached;
 pub mod context;
 pub mod fill;
 pub mod gather;
+mod instead;
 pub mod kept;
 pub mod marks;
 pub mod outcome;
 pub mod pass;
 pub mod passing;
+pub mod patience;
 pub mod ranges;
 pub mod seal;
+pub mod sending;
+pub mod sent;
 pub mod upgrade;
 
 use std::pin::Pin;
@@ -29,6 +33,7 @@ use self::context::{Context, Refusal};
 use self::marks::Marks;
 use self::outcome::Outcome;
 use crate::body::{Body, BodyError};
+use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::entry::purges::Purges;
@@ -43,6 +48,8 @@ use crate::store::Store;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache::{Answer, CacheMetrics};
 use crate::telemetry::request_id::RequestIds;
+use crate::telemetry::trace::Tracing;
+use crate::telemetry::transform::TransformMetrics;
 use crate::transform::Deriver;
 
 /// Called with what an unsafe request invalidates (RFC 9111 §4.4); done when it is in the log.
@@ -54,13 +61,17 @@ pub struct Parts<S> {
     pub clock: Arc<dyn Clock>,
     pub routes: RouteTable,
     /// By the index that routes have.
-    pub upstreams: Vec<Upstream>,
+    pub upstreams: Vec<Arc<Upstream>>,
     pub store: S,
     pub purges: Arc<Purges>,
     pub invalidate: Invalidate,
     pub metrics: Arc<CacheMetrics>,
+    pub transform_metrics: TransformMetrics,
     pub access_log: AccessLog,
+    pub tracing: Tracing,
     pub limits: Limits,
+    /// What work in progress may take.
+    pub budget: Arc<Budget>,
 }
 
 /// Bounds of the whole proxy.
@@ -78,7 +89,8 @@ pub struct Limits {
     pub upgrade_idle_timeout: Duration,
 }
 
-/// The proxy. One for the process; requests share it.
+/// The proxy. One for each site; requests share it. Flights and marks are the site's: how answers
+/// are keyed and shared is known by its rules alone.
 pub struct Proxy<S> {
     shared: Shared,
     store: S,
@@ -88,7 +100,7 @@ pub struct Proxy<S> {
 pub struct Shared {
     clock: Arc<dyn Clock>,
     routes: RouteTable,
-    upstreams: Vec<Upstream>,
+    upstreams: Vec<Arc<Upstream>>,
     purges: Arc<Purges>,
     flights: Arc<Flights>,
     marks: Marks,
@@ -99,9 +111,12 @@ pub struct Shared {
     deriver: Deriver,
     invalidate: Invalidate,
     metrics: Arc<CacheMetrics>,
+    transform_metrics: TransformMetrics,
     access_log: AccessLog,
+    tracing: Tracing,
     ids: RequestIds,
     limits: Limits,
+    budget: Arc<Budget>,
 }
 
 impl<S: Store> Proxy<S> {
@@ -117,12 +132,15 @@ impl<S: Store> Proxy<S> {
                 failed: Marks::default(),
                 fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
                 upgrades: Arc::new(Semaphore::new(parts.limits.upgrades_max)),
-                deriver: Deriver::new(parts.limits.coders_max),
+                deriver: Deriver::new(parts.limits.coders_max, parts.transform_metrics.clone()),
                 invalidate: parts.invalidate,
                 metrics: parts.metrics,
+                transform_metrics: parts.transform_metrics,
                 access_log: parts.access_log,
+                tracing: parts.tracing,
                 ids: RequestIds::default(),
                 limits: parts.limits,
+                budget: parts.budget,
             },
             store: parts.store,
         })
@@ -130,6 +148,10 @@ impl<S: Store> Proxy<S> {
 
     pub const fn store(&self) -> &S {
         &self.store
+    }
+
+    pub const fn budget(&self) -> &Arc<Budget> {
+        &self.shared.budget
     }
 
     /// Answers a request. There is always an answer, so there is no `Result`.
@@ -142,7 +164,7 @@ impl<S: Store> Proxy<S> {
         B: HttpBody<Data = Bytes> + Send + 'static,
         B::Error: Into<BodyError>,
     {
-        let started = self.shared.access_log.is_on().then(Instant::now);
+        let started = Instant::now();
         let (parts, body) = request.into_parts();
         let mut context = Context::new(&self.shared, &parts, connection);
         let (mut response, outcome) = match context.resolve(&parts) {
@@ -158,9 +180,8 @@ impl<S: Store> Proxy<S> {
         {
             response.headers_mut().insert(X_REQUEST_ID, id);
         }
-        let elapsed = started.map(|started| started.elapsed()).unwrap_or_default();
-        outcome::report(&context, &outcome, &response, elapsed);
-        response
+        outcome::report(&context, &outcome, &response, started.elapsed());
+        sent::counted(response, &self.shared.metrics, &context)
     }
 
     async fn answer(
@@ -188,6 +209,9 @@ impl<S: Store> Proxy<S> {
                 cookie.map(|_| Bypass::Cookie)
             }),
         };
+        // After the marks: what is one person's is told to be so all the same.
+        let is_off = is_get_or_head && route.cache.is_some() && !route.switch.caching();
+        let bypass = bypass.or_else(|| is_off.then_some(Bypass::SwitchedOff));
         match (bypass, &route.cache) {
             (None, Some(rule)) if is_get_or_head => self.cached(context, route, rule, parts).await,
             (bypass, _) => {
@@ -222,6 +246,6 @@ fn refuse(refusal: Refusal) -> (Response<Body>, Outcome) {
 
 impl Shared {
     fn upstream(&self, route: &Route) -> Option<&Upstream> {
-        self.upstreams.get(route.upstream)
+        self.upstreams.get(route.upstream).map(AsRef::as_ref)
     }
 }

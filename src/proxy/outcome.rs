@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use http::Response;
+use http_body::Body as _;
 
 use super::context::Context;
 use crate::body::Body;
 use crate::fields::cache_status::{self, CacheStatus, Fwd};
+use crate::fields::trace_context;
 use crate::respond::NAME;
 use crate::telemetry::access_log::Line;
-use crate::telemetry::cache::Answer;
+use crate::telemetry::cache::{Answer, Answered};
 
 /// How a request was answered, and why that way.
 #[derive(Clone, Copy, Debug)]
@@ -84,9 +86,7 @@ pub fn report(
     elapsed: Duration,
 ) {
     let proxy = context.shared;
-    proxy
-        .metrics
-        .answered(context.route.map(|route| route.index), outcome.answer);
+    count(context, outcome, elapsed);
     if !proxy.access_log.is_on() {
         return;
     }
@@ -97,6 +97,11 @@ pub fn report(
             .and_then(|value| value.to_str().ok())
     };
     let target = context.target.as_ref();
+    let query = context.shown_query();
+    let trace_id = context
+        .trace
+        .get()
+        .map(|trace| trace_context::digits(trace.id));
     proxy.access_log.write(Line {
         time: proxy.clock.now(),
         id: &context.id.to_string(),
@@ -105,6 +110,7 @@ pub fn report(
         scheme: context.scheme,
         host: target.map_or("", |target| target.authority()),
         path: target.map_or("", |target| target.path()),
+        query: query.as_deref(),
         protocol: context.protocol(),
         status: response.status().as_u16(),
         route: context.route.map_or("", |route| &route.name),
@@ -113,6 +119,29 @@ pub fn report(
         language: header("content-language"),
         coding: header("content-encoding"),
         user_agent: context.user_agent.as_deref(),
+        trace_id: trace_id.as_deref(),
+        bytes: response.body().size_hint().exact(),
         elapsed,
     });
+}
+
+fn count(context: &Context<'_>, outcome: &Outcome, took: Duration) {
+    let metrics = &context.shared.metrics;
+    metrics.answered(Answered {
+        route: context.route.map(|route| route.index),
+        language: context.language.get().map(|language| language.index()),
+        answer: outcome.answer,
+        took,
+    });
+    match outcome.fwd {
+        None if outcome.ttl.is_some() => metrics.memory_hit(),
+        None => {}
+        Some(fwd) => {
+            metrics.missed(fwd.token());
+            let is_ruled = matches!(fwd, Fwd::Bypass | Fwd::Method);
+            if is_ruled && outcome.answer == Answer::Bypass {
+                metrics.bypassed(outcome.detail.unwrap_or_else(|| fwd.token()));
+            }
+        }
+    }
 }

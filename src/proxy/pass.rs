@@ -10,10 +10,12 @@ use http_body_util::{LengthLimitError, Limited};
 
 use super::ask::{self, Client};
 use super::context::Context;
+use super::fill::NO_MEMORY;
 use super::outcome::Outcome;
 use super::passing::Passing;
 use super::{Proxy, Shared, refuse};
 use crate::body::Body;
+use crate::budget::{EXCHANGE_BYTES, Pressure, Shed, Use};
 use crate::entry::scope::Scope;
 use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
@@ -30,6 +32,7 @@ use crate::route::Route;
 use crate::route::bypass::Bypass;
 use crate::store::Store;
 use crate::telemetry::cache::Answer;
+use crate::telemetry::trace::Trace;
 use crate::transform::stream;
 
 const TOO_LARGE: Refusal = Refusal {
@@ -53,12 +56,14 @@ impl<S: Store> Proxy<S> {
         let Some(target) = &context.target else {
             return refuse(super::BAD_TARGET);
         };
-        let most = shared.limits.request_body_max;
+        let most = route
+            .request_body_max
+            .unwrap_or(shared.limits.request_body_max);
         if content_length::of(&parts.headers).is_some_and(|length| length > most) {
             shared.metrics.limit("request-body");
             return refuse(TOO_LARGE);
         }
-        let client = Client::of(context);
+        let client = Client::of(context, &parts.headers);
         let language = negotiated(route, target, &parts);
         let (method, headers) = (parts.method.clone(), &parts.headers);
         let body = limited(body, most);
@@ -66,13 +71,15 @@ impl<S: Store> Proxy<S> {
         request.extensions_mut().insert(context.relay(route));
         let mut outcome = Outcome::forwarded(Answer::Bypass, why);
         outcome.detail = bypass.map(Bypass::as_str);
+        context.speak(language);
         let presented = Presented {
             route,
             target,
             language,
         };
         let is_personal = bypass.is_some_and(Bypass::is_personal);
-        self.exchange(presented, request, &parts, is_personal, outcome)
+        let trace = client.trace;
+        self.exchange(presented, (request, trace), &parts, is_personal, outcome)
             .await
     }
 
@@ -89,28 +96,33 @@ impl<S: Store> Proxy<S> {
             target,
             language,
         } = presented;
-        let client = Client::of(context);
+        let client = Client::of(context, &parts.headers);
         let (method, headers) = (parts.method.clone(), &parts.headers);
         let mut request = ask::beside_store(method, route, target, language, headers, client);
         request.extensions_mut().insert(context.relay(route));
         let outcome = Outcome::forwarded(Answer::Bypass, why);
-        self.exchange(presented, request, parts, false, outcome)
+        let trace = client.trace;
+        self.exchange(presented, (request, trace), parts, false, outcome)
             .await
     }
 
     async fn exchange(
         &self,
         presented: Presented<'_>,
-        request: Request<Body>,
+        (request, trace): (Request<Body>, Trace),
         parts: &Parts,
         is_personal: bool,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
         let (shared, route) = (&self.shared, presented.route);
+        if shared.budget.pressure() == Pressure::Hard {
+            return no_room(shared, outcome);
+        }
+        let memory = shared.budget.take(Use::Exchanges, EXCHANGE_BYTES);
         let Some(upstream) = shared.upstream(route) else {
             return failed(outcome, StatusCode::BAD_GATEWAY, "destination_not_found");
         };
-        let response = match upstream.send(request).await {
+        let response = match shared.send(upstream, request, presented, trace).await {
             Ok(response) => response,
             Err(error) if is_limit(&error) => {
                 shared.metrics.limit("request-body");
@@ -118,8 +130,10 @@ impl<S: Store> Proxy<S> {
             }
             Err(error) => return failed(outcome, error.kind.status(), error.kind.proxy_status()),
         };
-        self.passed_on(presented, response, parts, is_personal, outcome)
-            .await
+        let (response, outcome) = self
+            .passed_on(presented, response, parts, is_personal, outcome)
+            .await;
+        (response.map(|body| body.charged(memory)), outcome)
     }
 
     /// What the client gets of the origin's answer.
@@ -148,7 +162,7 @@ impl<S: Store> Proxy<S> {
             origin: &head.headers,
         };
         let content = shared.passing(content, head.origin);
-        let response = passed(head, content, method, &parts.headers, route);
+        let response = passed(shared, head, content, method, &parts.headers, route);
         (response, outcome)
     }
 }
@@ -174,6 +188,7 @@ pub(super) struct Head<'h> {
 
 /// Makes the response, compressed on its way where the client accepts it and the route says so.
 pub(super) fn passed(
+    shared: &Shared,
     head: Head<'_>,
     body: Body,
     method: &Method,
@@ -188,13 +203,14 @@ pub(super) fn passed(
     let has_content =
         *method != Method::HEAD && !matches!(status.as_u16(), 204 | 304) && !body.is_end_stream();
     let length = content_length::of(origin).and_then(|length| usize::try_from(length).ok());
+    let rule = route.compression();
     let suits = has_content
         && status != StatusCode::PARTIAL_CONTENT
         // Their content is short or empty, which a chunked one does not tell beforehand.
         && !status.is_redirection()
         && !fields.contains_key(CONTENT_RANGE)
         && !fields.contains_key(CONTENT_ENCODING)
-        && route.compress.suits(origin, length)
+        && rule.suits(origin, length)
         && !ResponseControl::parse(origin).no_transform;
     let coding = if suits {
         let all = [Coding::Brotli, Coding::Gzip, Coding::Identity];
@@ -204,10 +220,11 @@ pub(super) fn passed(
     };
     let body = match coding {
         Some(coding) if coding != Coding::Identity => {
-            let level = route.compress.level(coding);
+            let level = rule.level(coding);
             head::set_coding(&mut fields, coding, Coding::Identity);
             fields.remove(CONTENT_LENGTH);
-            stream::encoded(body, coding, level).unwrap_or_default()
+            let metrics = shared.transform_metrics.clone();
+            stream::encoded(body, coding, level, metrics).unwrap_or_default()
         }
         _ => body,
     };
@@ -232,6 +249,17 @@ pub(super) fn failed(
         synthetic::gateway_error(status, error),
         outcome.because(error),
     )
+}
+
+/// The answer where there is no memory to ask the origin.
+pub(super) fn no_room(shared: &Shared, outcome: Outcome) -> (Response<Body>, Outcome) {
+    shared.budget.shed(Shed::Request);
+    shared.metrics.limit(NO_MEMORY);
+    let outcome = Outcome {
+        answer: Answer::Failed,
+        ..outcome
+    };
+    (synthetic::no_room(), outcome.because(NO_MEMORY))
 }
 
 /// The language of what is asked for on a cached route; what changes something has none.

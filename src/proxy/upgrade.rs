@@ -17,6 +17,7 @@ use super::context::{self, Context, Refusal};
 use super::outcome::Outcome;
 use super::{Proxy, pass, refuse};
 use crate::body::Body;
+use crate::budget::Pressure;
 use crate::fetch::OriginBody;
 use crate::fields::cache_status::Fwd;
 use crate::fields::{connection, upgrade};
@@ -85,22 +86,26 @@ impl<S: Store> Proxy<S> {
         let Some(upstream) = shared.upstream(route) else {
             return failed(StatusCode::BAD_GATEWAY, "destination_not_found");
         };
+        if shared.budget.pressure() == Pressure::Hard {
+            return pass::no_room(shared, outcome);
+        }
         let Ok(place) = Arc::clone(&shared.upgrades).try_acquire_owned() else {
             metrics.limit("upgrades");
             metrics.upgrades.upgrade(Upgrade::Limit);
             return refuse(TOO_MANY);
         };
-        let client = Client::of(context);
+        let client = Client::of(context, &parts.headers);
         let mut request = ask::for_upgrade(route, target, &parts.headers, client, protocol);
         request.extensions_mut().insert(context.relay(route));
-        let mut response = match upstream.send(request).await {
-            Ok(response) => response,
-            Err(error) => return failed(error.kind.status(), error.kind.proxy_status()),
-        };
         let presented = Presented {
             route,
             target,
             language: None,
+        };
+        let sent = shared.send(upstream, request, presented, client.trace);
+        let mut response = match sent.await {
+            Ok(response) => response,
+            Err(error) => return failed(error.kind.status(), error.kind.proxy_status()),
         };
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             metrics.upgrades.upgrade(Upgrade::Declined);

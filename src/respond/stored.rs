@@ -45,7 +45,8 @@ pub fn plan(live: &Live, request: &HeaderMap, rule: &CompressRule) -> Plan {
     if request.contains_key(RANGE) && accepts.accepts(original) {
         return Plan::Ready(original);
     }
-    let may_encode = original != Coding::Identity || content.original().len() >= rule.size_min;
+    let is_large = original != Coding::Identity || content.original().len() >= rule.size_min;
+    let may_encode = rule.enabled && is_large;
     let all = [Coding::Brotli, Coding::Gzip, Coding::Identity];
     let available: &[Coding] = if may_encode {
         &all

@@ -1,6 +1,6 @@
 //! Responses made here, for want of another.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use super::NAME;
@@ -20,6 +20,15 @@ pub fn response(status: StatusCode, text: &str) -> Response<Body> {
         HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     fields.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// There is no memory for what the request needs; in a second there may be.
+pub fn no_room() -> Response<Body> {
+    let text = "There is no room for this request now.";
+    let mut response = response(StatusCode::SERVICE_UNAVAILABLE, text);
+    let second = HeaderValue::from_static("1");
+    response.headers_mut().insert(RETRY_AFTER, second);
     response
 }
 

@@ -25,6 +25,8 @@ pub enum Bypass {
     Cookie,
     /// The target means different things to different parties.
     Target,
+    /// An operator has turned caching off.
+    SwitchedOff,
     /// The route has no cache, or the request would change something.
     Route,
 }
@@ -36,6 +38,7 @@ impl Bypass {
             Self::Header | Self::Authorization => "bypass-header",
             Self::Cookie => "bypass-cookie",
             Self::Target => "ambiguous-target",
+            Self::SwitchedOff => "switched-off",
             Self::Route => "no-cache-route",
         }
     }

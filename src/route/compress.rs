@@ -19,7 +19,18 @@ pub struct CompressRule {
     pub brotli: u32,
 }
 
+/// What holds while an operator has turned compression off.
+pub static OFF: CompressRule = CompressRule::NOTHING;
+
 impl CompressRule {
+    const NOTHING: Self = Self {
+        enabled: false,
+        types: Vec::new(),
+        size_min: 0,
+        gzip: 1,
+        brotli: 0,
+    };
+
     /// Whether responses with these fields, and content of this length if it is known, are
     /// compressed for clients that accept it.
     pub fn suits(&self, response: &HeaderMap, length: Option<usize>) -> bool {

@@ -13,8 +13,9 @@ pub use self::bypass::BypassRule;
 pub use self::compress::CompressRule;
 pub use self::pattern::{Captures, HostPattern, PathPattern};
 pub use self::tags::TagRule;
-use crate::key::{KeyRule, TargetUri, VaryRule};
+use crate::key::{Fingerprint, KeyRule, TargetUri, VaryRule};
 use crate::policy::CacheRule;
+use crate::switches::{RouteSwitch, Switches};
 
 /// One route with its rules.
 #[derive(Clone, Debug)]
@@ -39,8 +40,58 @@ pub struct Route {
     pub forward_dropped: bool,
     pub tags: TagRule,
     pub compress: CompressRule,
+    /// Bytes of a request's content; nothing: what the server allows.
+    pub request_body_max: Option<u64>,
     /// Protocols that clients may switch to (RFC 9110 §7.8); empty: none.
     pub upgrades: Vec<Box<str>>,
+    /// What an operator turns off while the program runs.
+    pub switch: RouteSwitch,
+}
+
+impl Route {
+    /// How responses are compressed now.
+    pub fn compression(&self) -> &CompressRule {
+        if self.switch.compression() {
+            &self.compress
+        } else {
+            &compress::OFF
+        }
+    }
+}
+
+impl Route {
+    /// The rules that decide which request a stored response answers, how purges find it, what the
+    /// origin was asked, and what is too private to be stored: a response that was stored by others
+    /// must not be found. Lifetimes are not among them, nor is where the servers of the upstream are, whose name is given here.
+    ///
+    /// It is taken of the rules as they are written for debugging, which is the same text for the
+    /// same rules in one build of the program. Stored responses do not outlive the process.
+    pub fn fingerprint(&self, upstream: &str) -> Fingerprint {
+        let tags = &self.tags;
+        let bodies: Vec<String> = tags.body.iter().map(ToString::to_string).collect();
+        // Templates name captures of the path.
+        let path = (!tags.templates.is_empty()).then_some(&self.path);
+        let KeyRule {
+            rules: _,
+            query,
+            language,
+            cookies,
+            fields,
+        } = &self.key;
+        let key = (query, language, cookies, fields, &self.vary);
+        let tags = (
+            &tags.templates,
+            &tags.fields,
+            bodies,
+            &tags.body_prefix,
+            path,
+        );
+        let asked = (upstream, &self.forward_headers, self.forward_dropped);
+        let cache = self.cache.as_ref();
+        let strict = cache.map(|rule| (rule.strict_private, rule.profile));
+        let private = (&self.bypass, strict);
+        Fingerprint::of(&format!("{key:?} {tags:?} {asked:?} {private:?}"))
+    }
 }
 
 /// All routes.
@@ -69,6 +120,17 @@ impl RouteTable {
             .map(|(index, route)| Route { index, ..route })
             .collect();
         Self { routes }
+    }
+
+    /// The same routes, which ask the process's switches instead of ones that are always on.
+    #[must_use]
+    pub fn with_switches(mut self, switches: &Switches) -> Self {
+        let names = self.routes.iter().map(|route| &*route.name);
+        let of_routes = switches.for_routes(names);
+        for (route, switch) in self.routes.iter_mut().zip(of_routes) {
+            route.switch = switch;
+        }
+        self
     }
 
     /// # Errors

@@ -2,8 +2,9 @@
 //! routing, and the answers to those that do not.
 
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, COOKIE, HOST, HeaderValue, TRANSFER_ENCODING};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version};
 
+use super::Limits;
 use super::head::Flaw;
 use crate::body::Body;
 use crate::telemetry::server::Limit;
@@ -21,6 +22,10 @@ pub(super) enum Refusal {
     Connect,
     #[error("the request has too many header fields")]
     Fields,
+    #[error("the request's target is too long")]
+    Target,
+    #[error("the requests on this connection have too many bytes of header fields")]
+    Heads,
     #[error("this connection is not for that host: open another one for it")]
     Misdirected,
 }
@@ -32,7 +37,8 @@ impl Refusal {
             // RFC 9112 §6.1: a transfer coding that is not understood.
             Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Connect => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Fields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Target => StatusCode::URI_TOO_LONG,
+            Self::Fields | Self::Heads => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             // RFC 9110 §15.5.20.
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
         }
@@ -41,6 +47,8 @@ impl Refusal {
     pub(super) fn limit(self) -> Limit {
         match self {
             Self::Fields => Limit::Headers,
+            Self::Target => Limit::Target,
+            Self::Heads => Limit::ConnectionHeaders,
             Self::Misdirected => Limit::Misdirected,
             _ => Limit::Framing,
         }
@@ -62,11 +70,14 @@ impl Refusal {
 
 /// Checks a request and brings its authority into one place: Host on HTTP/1 (RFC 9112 §3.2.2),
 /// the target URI on HTTP/2 (RFC 9113 §8.3.1). The cookies of HTTP/2 come into one field.
-pub(super) fn admit<B>(request: &mut Request<B>, headers_max: usize) -> Result<(), Refusal> {
+pub(super) fn admit<B>(request: &mut Request<B>, limits: &Limits) -> Result<(), Refusal> {
     if *request.method() == Method::CONNECT {
         return Err(Refusal::Connect);
     }
-    if field_count(request.headers()) > headers_max {
+    if request.method().as_str().len() + target_bytes(request.uri()) > limits.target_bytes_max {
+        return Err(Refusal::Target);
+    }
+    if field_count(request.headers()) > limits.headers_max {
         return Err(Refusal::Fields);
     }
     match request.version() {
@@ -76,6 +87,24 @@ pub(super) fn admit<B>(request: &mut Request<B>, headers_max: usize) -> Result<(
         }
         _ => check_host(request).and_then(|()| check_coding(request.headers())),
     }
+}
+
+/// What a request's head is taken to hold in memory, in bytes: counted as RFC 9113 §10.5.1 counts
+/// a field section.
+pub(super) fn head_bytes<B>(request: &Request<B>) -> u64 {
+    const PER_FIELD: usize = 32;
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + PER_FIELD);
+    let bytes = fields.sum::<usize>() + target_bytes(request.uri());
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+fn target_bytes(uri: &Uri) -> usize {
+    let authority = uri
+        .authority()
+        .map_or(0, |authority| authority.as_str().len());
+    let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+    authority + path
 }
 
 /// The host of an admitted request, without its port; `None` where HTTP/1.0 names none.
@@ -201,8 +230,16 @@ mod tests {
         request.body(()).unwrap()
     }
 
+    fn limits() -> Limits {
+        Limits {
+            headers_max: 3,
+            target_bytes_max: 40,
+            ..Limits::default()
+        }
+    }
+
     fn outcome(version: Version, uri: &str, fields: &[(&str, &str)]) -> Result<(), Refusal> {
-        admit(&mut request(version, uri, fields), 3)
+        admit(&mut request(version, uri, fields), &limits())
     }
 
     #[test]
@@ -224,6 +261,17 @@ mod tests {
     }
 
     #[test]
+    fn the_target_has_a_length_with_its_method_and_authority() {
+        let host = [("host", "a")];
+        let path = format!("/{}", "x".repeat(36));
+        assert_eq!(outcome(Version::HTTP_11, &path, &host), Ok(()));
+        let longer = outcome(Version::HTTP_11, &format!("{path}x"), &host);
+        assert_eq!(longer, Err(Refusal::Target));
+        let on_http_2 = outcome(Version::HTTP_2, &format!("https://a{path}"), &[]);
+        assert_eq!(on_http_2, Err(Refusal::Target));
+    }
+
+    #[test]
     fn http_1_1_needs_exactly_one_host() {
         let one = [("host", "a")];
         assert_eq!(outcome(Version::HTTP_11, "/", &one), Ok(()));
@@ -237,7 +285,7 @@ mod tests {
     #[test]
     fn the_authority_of_the_target_replaces_the_host() {
         let mut request = request(Version::HTTP_11, "http://real:81/x", &[("host", "other")]);
-        assert_eq!(admit(&mut request, 3), Ok(()));
+        assert_eq!(admit(&mut request, &limits()), Ok(()));
         assert_eq!(request.headers()[HOST], "real:81");
         let user = outcome(Version::HTTP_11, "http://user@real/", &[("host", "real")]);
         assert_eq!(user, Err(Refusal::Host));
@@ -279,7 +327,7 @@ mod tests {
     fn a_split_cookie_is_joined() {
         let cookies = [("cookie", "a=1"), ("cookie", "b=2; c=3"), ("cookie", "d=4")];
         let mut request = request(Version::HTTP_2, "https://a/", &cookies);
-        assert_eq!(admit(&mut request, 3), Ok(()));
+        assert_eq!(admit(&mut request, &limits()), Ok(()));
         let lines: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
         assert_eq!(lines, ["a=1; b=2; c=3; d=4"]);
     }

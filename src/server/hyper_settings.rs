@@ -7,6 +7,7 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
 
 use super::Limits;
+use super::stalled::{Pace, watched};
 use crate::telemetry::server::ServerMetrics;
 
 /// hyper's own default number of header fields, for which it needs no allocation.
@@ -55,7 +56,10 @@ pub(super) fn http2_builder(
     metrics: &Arc<ServerMetrics>,
 ) -> http2::Builder<Streams> {
     let header_bytes_max = u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX);
-    let mut builder = http2::Builder::new(Streams(Arc::clone(metrics)));
+    let mut builder = http2::Builder::new(Streams {
+        metrics: Arc::clone(metrics),
+        pace: Pace::of(limits),
+    });
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams_max)
@@ -70,18 +74,24 @@ pub(super) fn http2_builder(
     builder
 }
 
-/// Runs the streams of HTTP/2 connections and counts those that panic.
+/// Runs the streams of HTTP/2 connections, gives up those that their client does not read, and
+/// counts those that panic.
 #[derive(Clone, Debug)]
-pub(super) struct Streams(Arc<ServerMetrics>);
+pub(super) struct Streams {
+    metrics: Arc<ServerMetrics>,
+    pace: Pace,
+}
 
 impl<F> hyper::rt::Executor<F> for Streams
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
-        let count = CountPanic(Arc::clone(&self.0));
+        let (count, pace) = (CountPanic(Arc::clone(&self.metrics)), self.pace);
         tokio::spawn(async move {
-            stream.await;
+            if let Err(limit) = watched(stream, pace).await {
+                count.0.limit(limit);
+            }
             drop(count);
         });
     }

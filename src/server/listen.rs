@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use super::inherit::{Passed, Role, name_of};
 use super::serve::Service;
 use super::{BindError, Drained, Handler, Scheme};
 use crate::telemetry::server::Limit;
@@ -50,6 +52,8 @@ pub(super) fn bind(address: SocketAddr) -> Result<(Socket, SocketAddr), BindErro
 pub(super) struct Listener {
     socket: TcpListener,
     address: SocketAddr,
+    /// By which a process that takes over finds the socket.
+    name: String,
     acceptor: Option<TlsAcceptor>,
 }
 
@@ -57,14 +61,16 @@ impl Listener {
     pub(super) fn listen(
         (socket, address): (Socket, SocketAddr),
         acceptor: Option<TlsAcceptor>,
+        role: Role,
     ) -> Result<Self, BindError> {
         let listen = || {
             socket.listen(BACKLOG.into())?;
             let socket = TcpListener::from_std(socket.into())?;
-            let address = socket.local_addr()?;
+            let local = socket.local_addr()?;
             Ok(Self {
                 socket,
-                address,
+                address: local,
+                name: name_of(role, address),
                 acceptor,
             })
         };
@@ -73,6 +79,13 @@ impl Listener {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(super) fn pass_on(&self) -> io::Result<Passed> {
+        Ok(Passed {
+            name: self.name.clone(),
+            socket: self.socket.as_fd().try_clone_to_owned()?,
+        })
     }
 
     pub(super) fn scheme(&self) -> Scheme {

@@ -2,40 +2,49 @@
 //! be routed.
 //!
 //! A connection's way: `listen` accepts it within the cap, `serve` learns whose it is
-//! (`proxy_protocol`, `clients`), shakes hands and serves it with hyper, `wire` and `head` read
-//! along, `admit` refuses what must not reach a handler, `watch` keeps the deadlines, `upgrade` runs
-//! the tunnel that a connection may become.
+//! (`proxy_protocol`, `clients`) and whether that address may have one more (`addresses`), shakes
+//! hands and serves it with hyper, `wire`, `head` and `frames` read along, `admit` refuses what must
+//! not reach a handler, `watch` and `stalled` keep the deadlines, `holding` counts what is held in
+//! memory, `upgrade` runs the tunnel that a connection may become.
 
 mod activity;
+mod addresses;
 mod admit;
 mod certificate_files;
 pub mod clients;
 mod drive;
+mod frames;
 mod head;
+mod holding;
 pub mod hsts;
 mod hyper_settings;
+pub mod inherit;
 mod listen;
 mod not_after;
 mod proxy_protocol;
 mod redirect;
 mod serve;
+mod stalled;
 pub mod tls;
 mod upgrade;
 mod watch;
 mod wire;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::body::Body;
+use crate::budget::Budget;
 use crate::connection::Connection;
 use crate::telemetry::server::ServerMetrics;
+use inherit::{Inherited, Passed, Role};
 use listen::Listener;
 use serve::Service;
 
@@ -83,6 +92,25 @@ pub struct Limits {
     pub headers_max: usize,
     /// Bytes of a request head.
     pub header_bytes_max: usize,
+    /// Bytes of a request's method and target.
+    pub target_bytes_max: usize,
+    /// Bytes that the heads of an HTTP/2 connection's open requests may hold together, counted as
+    /// RFC 9113 §10.5.1 counts them.
+    pub connection_header_bytes_max: usize,
+    /// Connections of one address (of one /64 network with IPv6); 0: any number.
+    pub connections_per_address: usize,
+    /// Addresses that may have any number.
+    pub connections_per_address_exempt: Vec<IpNet>,
+    /// Bytes per second that a client must take of a response, over `idle_timeout`; 0: any.
+    pub send_rate_min: u64,
+    /// Frames per second that an HTTP/2 connection may send for long, four times as many at once:
+    /// RST_STREAM;
+    pub resets_per_second: u32,
+    /// SETTINGS, PING, PRIORITY, WINDOW_UPDATE and unknown ones, beyond those that come with
+    /// requests and answer content;
+    pub control_frames_per_second: u32,
+    /// frames that carry nothing, or next to nothing.
+    pub empty_frames_per_second: u32,
 }
 
 impl Default for Limits {
@@ -96,8 +124,22 @@ impl Default for Limits {
             streams_max: 128,
             headers_max: 100,
             header_bytes_max: 32 * 1024,
+            target_bytes_max: 8 * 1024,
+            connection_header_bytes_max: 1024 * 1024,
+            connections_per_address: 256,
+            connections_per_address_exempt: loopback(),
+            send_rate_min: 64,
+            resets_per_second: 100,
+            control_frames_per_second: 500,
+            empty_frames_per_second: 100,
         }
     }
+}
+
+fn loopback() -> Vec<IpNet> {
+    let v4 = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
+    let v6 = Ipv6Net::new_assert(Ipv6Addr::LOCALHOST, 128);
+    vec![v4.into(), v6.into()]
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -162,6 +204,7 @@ pub struct Listeners {
     terms: Terms,
     limits: Limits,
     metrics: Arc<ServerMetrics>,
+    budget: Arc<Budget>,
 }
 
 /// What the listeners go by when they answer.
@@ -174,6 +217,17 @@ struct Terms {
 
 /// Loads the certificates and binds every address, or none.
 pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Listeners, BindError> {
+    bind_or_inherit(settings, metrics, &mut Inherited::default(), Role::Http).await
+}
+
+/// As [`bind`], but takes the sockets of `inherited` that are for these addresses. `plain` is the
+/// role of the addresses without TLS; admin addresses are that with TLS, too.
+pub async fn bind_or_inherit(
+    settings: Settings,
+    metrics: Arc<ServerMetrics>,
+    inherited: &mut Inherited,
+    plain: Role,
+) -> Result<Listeners, BindError> {
     let (certificates, acceptor) = match &settings.tls {
         Some(tls) if !settings.https.is_empty() => {
             let certificates = Arc::new(tls::Certificates::load(&tls.certificates).await?);
@@ -189,11 +243,23 @@ pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Lis
     let without = settings.http.iter().map(|address| (address, &None));
     let mut bound = Vec::new();
     for (address, acceptor) in with_tls.chain(without) {
-        bound.push((listen::bind(*address)?, acceptor.clone()));
+        let role = match (plain, acceptor) {
+            (Role::Http, Some(_)) => Role::Https,
+            _ => plain,
+        };
+        let socket = match inherited.take(role, *address) {
+            Ok(Some(socket)) => (socket, *address),
+            Ok(None) => listen::bind(*address)?,
+            Err(source) => {
+                let address = *address;
+                return Err(BindError::Listen { address, source });
+            }
+        };
+        bound.push((socket, acceptor.clone(), role));
     }
     let mut sockets = Vec::new();
-    for (socket, acceptor) in bound {
-        sockets.push(Listener::listen(socket, acceptor)?);
+    for (socket, acceptor, role) in bound {
+        sockets.push(Listener::listen(socket, acceptor, role)?);
     }
     let addresses = |scheme| {
         let of_scheme = sockets
@@ -213,10 +279,17 @@ pub async fn bind(settings: Settings, metrics: Arc<ServerMetrics>) -> Result<Lis
         },
         limits: settings.limits,
         metrics,
+        budget: Budget::unbounded(),
     })
 }
 
 impl Listeners {
+    /// The connections take their memory from `budget`, and are refused when it is used up.
+    pub fn within(mut self, budget: Arc<Budget>) -> Self {
+        self.budget = budget;
+        self
+    }
+
     /// The addresses with TLS, with the ports that were taken.
     pub fn https(&self) -> &[SocketAddr] {
         &self.https
@@ -225,6 +298,14 @@ impl Listeners {
     /// The addresses without TLS, with the ports that were taken.
     pub fn http(&self) -> &[SocketAddr] {
         &self.http
+    }
+
+    /// The sockets once more, for a process that is to listen on them too.
+    ///
+    /// # Errors
+    /// There are no file descriptors left.
+    pub fn pass_on(&self) -> std::io::Result<Vec<Passed>> {
+        self.sockets.iter().map(Listener::pass_on).collect()
     }
 
     /// The certificates in use, to replace them while connections are served.
@@ -242,7 +323,7 @@ impl Listeners {
         let stop = CancellationToken::new();
         // A server that is dropped instead of shut down closes its sockets and connections too.
         let _stop_when_dropped = stop.clone().drop_guard();
-        let service = Service::new(handler, self.terms, self.limits, self.metrics);
+        let service = Service::new(handler, self.terms, self.limits, self.metrics, self.budget);
         let tasks: Vec<_> = self
             .sockets
             .into_iter()

@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,18 +14,20 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use rustls::ProtocolVersion;
+use rustls::{HandshakeKind, ProtocolVersion, ServerConnection};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, TrackedBody};
-use super::admit::{Refusal, admit, close_after, host_of, is_last};
+use super::activity::{Activity, InFlight, TrackedBody};
+use super::addresses::{Addresses, Place};
+use super::admit::{Refusal, admit, close_after, head_bytes, host_of, is_last};
 use super::drive::Drive;
+use super::frames::{Flood, Rates};
 use super::hyper_settings::{Streams, http1_builder, http2_builder};
 use super::proxy_protocol::{self, ProxyProtocolError};
 use super::redirect::to_https;
@@ -34,8 +36,9 @@ use super::upgrade::Upgrades;
 use super::watch::{FIRST_WORD_MAX, Verdict, Watch};
 use super::wire::Wire;
 use super::{Handler, HttpMode, Limits, Scheme, Terms, hsts};
+use crate::budget::{Budget, CONNECTION_BYTES, Pressure, Shed, Use};
 use crate::connection::Connection;
-use crate::telemetry::server::{Limit, ServerMetrics};
+use crate::telemetry::server::{Limit, ServerMetrics, TlsSession};
 
 /// What all connections of a server share.
 pub(super) struct Service<H> {
@@ -44,6 +47,8 @@ pub(super) struct Service<H> {
     limits: Limits,
     metrics: Arc<ServerMetrics>,
     cap: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
+    budget: Arc<Budget>,
     http1: http1::Builder,
     http2: http2::Builder<Streams>,
 }
@@ -61,7 +66,18 @@ struct Requests<H> {
     stop: CancellationToken,
 }
 
-pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+/// How a connection is brought to its end when the server drains.
+#[derive(Clone, Copy)]
+enum Parting {
+    /// It is told at once, and told which requests will be answered: the two GOAWAY frames of
+    /// RFC 9113 §6.8.
+    Told,
+    /// The next answer says that it is the last (RFC 9112 §9.6); without a next request the
+    /// connection ends after a time without one.
+    WhenQuiet,
+}
+
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 impl<H: Handler> Service<H> {
     pub(super) fn new(
@@ -69,12 +85,18 @@ impl<H: Handler> Service<H> {
         terms: Terms,
         limits: Limits,
         metrics: Arc<ServerMetrics>,
+        budget: Arc<Budget>,
     ) -> Arc<Self> {
         let connections_max = limits.connections_max.clamp(1, Semaphore::MAX_PERMITS);
         Arc::new(Self {
             http1: http1_builder(&limits),
             http2: http2_builder(&limits, &metrics),
             cap: Arc::new(Semaphore::new(connections_max)),
+            addresses: Addresses::new(
+                limits.connections_per_address,
+                limits.connections_per_address_exempt.clone(),
+            ),
+            budget,
             handler,
             terms,
             limits,
@@ -114,16 +136,23 @@ impl<H: Handler> Service<H> {
         acceptor: Option<TlsAcceptor>,
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError> {
+        if self.budget.pressure() == Pressure::Hard {
+            self.budget.shed(Shed::Connection);
+            self.metrics.limit(Limit::Memory);
+            return Err(ConnectionError::Memory);
+        }
+        let _memory = self.budget.take(Use::Connections, CONNECTION_BYTES);
         stream.set_nodelay(true)?;
         let local = stream.local_addr()?;
         let peer = self.client_of(&mut stream, via, stop).await?;
         // From here on `peer` is the client, as far as connections tell.
+        let _place = self.place_for(peer)?;
         let (stream, sni) = match acceptor {
             None => (Either::Left(stream), None),
             Some(acceptor) => {
-                let stream = self.shake_hands(stream, &acceptor).await?;
+                let stream = Box::pin(self.shake_hands(stream, &acceptor)).await?;
                 let sni = stream.get_ref().1.server_name().map(Box::from);
-                (Either::Right(stream), sni)
+                (Either::Right(Box::new(stream)), sni)
             }
         };
         let scheme = match &stream {
@@ -139,6 +168,20 @@ impl<H: Handler> Service<H> {
             interims: Arc::default(),
         });
         self.serve_http(stream, connection, stop).await
+    }
+
+    /// A place among the connections of the client's address. A trusted proxy, through which many
+    /// clients come, needs none.
+    fn place_for(&self, client: SocketAddr) -> Result<Option<Place>, ConnectionError> {
+        if self.terms.clients.is_trusted_proxy(client) {
+            return Ok(None);
+        }
+        let place = self.addresses.enter(client.ip());
+        if place.is_none() {
+            self.metrics.limit(Limit::Address);
+            return Err(ConnectionError::Address);
+        }
+        Ok(place)
     }
 
     /// The client of a connection: its peer, or whom the PROXY header names where the peer must
@@ -190,6 +233,7 @@ impl<H: Handler> Service<H> {
             _ => "1.2",
         };
         self.metrics.tls_handshake("ok", version);
+        self.metrics.tls_session(&session(stream.get_ref().1));
         Ok(stream)
     }
 
@@ -203,13 +247,15 @@ impl<H: Handler> Service<H> {
             Either::Left(_) => None,
             Either::Right(tls) => Some(tls.get_ref().1.alpn_protocol() == Some(HTTP2)),
         };
-        let activity = Arc::new(Activity::default());
+        let activity = Arc::new(Activity::new(Arc::clone(&self.budget)));
         let mut wire = Wire::new(stream, Arc::clone(&activity));
         let is_http2 = match alpn_is_http2 {
             Some(is_http2) => is_http2,
             None => self.sniff(&mut wire, stop).await?,
         };
-        if !is_http2 {
+        if is_http2 {
+            wire.read_frames(self.rates());
+        } else {
             wire.read_heads(Arc::clone(&connection.interims));
         }
         let is_proxied = self.terms.clients.is_trusted_proxy(connection.peer);
@@ -229,11 +275,13 @@ impl<H: Handler> Service<H> {
         let answer = service_fn(move |request| Arc::clone(&requests).answer(request));
         let io = TokioIo::new(wire);
         if is_http2 {
-            let connection = self.http2.serve_connection(io, answer);
-            return self.drive(connection, activity, stop).await;
+            let connection = Box::pin(self.http2.serve_connection(io, answer));
+            return self.drive(connection, activity, Parting::Told, stop).await;
         }
-        let connection = self.http1.serve_connection(io, answer).with_upgrades();
-        self.drive(connection, activity, stop).await?;
+        let connection = self.http1.serve_connection(io, answer);
+        let connection = Box::pin(connection.with_upgrades());
+        self.drive(connection, activity, Parting::WhenQuiet, stop)
+            .await?;
         upgrades.run().await;
         Ok(())
     }
@@ -252,35 +300,42 @@ impl<H: Handler> Service<H> {
         Err(ConnectionError::Silent)
     }
 
-    /// Lets hyper serve the connection, asks it to close when the server stops or the connection
+    /// Lets hyper serve the connection (in a box: a future holds its arguments twice), asks it to close when the server stops or the connection
     /// is idle, and drops it when it breaks a deadline.
     async fn drive<C>(
         &self,
-        connection: C,
+        mut connection: Pin<Box<C>>,
         activity: Arc<Activity>,
+        parting: Parting,
         stop: &CancellationToken,
     ) -> Result<(), ConnectionError>
     where
         C: Drive,
     {
-        let mut connection = pin!(connection);
-        let mut watch = Watch::new(activity, &self.limits, Instant::now());
-        let mut look = interval(watch.interval());
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        look.reset();
+        let mut watch = Watch::new(Arc::clone(&activity), &self.limits, Instant::now());
+        let mut look = look_after(watch.interval());
         loop {
             // hyper comes first: what the client has sent before the end is served.
             tokio::select! {
                 biased;
-                outcome = connection.as_mut() => return self.note_outcome(outcome),
-                () = stop.cancelled(), if !watch.is_closing() => {
-                    watch.close(Instant::now());
-                    connection.as_mut().graceful_shutdown();
+                outcome = connection.as_mut() => return self.note_outcome(outcome, &activity),
+                () = stop.cancelled(), if !watch.is_draining() => {
+                    let now = Instant::now();
+                    let quiet = watch.drain(now);
+                    match parting {
+                        Parting::Told => {
+                            watch.close(now);
+                            connection.as_mut().graceful_shutdown();
+                        }
+                        Parting::WhenQuiet => look = look_after(quiet),
+                    }
                 }
                 now = look.tick() => match watch.look(now) {
                     Verdict::Stay => {}
                     Verdict::Close(limit) => {
-                        self.metrics.limit(limit);
+                        if let Some(limit) = limit {
+                            self.metrics.limit(limit);
+                        }
                         watch.close(now);
                         connection.as_mut().graceful_shutdown();
                     }
@@ -295,9 +350,22 @@ impl<H: Handler> Service<H> {
         }
     }
 
-    fn note_outcome(&self, outcome: Result<(), hyper::Error>) -> Result<(), ConnectionError> {
+    fn note_outcome(
+        &self,
+        outcome: Result<(), hyper::Error>,
+        activity: &Activity,
+    ) -> Result<(), ConnectionError> {
         if let Err(error) = &outcome {
-            if error.is_parse_too_large() {
+            if let Some(flood) = activity.flood() {
+                self.metrics.limit(match flood {
+                    Flood::Resets => Limit::H2Resets,
+                    Flood::Control => Limit::H2Control,
+                    Flood::Continuation => Limit::H2Continuation,
+                    Flood::Empty => Limit::H2Empty,
+                });
+            } else if is_calming(error) {
+                self.metrics.limit(Limit::H2Calm);
+            } else if error.is_parse_too_large() {
                 self.metrics.limit(Limit::Headers);
             } else if error.is_parse() {
                 self.metrics.limit(Limit::Framing);
@@ -307,6 +375,14 @@ impl<H: Handler> Service<H> {
     }
 }
 
+/// Ticks every `period`, for the first time after one.
+fn look_after(period: Duration) -> Interval {
+    let mut look = interval(period);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look.reset();
+    look
+}
+
 impl<H: Handler> Requests<H> {
     async fn answer(
         self: Arc<Self>,
@@ -314,13 +390,14 @@ impl<H: Handler> Requests<H> {
     ) -> Result<Response<TrackedBody>, Infallible> {
         let service = &self.service;
         service.metrics.request(request.version());
-        let (in_flight, flaw) = self.activity.begin();
+        let (mut in_flight, flaw) = self.activity.begin();
         let is_http1 = request.version() < Version::HTTP_2;
         let is_last = is_http1 && is_last(&request);
         let admitted = flaw
             .map_err(Into::into)
-            .and_then(|()| admit(&mut request, service.limits.headers_max))
-            .and_then(|()| self.check_place(&request));
+            .and_then(|()| admit(&mut request, &service.limits))
+            .and_then(|()| self.check_place(&request))
+            .and_then(|()| service.hold_head(&mut in_flight, &request));
         let told;
         let connection = if self.is_proxied {
             told = service
@@ -358,7 +435,11 @@ impl<H: Handler> Requests<H> {
         {
             hsts::add(response.headers_mut(), value);
         }
-        Ok(response.map(|body| TrackedBody::new(body, in_flight)))
+        in_flight.let_go_of_head();
+        Ok(response.map(|body| {
+            let body = TrackedBody::new(body, in_flight);
+            if is_http1 { body } else { body.in_pieces() }
+        }))
     }
 }
 
@@ -382,6 +463,28 @@ async fn stopped_for(stop: &CancellationToken, span: Duration) {
 }
 
 impl<H> Service<H> {
+    fn rates(&self) -> Rates {
+        Rates {
+            resets: self.limits.resets_per_second,
+            control: self.limits.control_frames_per_second,
+            empty: self.limits.empty_frames_per_second,
+            header_bytes_max: self.limits.header_bytes_max,
+        }
+    }
+
+    /// Only HTTP/2 has several requests in flight, whose heads may hold much together.
+    fn hold_head<B>(&self, in_flight: &mut InFlight, request: &Request<B>) -> Result<(), Refusal> {
+        if request.version() < Version::HTTP_2 {
+            return Ok(());
+        }
+        let most = u64::try_from(self.limits.connection_header_bytes_max).unwrap_or(u64::MAX);
+        if in_flight.hold_head(head_bytes(request), most) {
+            Ok(())
+        } else {
+            Err(Refusal::Heads)
+        }
+    }
+
     fn redirect_port(&self, connection: &Connection) -> Option<u16> {
         match self.terms.http_mode {
             HttpMode::Redirect { port } if connection.scheme == Scheme::Http.as_str() => Some(port),
@@ -390,9 +493,41 @@ impl<H> Service<H> {
     }
 }
 
+/// Whether HTTP/2 ended the connection because its client made it work for nothing.
+fn is_calming(error: &hyper::Error) -> bool {
+    let cause =
+        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
+    })
+}
+
+/// What client and server agreed on. The names are those of the library, so their number is bounded.
+fn session(tls: &ServerConnection) -> TlsSession {
+    let cipher = tls.negotiated_cipher_suite();
+    let group = tls.negotiated_key_exchange_group();
+    TlsSession {
+        handshake: match tls.handshake_kind() {
+            Some(HandshakeKind::Resumed) => "resumed",
+            Some(HandshakeKind::FullWithHelloRetryRequest) => "full_retried",
+            _ => "full",
+        },
+        cipher: cipher
+            .and_then(|suite| suite.suite().as_str())
+            .unwrap_or("unknown"),
+        group: group
+            .and_then(|group| group.name().as_str())
+            .unwrap_or("none"),
+    }
+}
+
 /// Why a connection ended early. Only logged.
 #[derive(Debug, thiserror::Error)]
 enum ConnectionError {
+    #[error("there is no memory for it")]
+    Memory,
+    #[error("its address has too many connections open")]
+    Address,
     #[error("the TLS handshake failed: {0}")]
     Handshake(#[source] io::Error),
     #[error("the TLS handshake took too long")]

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
 use super::activity::Activity;
+use super::frames::{Flood, Frames, Rates};
 use super::head::HeadReader;
 use crate::interim::Interims;
 
@@ -29,6 +30,7 @@ pub(super) struct Wire<S> {
     ahead: Vec<u8>,
     ahead_read: usize,
     head: Option<HeadReader>,
+    frames: Option<Box<Frames>>,
     activity: Arc<Activity>,
     lingering: Option<Linger>,
     interims: Option<Arc<Interims>>,
@@ -48,6 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             ahead: Vec::new(),
             ahead_read: 0,
             head: None,
+            frames: None,
             activity,
             lingering: None,
             interims: None,
@@ -65,6 +68,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     pub(super) fn end_http(&mut self) {
         self.head = None;
         self.interims = None;
+    }
+
+    /// From here on the connection speaks HTTP/2 and is read along with.
+    pub(super) fn read_frames(&mut self, rates: Rates) {
+        self.frames = Some(Box::new(Frames::new(rates)));
     }
 
     /// Reads ahead until it is certain whether the client speaks HTTP/2 without having been asked
@@ -85,11 +93,38 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Ok(false)
     }
 
-    fn note(&mut self, bytes: &[u8]) {
+    fn note(&mut self, bytes: &[u8]) -> Result<(), Flood> {
         count(&self.activity.received, bytes.len());
         if let Some(head) = &mut self.head {
             head.read(bytes);
             self.activity.note(head);
+        }
+        match &mut self.frames {
+            Some(frames) => frames.received(bytes, self.activity.millis.load(Relaxed)),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells a client that floods us so, where that can be done at once, and breaks off.
+    fn break_off(&mut self, flood: Flood, cx: &mut Context<'_>) -> io::Error {
+        self.activity.note_flood(flood);
+        if let Some(goaway) = self.frames.as_ref().and_then(|frames| frames.farewell()) {
+            // A socket that takes nothing now is that of a client that reads nothing.
+            let _sent = Pin::new(&mut self.stream).poll_write(cx, &goaway);
+            let _flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        }
+        io::Error::other("the client floods us")
+    }
+
+    fn follow<'b>(&mut self, sent: usize, slices: impl Iterator<Item = &'b [u8]>) {
+        let Some(frames) = &mut self.frames else {
+            return;
+        };
+        let mut left = sent;
+        for slice in slices {
+            let (now, _) = slice.split_at_checked(left).unwrap_or((slice, &[]));
+            frames.sent(now);
+            left -= now.len();
         }
     }
 
@@ -172,8 +207,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
             buffer.put_slice(now);
             this.ahead_read += now.len();
         }
-        this.note(buffer.filled().get(before..).unwrap_or_default());
-        Poll::Ready(Ok(()))
+        let outcome = this.note(buffer.filled().get(before..).unwrap_or_default());
+        Poll::Ready(outcome.map_err(|flood| this.break_off(flood, cx)))
     }
 }
 
@@ -185,6 +220,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_left_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(sent)) = &outcome {
+            self.follow(*sent, std::iter::once(bytes));
+        }
         self.note_sent(outcome)
     }
 
@@ -195,6 +233,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_left_interim(cx))?;
         let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        if let Poll::Ready(Ok(sent)) = &outcome {
+            self.follow(*sent, slices.iter().map(|slice| &**slice));
+        }
         self.note_sent(outcome)
     }
 

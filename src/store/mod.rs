@@ -93,6 +93,41 @@ pub trait Store: Send + Sync + 'static {
     fn grown(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send;
 }
 
+/// A store that several share.
+impl<S: Store> Store for Arc<S> {
+    fn local(&self, key: &CacheKey) -> Variants {
+        S::local(self, key)
+    }
+
+    fn is_shared(&self) -> bool {
+        S::is_shared(self)
+    }
+
+    fn is_unchanged(&self, key: &CacheKey, seen: &Variants) -> bool {
+        S::is_unchanged(self, key, seen)
+    }
+
+    fn lookup(&self, look: &Look<'_>) -> impl Future<Output = Result<Variants, StoreError>> + Send {
+        S::lookup(self, look)
+    }
+
+    fn put(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+    ) -> impl Future<Output = Result<Put, StoreError>> + Send {
+        S::put(self, entry, current)
+    }
+
+    fn remove(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send {
+        S::remove(self, entry)
+    }
+
+    fn grown(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send {
+        S::grown(self, entry)
+    }
+}
+
 impl Variants {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.others.is_none()

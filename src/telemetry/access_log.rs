@@ -1,12 +1,17 @@
 //! The access log: one JSON object a line, written by a thread of its own.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use serde_json::json;
+
+use super::log_target::{Out, Target};
 
 use crate::clock::Timestamp;
 
@@ -25,6 +30,8 @@ pub struct Line<'a> {
     pub host: &'a str,
     /// Without query: queries carry tokens.
     pub path: &'a str,
+    /// With what looks secret taken out, if the operator wants queries at all.
+    pub query: Option<&'a str>,
     pub protocol: &'a str,
     pub status: u16,
     pub route: &'a str,
@@ -33,8 +40,18 @@ pub struct Line<'a> {
     pub language: Option<&'a str>,
     pub coding: Option<&'a str>,
     pub user_agent: Option<&'a str>,
+    pub trace_id: Option<&'a str>,
+    /// Bytes of content, where they are known beforehand.
+    pub bytes: Option<u64>,
     /// Until the head of the response.
     pub elapsed: Duration,
+}
+
+/// What the operator says about the log.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Settings {
+    /// Whether lines have the query, with what looks secret taken out of it.
+    pub query: bool,
 }
 
 /// Where lines go; cheap to clone.
@@ -43,8 +60,20 @@ pub struct AccessLog(Option<Arc<Lines>>);
 
 #[derive(Debug)]
 struct Lines {
+    settings: Settings,
     sender: SyncSender<Order>,
-    dropped: AtomicU64,
+    /// Set where the file is to be opened anew, which no full queue prevents.
+    reopen: Arc<AtomicBool>,
+    metrics: Metrics,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Metrics {
+    written: Counter,
+    /// The queue was full.
+    dropped: Counter,
+    /// The output took none.
+    failed: Counter,
 }
 
 /// What the writer is to do next.
@@ -52,6 +81,8 @@ enum Order {
     Write(String),
     /// Say so when all before it is written.
     Flush(SyncSender<()>),
+    /// Look at `reopen`.
+    Wake,
 }
 
 impl AccessLog {
@@ -64,26 +95,85 @@ impl AccessLog {
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn to(out: impl Write + Send + 'static) -> std::io::Result<Self> {
+    pub fn to(out: impl Write + Send + 'static, settings: Settings) -> std::io::Result<Self> {
+        Self::start(settings, |reopen| {
+            Target::new(Out::Stream(Box::new(out)), reopen)
+        })
+    }
+
+    /// Appends to the file at `path` until the last clone is dropped. A file that cannot be opened
+    /// or written is tried again, and its lines are lost and counted meanwhile.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn to_file(path: &Path, settings: Settings) -> std::io::Result<Self> {
+        let path = path.to_owned();
+        Self::start(settings, |reopen| {
+            Target::new(Out::File { path, file: None }, reopen)
+        })
+    }
+
+    fn start(
+        settings: Settings,
+        target: impl FnOnce(Arc<AtomicBool>) -> Target,
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(LINES_WAITING_MAX);
+        let (reopen, metrics) = (Arc::new(AtomicBool::new(false)), Metrics::default());
+        let (mut target, counted) = (target(Arc::clone(&reopen)), metrics.clone());
         std::thread::Builder::new()
             .name("access-log".into())
-            .spawn(move || write_lines(&receiver, out))?;
+            .spawn(move || write_lines(&receiver, &mut target, &counted))?;
         Ok(Self(Some(Arc::new(Lines {
+            settings,
             sender,
-            dropped: AtomicU64::new(0),
+            reopen,
+            metrics,
         }))))
+    }
+
+    /// Adds what is counted of the log to `registry`, which gives it its prefix.
+    pub fn register(&self, registry: &mut Registry) {
+        let metrics = self.0.as_ref().map(|lines| lines.metrics.clone());
+        let metrics = metrics.unwrap_or_default();
+        registry.register(
+            "access_log_lines",
+            "Lines of the access log that were written",
+            metrics.written.clone(),
+        );
+        registry.register(
+            "access_log_dropped",
+            "Lines that were dropped because too many waited to be written",
+            metrics.dropped.clone(),
+        );
+        registry.register(
+            "access_log_failed",
+            "Lines that were lost because the output took none",
+            metrics.failed.clone(),
+        );
     }
 
     pub const fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
+    pub fn shows_queries(&self) -> bool {
+        self.0.as_ref().is_some_and(|lines| lines.settings.query)
+    }
+
+    /// Opens the file anew, which somebody has moved away. Without a file nothing happens.
+    pub fn reopen(&self) {
+        if let Some(lines) = &self.0 {
+            lines.reopen.store(true, Ordering::Release);
+            // A full queue wakes the writer, too.
+            let _full = lines.sender.try_send(Order::Wake);
+        }
+    }
+
     /// Lines that were dropped so far.
     pub fn dropped(&self) -> u64 {
         self.0
             .as_ref()
-            .map_or(0, |lines| lines.dropped.load(Ordering::Relaxed))
+            .map_or(0, |lines| lines.metrics.dropped.get())
     }
 
     /// Waits until all that was written so far is out, at most `within`: what is in the writer's
@@ -106,6 +196,7 @@ impl AccessLog {
             "scheme": line.scheme,
             "host": line.host,
             "path": line.path,
+            "query": line.query,
             "protocol": line.protocol,
             "status": line.status,
             "route": line.route,
@@ -114,34 +205,64 @@ impl AccessLog {
             "language": line.language,
             "coding": line.coding,
             "user_agent": line.user_agent,
+            "trace_id": line.trace_id,
+            "bytes": line.bytes,
             "elapsed_us": u64::try_from(line.elapsed.as_micros()).unwrap_or(u64::MAX),
         });
         let order = Order::Write(format!("{text}\n"));
         if let Err(TrySendError::Full(_)) = lines.sender.try_send(order) {
-            lines.dropped.fetch_add(1, Ordering::Relaxed);
+            lines.metrics.dropped.inc();
         }
     }
 }
 
-/// Flushes whenever nothing waits.
-fn write_lines(orders: &Receiver<Order>, out: impl Write) {
-    let mut out = std::io::BufWriter::new(out);
-    // A log that cannot be written to is no reason to stop serving.
+/// Writes whenever nothing waits, or when there is enough.
+fn write_lines(orders: &Receiver<Order>, target: &mut Target, metrics: &Metrics) {
+    let mut batch = Batch::default();
     while let Ok(order) = orders.recv() {
         let mut next = Some(order);
         while let Some(order) = next {
             match order {
-                Order::Write(line) => {
-                    let _unwritable = out.write_all(line.as_bytes());
-                }
+                Order::Write(line) => batch.push(&line),
                 Order::Flush(done) => {
-                    let _unwritable = out.flush();
+                    batch.write(target, metrics);
                     let _gone = done.send(());
                 }
+                Order::Wake => {}
+            }
+            if batch.text.len() >= BATCH_BYTES {
+                batch.write(target, metrics);
             }
             next = orders.try_recv().ok();
         }
-        let _unwritable = out.flush();
+        batch.write(target, metrics);
+    }
+}
+
+/// Bytes that are written at once.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// Lines that are written together.
+#[derive(Default)]
+struct Batch {
+    text: Vec<u8>,
+    lines: u64,
+}
+
+impl Batch {
+    fn push(&mut self, line: &str) {
+        self.text.extend_from_slice(line.as_bytes());
+        self.lines += 1;
+    }
+
+    /// An output that takes nothing is no reason to stop serving.
+    fn write(&mut self, target: &mut Target, metrics: &Metrics) {
+        match target.write(&self.text) {
+            Ok(()) => metrics.written.inc_by(self.lines),
+            Err(_) => metrics.failed.inc_by(self.lines),
+        };
+        self.text.clear();
+        self.lines = 0;
     }
 }
 
@@ -185,6 +306,9 @@ mod tests {
             language: None,
             coding: None,
             user_agent: None,
+            trace_id: None,
+            query: None,
+            bytes: Some(0),
             elapsed: Duration::ZERO,
         }
     }
@@ -193,7 +317,7 @@ mod tests {
     fn a_flush_returns_when_the_last_line_is_out() {
         let (barrier, written) = (Arc::new(Barrier::new(2)), Arc::default());
         let out = Slow(Arc::clone(&barrier), Arc::clone(&written));
-        let log = AccessLog::to(out).unwrap();
+        let log = AccessLog::to(out, Settings::default()).unwrap();
         log.write(line());
         assert!(written.lock().is_empty());
         let release = std::thread::spawn(move || barrier.wait());

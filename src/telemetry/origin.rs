@@ -11,6 +11,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::origin_pool::{PoolFamilies, PoolMetrics};
+use super::servers::{CareFamilies, CareMetrics};
+
 /// Upper bounds of the first-byte histogram, in seconds: from a warm CMS cache to its timeout.
 const FIRST_BYTE_BUCKETS_SECONDS: [f64; 14] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
@@ -27,8 +30,8 @@ pub struct OriginMetrics {
     first_byte: Family<UpstreamLabels, Histogram, fn() -> Histogram>,
     in_flight: Family<UpstreamLabels, Gauge>,
     queued: Family<UpstreamLabels, Gauge>,
-    connections_opened: Family<UpstreamLabels, Counter>,
-    ejections: Family<ServerLabels, Counter>,
+    pool: PoolFamilies,
+    care: CareFamilies,
 }
 
 impl OriginMetrics {
@@ -36,6 +39,7 @@ impl OriginMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         metrics.register_counters(registry);
+        metrics.care.register(registry);
         registry.register_with_unit(
             "origin_first_byte",
             "Time from handing a request to a connection until the head of the response",
@@ -64,7 +68,8 @@ impl OriginMetrics {
             first_byte: self.first_byte.get_or_create_owned(&labels),
             in_flight: self.in_flight.get_or_create_owned(&labels),
             queued: self.queued.get_or_create_owned(&labels),
-            connections_opened: self.connections_opened.get_or_create_owned(&labels),
+            pool: self.pool.upstream(name),
+            care: self.care.upstream(name),
             name: labels.upstream,
             all: self.clone(),
         }
@@ -101,16 +106,7 @@ impl OriginMetrics {
         for (name, help, family) in by_reason {
             registry.register(name, help, family.clone());
         }
-        registry.register(
-            "origin_connections_opened",
-            "Connections opened to servers of the upstream",
-            self.connections_opened.clone(),
-        );
-        registry.register(
-            "origin_ejections",
-            "Times a server was left out after repeated connect failures",
-            self.ejections.clone(),
-        );
+        self.pool.register(registry);
     }
 }
 
@@ -126,8 +122,8 @@ impl Default for OriginMetrics {
             first_byte: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
             queued: Family::default(),
-            connections_opened: Family::default(),
-            ejections: Family::default(),
+            pool: PoolFamilies::default(),
+            care: CareFamilies::default(),
         }
     }
 }
@@ -140,7 +136,8 @@ pub struct UpstreamMetrics {
     first_byte: Histogram,
     in_flight: Gauge,
     queued: Gauge,
-    connections_opened: Counter,
+    pool: PoolMetrics,
+    care: CareMetrics,
 }
 
 impl UpstreamMetrics {
@@ -178,17 +175,14 @@ impl UpstreamMetrics {
         self.first_byte.observe(waited.as_secs_f64());
     }
 
-    pub fn connection_opened(&self) {
-        self.connections_opened.inc();
+    /// The series about its connections.
+    pub const fn pool(&self) -> &PoolMetrics {
+        &self.pool
     }
 
-    /// `server` is a `host:port` of the configuration.
-    pub fn ejected(&self, server: &str) {
-        let labels = ServerLabels {
-            upstream: self.name.clone(),
-            server: server.to_owned(),
-        };
-        self.all.ejections.get_or_create(&labels).inc();
+    /// The series of its single servers, and of what spares it.
+    pub const fn care(&self) -> &CareMetrics {
+        &self.care
     }
 
     /// One exchange more in flight until the level is dropped.
@@ -223,7 +217,7 @@ impl UpstreamMetrics {
 pub struct Level(Gauge);
 
 impl Level {
-    fn raise(gauge: &Gauge) -> Self {
+    pub(super) fn raise(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
@@ -252,12 +246,6 @@ struct ReasonLabels {
     reason: &'static str,
 }
 
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct ServerLabels {
-    upstream: String,
-    server: String,
-}
-
 const fn status_class(status: u16) -> &'static str {
     match status {
         100..200 => "1xx",
@@ -282,14 +270,12 @@ mod tests {
         let level = metrics.in_flight();
         metrics.answered(204);
         metrics.failed("connect");
-        metrics.ejected("10.0.0.1:80");
         metrics.first_byte(Duration::from_millis(20));
         let mut text = String::new();
         encode(&mut text, &registry).unwrap();
         for line in [
             "origin_requests_total{upstream=\"cms\",result=\"2xx\"} 1",
             "origin_requests_total{upstream=\"cms\",result=\"connect\"} 1",
-            "origin_ejections_total{upstream=\"cms\",server=\"10.0.0.1:80\"} 1",
             "origin_in_flight{upstream=\"cms\"} 1",
             "origin_first_byte_seconds_bucket{le=\"0.025\",upstream=\"cms\"} 1",
         ] {

@@ -16,16 +16,36 @@ pub enum Limit {
     Accept,
     /// The TLS handshake took longer than `tls_handshake_timeout`.
     TlsHandshake,
+    /// A connection was closed because its address had `connections_per_address` open.
+    Address,
+    /// A connection was closed because the work memory was used up.
+    Memory,
     /// A request head took longer than `header_timeout`.
     HeaderTimeout,
     /// A request head had too many fields or bytes.
     Headers,
+    /// A request's target was longer than `target_bytes_max`.
+    Target,
+    /// The requests of an HTTP/2 connection had more than `connection_header_bytes_max` of heads.
+    ConnectionHeaders,
     /// A request was refused for its framing, its target or its Host.
     Framing,
     /// A connection without a request was closed after `idle_timeout`.
     Idle,
     /// A client took nothing of its response for `idle_timeout`.
     Stalled,
+    /// A client took less of its response than `send_rate_min`.
+    SlowReader,
+    /// An HTTP/2 connection was cut for resetting streams faster than `resets_per_second`.
+    H2Resets,
+    /// An HTTP/2 connection was cut for more than `control_frames_per_second`.
+    H2Control,
+    /// An HTTP/2 connection was cut for a header block of too many frames.
+    H2Continuation,
+    /// An HTTP/2 connection was cut for more than `empty_frames_per_second`.
+    H2Empty,
+    /// An HTTP/2 connection was ended by hyper's own bounds, most of them on resets.
+    H2Calm,
     /// A connection was cut because `drain` had passed.
     Drain,
     /// A connection from a peer of `proxy_protocol_from` did not begin with a PROXY header in time.
@@ -35,15 +55,25 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 21] = [
         Self::Connections,
         Self::Accept,
+        Self::Address,
+        Self::Memory,
         Self::TlsHandshake,
         Self::HeaderTimeout,
         Self::Headers,
+        Self::Target,
+        Self::ConnectionHeaders,
         Self::Framing,
         Self::Idle,
         Self::Stalled,
+        Self::SlowReader,
+        Self::H2Resets,
+        Self::H2Control,
+        Self::H2Continuation,
+        Self::H2Empty,
+        Self::H2Calm,
         Self::Drain,
         Self::ProxyProtocol,
         Self::Misdirected,
@@ -54,12 +84,22 @@ impl Limit {
         match self {
             Self::Connections => "connections",
             Self::Accept => "accept",
+            Self::Address => "address",
+            Self::Memory => "memory",
             Self::TlsHandshake => "tls_handshake",
             Self::HeaderTimeout => "header_timeout",
             Self::Headers => "headers",
+            Self::Target => "target",
+            Self::ConnectionHeaders => "connection_headers",
             Self::Framing => "framing",
             Self::Idle => "idle",
             Self::Stalled => "stalled",
+            Self::SlowReader => "slow_reader",
+            Self::H2Resets => "h2_resets",
+            Self::H2Control => "h2_control",
+            Self::H2Continuation => "h2_continuation",
+            Self::H2Empty => "h2_empty",
+            Self::H2Calm => "h2_calm",
             Self::Drain => "drain",
             Self::ProxyProtocol => "proxy_protocol",
             Self::Misdirected => "misdirected",
@@ -74,6 +114,7 @@ pub struct ServerMetrics {
     open: Family<SchemeLabel, Gauge>,
     limits: Family<LimitLabel, Counter>,
     handshakes: Family<HandshakeLabels, Counter>,
+    sessions: Family<TlsSession, Counter>,
     reloads: Family<OutcomeLabel, Counter>,
     not_after: Family<ListenersLabel, Gauge>,
     panics: Counter,
@@ -98,6 +139,15 @@ struct LimitLabel {
 struct HandshakeLabels {
     outcome: &'static str,
     version: &'static str,
+}
+
+/// What a TLS handshake agreed on.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct TlsSession {
+    pub handshake: &'static str,
+    pub cipher: &'static str,
+    /// Of the key exchange; a resumed session of TLS 1.2 has none.
+    pub group: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -129,6 +179,7 @@ impl ServerMetrics {
             open: Family::default(),
             limits: Family::default(),
             handshakes: Family::default(),
+            sessions: Family::default(),
             reloads: Family::default(),
             not_after: Family::default(),
             panics: Counter::default(),
@@ -161,6 +212,11 @@ impl ServerMetrics {
             "tls_handshakes",
             "TLS handshakes with clients, by outcome and protocol version",
             metrics.handshakes.clone(),
+        );
+        registry.register(
+            "tls_sessions",
+            "TLS handshakes that came about, by resumption, cipher suite and key exchange group",
+            metrics.sessions.clone(),
         );
         registry.register(
             "tls_certificate_reloads",
@@ -209,6 +265,11 @@ impl ServerMetrics {
         self.handshakes
             .get_or_create_owned(&HandshakeLabels { outcome, version })
             .inc();
+    }
+
+    /// A TLS handshake came about.
+    pub fn tls_session(&self, session: &TlsSession) {
+        self.sessions.get_or_create(session).inc();
     }
 
     /// The files of certificates changed; `outcome` is `"ok"`, or `"failed"` where the old ones stay.

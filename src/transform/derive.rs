@@ -7,15 +7,18 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::coder::Coder;
 use crate::entry::{Content, StoredResponse};
 use crate::fields::accept_encoding::Coding;
+use crate::telemetry::transform::{For, TransformMetrics};
 
 /// Runs the coders; as many at once as the machine has cores, the rest waits.
 #[derive(Debug)]
 pub struct Deriver {
     running: Arc<Semaphore>,
+    metrics: TransformMetrics,
 }
 
 /// Why there is no representation in the coding that was asked for.
@@ -50,8 +53,9 @@ const DECODED_RATIO_MAX: usize = 200;
 const DECODED_BYTES_FREE: usize = 1 << 20;
 
 impl Deriver {
-    pub fn new(at_once: usize) -> Self {
+    pub fn new(at_once: usize, metrics: TransformMetrics) -> Self {
         Self {
+            metrics,
             running: Arc::new(Semaphore::new(at_once.max(1))),
         }
     }
@@ -91,7 +95,8 @@ impl Deriver {
         let turn = self.turn().await?;
         if content.get(coding).is_none() {
             let (source, source_coding) = content.source();
-            let (bytes, turn) = run(turn, source.clone(), source_coding, coding, level).await?;
+            let (source, job) = (source.clone(), (source_coding, coding, level));
+            let (bytes, turn) = self.run(turn, source, job).await?;
             content.derived(coding, bytes);
             // Only now is it the next one's.
             drop(turn);
@@ -109,7 +114,8 @@ impl Deriver {
         }
         let (original, coding) = (content.original().clone(), content.original_coding());
         let turn = self.turn().await?;
-        let (decoded, _turn) = run(turn, original, coding, Coding::Identity, 0).await?;
+        let job = (coding, Coding::Identity, 0);
+        let (decoded, _turn) = self.run(turn, original, job).await?;
         Ok(decoded)
     }
 
@@ -133,20 +139,34 @@ impl Deriver {
         let permit = Arc::clone(&self.running).acquire_owned().await;
         permit.map_err(|_| NotDerived::Stopped)
     }
-}
 
-async fn run(
-    turn: OwnedSemaphorePermit,
-    from: Bytes,
-    from_coding: Coding,
-    to: Coding,
-    level: u32,
-) -> Result<(Bytes, OwnedSemaphorePermit), NotDerived> {
-    let task = tokio::task::spawn_blocking(move || {
-        let identity = decode(from, from_coding)?;
-        Ok((encode(identity, to, level)?, turn))
-    });
-    task.await.map_err(|_| NotDerived::Stopped)?
+    /// From one coding to another, at a level.
+    async fn run(
+        &self,
+        turn: OwnedSemaphorePermit,
+        from: Bytes,
+        (from_coding, to, level): (Coding, Coding, u32),
+    ) -> Result<(Bytes, OwnedSemaphorePermit), NotDerived> {
+        let metrics = self.metrics.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let coded = |coding: Coding, from: usize, to: usize, began: Instant| {
+                let took = began.elapsed();
+                metrics.coded(coding.token(), For::Store, (from, to), took);
+            };
+            let (length, began) = (from.len(), Instant::now());
+            let identity = decode(from, from_coding)?;
+            if from_coding != Coding::Identity {
+                coded(Coding::Identity, length, identity.len(), began);
+            }
+            let (length, began) = (identity.len(), Instant::now());
+            let encoded = encode(identity, to, level)?;
+            if to != Coding::Identity {
+                coded(to, length, encoded.len(), began);
+            }
+            Ok((encoded, turn))
+        });
+        task.await.map_err(|_| NotDerived::Stopped)?
+    }
 }
 
 fn encode(identity: Bytes, coding: Coding, level: u32) -> Result<Bytes, NotDerived> {
@@ -198,7 +218,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_waited_while_somebody_else_derived_does_not_derive_again() {
-        let deriver = Deriver::new(1);
+        let deriver = Deriver::new(1, TransformMetrics::unregistered());
         let busy = Arc::clone(&deriver.running).acquire_owned().await.unwrap();
         // Whoever decodes this fails.
         let content = Content::new(Bytes::from_static(b"no gzip"), Coding::Gzip, true);

@@ -6,16 +6,19 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::coder::Coder;
 use crate::body::{Body, BodyError};
 use crate::fields::accept_encoding::Coding;
+use crate::telemetry::transform::{For, TransformMetrics};
 
 /// Encodes `body`. What has been read is flushed whenever the origin pauses, so that no client
 /// waits for bytes that are here already. `None` for identity.
-pub fn encoded(body: Body, coding: Coding, level: u32) -> Option<Body> {
+pub fn encoded(body: Body, coding: Coding, level: u32, metrics: TransformMetrics) -> Option<Body> {
     let coder = Coder::encoder(coding, level)?;
     Some(Body::stream(Encoded {
+        meter: Meter::new(coding, metrics),
         body,
         state: State::Reading {
             coder: Box::new(coder),
@@ -29,7 +32,11 @@ pub fn encoded(body: Body, coding: Coding, level: u32) -> Option<Body> {
 /// KiB.
 const INLINE_BYTES_MAX: usize = 16 * 1024;
 
+/// A coder that is back, and what came out of it.
+type Worked = (Box<Coder>, std::io::Result<Bytes>);
+
 struct Encoded {
+    meter: Meter,
     body: Body,
     state: State,
     trailers: Option<Frame<Bytes>>,
@@ -41,7 +48,7 @@ enum State {
         /// Something went in that has not come out.
         unflushed: bool,
     },
-    Elsewhere(JoinHandle<(Box<Coder>, std::io::Result<Bytes>)>),
+    Elsewhere(JoinHandle<Worked>),
     Trailers,
     Ended,
 }
@@ -91,7 +98,7 @@ impl Encoded {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
                 let piece = if unflushed {
-                    coder.flush()
+                    self.meter.run(0, || coder.flush())
                 } else {
                     Ok(Bytes::new())
                 };
@@ -108,7 +115,7 @@ impl Encoded {
         match frame.transpose()? {
             None => {
                 self.state = State::Trailers;
-                Poll::Ready(coder.finish().map_err(Into::into))
+                Poll::Ready(self.meter.run(0, || coder.finish()).map_err(Into::into))
             }
             Some(frame) => match frame.into_data() {
                 Err(trailers) => {
@@ -117,14 +124,15 @@ impl Encoded {
                     Poll::Ready(Ok(Bytes::new()))
                 }
                 Ok(piece) if piece.len() > INLINE_BYTES_MAX => {
+                    let meter = self.meter.clone();
                     self.state = State::Elsewhere(tokio::task::spawn_blocking(move || {
-                        let encoded = coder.write(&piece);
+                        let encoded = meter.run(piece.len(), || coder.write(&piece));
                         (coder, encoded)
                     }));
                     Poll::Ready(Ok(Bytes::new()))
                 }
                 Ok(piece) => {
-                    let encoded = coder.write(&piece);
+                    let encoded = self.meter.run(piece.len(), || coder.write(&piece));
                     self.state = State::Reading {
                         coder,
                         unflushed: true,
@@ -137,7 +145,7 @@ impl Encoded {
 
     fn await_piece(
         &mut self,
-        mut task: JoinHandle<(Box<Coder>, std::io::Result<Bytes>)>,
+        mut task: JoinHandle<Worked>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Bytes, BodyError>> {
         match Pin::new(&mut task).poll(cx) {
@@ -157,12 +165,42 @@ impl Encoded {
     }
 }
 
+/// Counts what goes into a coder, what comes out, and how long that takes.
+#[derive(Clone)]
+struct Meter {
+    coding: Coding,
+    metrics: TransformMetrics,
+}
+
+impl Meter {
+    const fn new(coding: Coding, metrics: TransformMetrics) -> Self {
+        Self { coding, metrics }
+    }
+
+    fn run(
+        &self,
+        input: usize,
+        work: impl FnOnce() -> std::io::Result<Bytes>,
+    ) -> std::io::Result<Bytes> {
+        let began = Instant::now();
+        let output = work();
+        let bytes = (input, output.as_ref().map_or(0, Bytes::len));
+        let (coding, took) = (self.coding.token(), began.elapsed());
+        self.metrics.coded(coding, For::Stream, bytes, took);
+        output
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
 
     use super::*;
     use crate::body::tee;
+
+    fn encoded(body: Body, coding: Coding, level: u32) -> Option<Body> {
+        super::encoded(body, coding, level, TransformMetrics::unregistered())
+    }
 
     fn decoded(coding: Coding, encoded: &[u8]) -> Vec<u8> {
         let mut decoder = Coder::decoder(coding, usize::MAX).unwrap();

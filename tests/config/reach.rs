@@ -36,6 +36,10 @@ const SENTINEL: &[(&str, &str, &str)] = &[
 const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
 const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
+const CLIENT: &[(&str, &str, &str)] = &[
+    ("upstream.cms", "client_cert", "\"ca.pem\""),
+    ("upstream.cms", "client_key", "\"key.pem\""),
+];
 const YEAR: &[(&str, &str, &str)] = &[("route", "ttl_max", "\"year\"")];
 const HSTS: &[(&str, &str, &str)] = &[("tls", "hsts", "\"1d\"")];
 const ADMIN_TLS: &[(&str, &str, &str)] = &[
@@ -65,10 +69,22 @@ const CHANGES: &[Change] = &[
     change("server", "streams_max", "1"),
     change("server", "headers_max", "10"),
     change("server", "header_bytes_max", "\"8KiB\""),
+    change("server", "connections_per_address", "1"),
+    change("server", "connections_per_address_exempt", "[]"),
+    change("server", "target_bytes_max", "\"1KiB\""),
+    change("server", "connection_header_bytes_max", "\"64KiB\""),
+    change("server", "send_rate_min", "0"),
+    change("server", "resets_per_second", "1"),
+    change("server", "control_frames_per_second", "10"),
+    change("server", "empty_frames_per_second", "1"),
     change("server", "request_body_max", "\"1KiB\""),
+    change("server", "work_memory", "\"16MiB\""),
     change("server", "upgrades_max", "1"),
     change("server", "upgrade_idle_timeout", "\"1s\""),
     change("server", "workers", "1"),
+    change("server", "watch", "true"),
+    change("server", "drain_delay", "\"1s\""),
+    change("server", "upgrade_timeout", "\"1s\""),
     change("certificate", "cert", "\"other.pem\""),
     change("certificate", "key", "\"other.pem\""),
     change("certificate", "hosts", "[\"*.example.org\"]"),
@@ -85,7 +101,10 @@ const CHANGES: &[Change] = &[
     change("admin", "tls_key", "\"other.pem\"").given(ADMIN_TLS),
     change("admin", "client_ca", "\"ca.pem\"").given(ADMIN_TLS),
     change("log", "access", "\"off\""),
+    change("log", "query", "\"redacted\""),
     change("log", "level", "\"warn\""),
+    change("trace", "endpoint", "\"http://127.0.0.1:4318\""),
+    change("trace", "sample_percent", "1"),
     change("cache", "memory", "\"1MiB\""),
     change("cache", "variants_max", "1"),
     change("cache", "fills_max", "1"),
@@ -123,6 +142,35 @@ const CHANGES: &[Change] = &[
     change("upstream.cms", "queue", "1"),
     change("upstream.cms", "retries", "2"),
     change("upstream.cms", "ca", "\"ca.pem\""),
+    change("upstream.cms", "protocol", "\"auto\""),
+    change("upstream.cms", "streams_max", "1"),
+    change("upstream.cms", "connection_age_max", "\"1s\""),
+    change("upstream.cms", "dns_interval", "\"1s\""),
+    change("upstream.cms", "server_name", "\"cms.example.org\""),
+    change("upstream.cms", "client_cert", "\"other.pem\"").given(CLIENT),
+    change("upstream.cms", "client_key", "\"other-key.pem\"").given(CLIENT),
+    change("upstream.cms", "stale_wait", "\"1s\""),
+    change("upstream.cms", "balance", "\"round_robin\""),
+    change("upstream.cms", "max_fails", "1"),
+    change("upstream.cms", "fail_timeout", "\"1s\""),
+    change("upstream.cms", "fail_statuses", "[\"503\"]"),
+    change("upstream.cms", "slow_start", "\"1s\""),
+    change("upstream.cms", "retry_budget", "1"),
+    change("upstream.cms", "slow_threshold", "\"1s\""),
+    change("upstream.cms.server", "url", "\"http://127.0.0.1:2\""),
+    change("upstream.cms.server", "weight", "2"),
+    change("upstream.cms.server", "backup", "true"),
+    change("upstream.cms.server", "max_fails", "1"),
+    change("upstream.cms.server", "fail_timeout", "\"1s\""),
+    change("upstream.cms.health_check", "path", "\"/up\""),
+    change("upstream.cms.health_check", "host", "\"cms.example.org\""),
+    change("upstream.cms.health_check", "interval", "\"1s\""),
+    change("upstream.cms.health_check", "timeout", "\"1s\""),
+    change("upstream.cms.health_check", "healthy", "1"),
+    change("upstream.cms.health_check", "unhealthy", "1"),
+    change("upstream.cms.health_check", "status", "[\"204\"]"),
+    change("upstream.cms.breaker", "failures", "1"),
+    change("upstream.cms.breaker", "open_for", "\"1s\""),
     change("route", "name", "\"other\""),
     change("route", "hosts", "[\"*.example.org\"]"),
     change("route", "path", "\"/api/{id}\""),
@@ -142,6 +190,7 @@ const CHANGES: &[Change] = &[
     change("route", "max_object_size", "\"1KiB\""),
     change("route", "strict_private", "false"),
     change("route", "request_directives", "false"),
+    change("route", "request_body_max", "\"1KiB\""),
     change("route", "vary_ignore", "[\"X-A\"]"),
     change("route", "forward_headers", "[\"X-A\"]"),
     change("route", "key_headers", "[\"X-A\"]"),
@@ -219,8 +268,11 @@ fn every_key_is_tried() {
 #[test]
 fn every_key_reaches_a_room() {
     let folder = tempfile::tempdir().unwrap();
-    let pair = rcgen::generate_simple_self_signed(["ca".to_owned()]).unwrap();
-    fs::write(folder.path().join("ca.pem"), pair.cert.pem()).unwrap();
+    for (cert, key) in [("ca.pem", "key.pem"), ("other.pem", "other-key.pem")] {
+        let pair = rcgen::generate_simple_self_signed([cert.to_owned()]).unwrap();
+        fs::write(folder.path().join(cert), pair.cert.pem()).unwrap();
+        fs::write(folder.path().join(key), pair.signing_key.serialize_pem()).unwrap();
+    }
     let everything = everything();
     for change in CHANGES {
         let mut before = everything.clone();
@@ -301,7 +353,14 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let environment = [("DEMO_WEBHOOK_SECRET".to_owned(), secret)];
     let config = config::parse(text, "proxy.toml", folder, environment)
         .map_err(|mistakes| mistakes.to_string())?;
-    let of_the_process = (&config.namespace, config.server.workers, config.log);
+    let log = (&config.log, config.tracing());
+    let of_the_process = (
+        &config.namespace,
+        config.server.workers,
+        config.server.lifecycle,
+        log,
+        config.work_memory(),
+    );
     let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;

@@ -411,6 +411,7 @@ async fn an_origin_that_fails_is_stood_in_for_but_never_over_a_hard_purge() {
     );
 
     // Purged while the origin is being asked, and purged before.
+    stage.clock.advance(Duration::from_secs(1));
     let during = client(&stage);
     let asked = script.asked().await;
     stage.purge(TAG).await;

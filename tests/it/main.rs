@@ -35,6 +35,8 @@ mod first_light;
 mod cms;
 /// Streams of server-sent events.
 mod events;
+/// What a client is asked for before its content, and told after it.
+mod expectations;
 /// A purge cannot lose to a fetch.
 mod fence;
 /// Which requests are forwarded, and what of them the origin sees.
@@ -45,6 +47,8 @@ mod interim;
 mod invalidation;
 /// One copy per language, over HTTP.
 mod languages;
+/// What is done with little memory left.
+mod memory;
 /// Trailers, both ways.
 mod trailers;
 /// Tunnels of other protocols.
@@ -68,6 +72,12 @@ mod reuse;
 mod stale;
 /// Bodies on their way.
 mod streaming;
+/// Turning caching and compression off and on.
+mod switches;
+/// Metrics, traces and the access log.
+mod telemetry;
+/// An origin in trouble: who waits for it, and who does not.
+mod trouble;
 /// Conditional requests to the origin, and what its answers make of a stored response.
 mod validation;
 /// Which request fields make another copy.

@@ -96,7 +96,7 @@ async fn requests_in_the_backlog_are_served_before_the_end() {
 }
 
 #[tokio::test]
-async fn idle_connections_end_at_once() {
+async fn idle_connections_end_soon() {
     let server = start(settings(short_limits())).await;
     let (mut client, connection_1) = http1(server.raw().await).await;
     text(client.send_request(get("/")).await.unwrap()).await;

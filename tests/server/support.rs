@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cms_edge::body::Body;
+use cms_edge::budget::Budget;
 use cms_edge::connection::Connection;
 use cms_edge::server::clients::Clients;
 use cms_edge::server::tls::{self, Certificate, MinVersion, Pem};
@@ -171,8 +172,13 @@ pub(crate) fn settings(limits: Limits) -> Settings {
 }
 
 pub(crate) async fn start(settings: Settings) -> Running {
+    start_within(settings, Budget::unbounded()).await
+}
+
+pub(crate) async fn start_within(settings: Settings, budget: Arc<Budget>) -> Running {
     let metrics = Arc::new(ServerMetrics::unregistered());
     let listeners = bind(settings, Arc::clone(&metrics)).await.unwrap();
+    let listeners = listeners.within(budget);
     let handler = Arc::new(Paths::default());
     let (shutdown, told) = oneshot::channel();
     let (http, https) = (listeners.http().to_vec(), listeners.https().to_vec());

@@ -77,6 +77,11 @@ impl Program {
         }
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("it runs")
+    }
+
     /// Sends SIGTERM.
     pub(crate) async fn terminate(&self) {
         let id = self.child.id().expect("it runs").to_string();

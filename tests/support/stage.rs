@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cms_edge::app::{App, Surroundings};
+use cms_edge::budget::Budget;
 use cms_edge::clock::{Clock, ManualClock, Timestamp};
 use cms_edge::config;
 use cms_edge::exchange::Generation;
@@ -47,6 +48,7 @@ pub(crate) struct Stage {
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) http: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) budget: Arc<Budget>,
     stop: Option<oneshot::Sender<()>>,
 }
 
@@ -116,6 +118,7 @@ impl Stage {
         };
         let app = App::bind(&config, surroundings).await.unwrap();
         let (http, admin) = (app.http()[0], app.admin()[0]);
+        let budget = Arc::clone(app.budget());
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(app.serve(async {
             let _told = stopped.await;
@@ -124,6 +127,7 @@ impl Stage {
             clock,
             http,
             admin,
+            budget,
             stop: Some(stop),
         }
     }

@@ -63,6 +63,13 @@ pub struct NotSupported(pub Box<str>);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Negotiated(usize);
 
+impl Negotiated {
+    /// Its place among [`LanguageRule::supported`]; metrics are kept by it.
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
 /// Longest language tag that is looked up, in bytes (RFC 5646 §4.4.1 asks for at least 35).
 pub const TAG_BYTES_MAX: usize = 35;
 
