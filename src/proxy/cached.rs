@@ -47,6 +47,13 @@ pub(super) struct Ask<'r> {
     arrived: Timestamp,
 }
 
+/// What is in the store for a request.
+struct Looked {
+    variants: Variants,
+    found: Found<Live>,
+    is_from_shared: bool,
+}
+
 /// What came of one look at the store.
 enum Turn {
     Answered((Response<Body>, Outcome)),
@@ -99,25 +106,32 @@ impl<S: Store> Proxy<S> {
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
     async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
-        let (variants, found) = self.look(ask).await;
+        let Looked {
+            variants,
+            found,
+            is_from_shared,
+        } = self.look(ask).await;
         let now = self.shared.clock.now();
         let found = match found {
             Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
-                let outcome = hit(&live, now, followed);
+                let mut outcome = hit(&live, now, followed);
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             found => found,
         };
         let (why, stored) = match reuse::decide(found, &ask.control, now) {
             Disposition::Reuse(live) => {
-                let outcome = hit(&live, now, followed);
+                let mut outcome = hit(&live, now, followed);
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
                 let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
-                let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
+                let mut outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::GatewayTimeout => return Turn::Answered(only_if_cached()),
@@ -217,7 +231,7 @@ impl<S: Store> Proxy<S> {
     }
 
     /// What this process holds; where that does not answer, what others have stored, too.
-    async fn look(&self, ask: &Ask<'_>) -> (Variants, Found<Live>) {
+    async fn look(&self, ask: &Ask<'_>) -> Looked {
         let presented = &ask.parts.headers;
         let local = self.store.local(&ask.keyed.key);
         let found = self.found(&local, presented, ask.folding()).await;
@@ -226,12 +240,21 @@ impl<S: Store> Proxy<S> {
                 && !live.is_softly_purged()
         };
         if !self.store.is_shared() || matches!(&found, Found::Entry(live) if is_fresh(live)) {
-            return (local, found);
+            return Looked {
+                variants: local,
+                found,
+                is_from_shared: false,
+            };
         }
         Box::pin(async {
-            let variants = self.lookup(ask).await.unwrap_or(local);
+            let variants = self.lookup(ask).await.unwrap_or_else(|| local.clone());
             let found = self.found(&variants, presented, ask.folding()).await;
-            (variants, found)
+            let is_from_shared = matches!(&found, Found::Entry(live) if !local.holds(live.entry()));
+            Looked {
+                variants,
+                found,
+                is_from_shared,
+            }
         })
         .await
     }

@@ -272,7 +272,7 @@ impl Variants {
         })
     }
 
-    fn holds(&self, entry: &Arc<StoredResponse>) -> bool {
+    pub fn holds(&self, entry: &Arc<StoredResponse>) -> bool {
         self.entries.iter().any(|other| Arc::ptr_eq(other, entry))
     }
 }

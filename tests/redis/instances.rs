@@ -64,6 +64,10 @@ async fn what_one_instance_stored_the_other_serves() {
     // Then from its own memory.
     assert!(other.get("/a", &german).await.is_hit());
     assert_eq!(other.metric(HITS).await, 1);
+    for tier in ["redis", "memory"] {
+        let hits = format!("cms_edge_hits_total{{tier=\"{tier}\"}}");
+        assert_eq!(other.metric(&hits).await, 1, "{tier}");
+    }
     assert!(!other.get("/a", &[("accept-language", "fr")]).await.is_hit());
     assert_eq!(origin.hits(), 2);
 }
