@@ -21,6 +21,15 @@ fn impatient(server: &Server) -> Settings {
     }
 }
 
+/// Waits until it is found at `/a` again. A busy machine may miss a short deadline once more.
+async fn finds(bench: &Bench, content: &str) {
+    eventually("it is found again", || async {
+        let found = bench.ask("/a", "").await.ok().and_then(|reply| reply.entry);
+        found.is_some_and(|entry| entry.content().original() == content)
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn redis_that_hangs_is_waited_for_once_and_then_left_alone() {
     let server = Server::start(&[]).await;
@@ -39,8 +48,7 @@ async fn redis_that_hangs_is_waited_for_once_and_then_left_alone() {
     assert!(!bench.put(&plain("/b", "b").response()).await);
     assert_eq!(bench.writes("skipped"), 1);
     server.resume();
-    bench.is_open().await;
-    assert_eq!(bench.find("/a", "").await.unwrap(), "hello");
+    finds(&bench, "hello").await;
 }
 
 #[tokio::test]
@@ -132,8 +140,7 @@ async fn redis_that_is_slow_or_talks_nonsense_is_left_alone_until_it_is_well() {
         assert!(bench.ask("/a", "").await.unwrap().entry.is_none());
         assert_eq!(bench.metric("redis_breaker_open"), 1, "{mood:?}");
         between.mood.send_replace(Mood::Well);
-        bench.is_open().await;
-        assert_eq!(bench.find("/a", "").await.unwrap(), "hello");
+        finds(&bench, "hello").await;
     }
     assert_eq!(bench.metric("redis_corrupt_total"), 0);
 }
