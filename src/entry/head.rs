@@ -198,9 +198,28 @@ fn write_name(block: &mut BytesMut, name: &HeaderName) {
     block.put_slice(name.as_str().as_bytes());
 }
 
-/// Moves `at` behind the field there. `None` for anything malformed.
+/// Moves `at` behind the field there. `None` where it does not fit into the block; whether it is a
+/// field is seen when it is read.
 fn skip_field(block: &Bytes, at: &mut usize) -> Option<()> {
-    read_field(block, at).map(drop)
+    let piece = |from: usize, length: usize| block.get(from..from.checked_add(length)?);
+    let mark = *block.get(*at)?;
+    let mut next = *at + 1;
+    if mark == SPELLED {
+        let length = piece(next, 2)?;
+        let length = usize::from(u16::from_be_bytes(length.try_into().ok()?));
+        piece(next + 2, length)?;
+        next += 2 + length;
+    } else {
+        COMMON.get(usize::from(mark))?;
+    }
+    let length = u32::from_be_bytes(piece(next, 4)?.try_into().ok()?);
+    next += 4;
+    if length != ABSENT {
+        piece(next, length as usize)?;
+        next += length as usize;
+    }
+    *at = next;
+    Some(())
 }
 
 /// The field at `at`, which moves behind it. `None` at the end, and for anything malformed: what

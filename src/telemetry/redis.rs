@@ -26,6 +26,7 @@ struct Direction {
 
 /// How a lookup in Redis ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
 pub enum Lookup {
     Hit,
     Miss,
@@ -39,6 +40,17 @@ pub enum Lookup {
     Failed,
     Corrupt,
 }
+
+const LOOKUPS: [Lookup; 8] = [
+    Lookup::Hit,
+    Lookup::Miss,
+    Lookup::OtherVariants,
+    Lookup::Skipped,
+    Lookup::Busy,
+    Lookup::Deadline,
+    Lookup::Failed,
+    Lookup::Corrupt,
+];
 
 impl Lookup {
     const fn as_str(self) -> &'static str {
@@ -59,8 +71,12 @@ impl Lookup {
 #[derive(Debug)]
 pub struct RedisMetrics {
     lookups: Family<Outcome, Counter>,
+    /// Of `lookups`, by outcome.
+    ended: [Counter; LOOKUPS.len()],
     writes: Family<Outcome, Counter>,
     bytes: Family<Direction, Counter>,
+    bytes_read: Counter,
+    bytes_written: Counter,
     /// Commands that lookups sent.
     pub round_trips: Counter,
     /// Lookups that took two, because the guess of Vary was wrong.
@@ -92,10 +108,20 @@ impl RedisMetrics {
 
     /// Metrics that nobody scrapes.
     pub fn unregistered() -> Self {
+        let lookups = Family::<Outcome, Counter>::default();
+        let ended = LOOKUPS.map(|outcome| {
+            let outcome = outcome.as_str();
+            lookups.get_or_create_owned(&Outcome { outcome })
+        });
+        let bytes = Family::<Direction, Counter>::default();
+        let direction = |direction| bytes.get_or_create_owned(&Direction { direction });
         Self {
-            lookups: Family::default(),
+            lookups,
+            ended,
             writes: Family::default(),
-            bytes: Family::default(),
+            bytes_read: direction("read"),
+            bytes_written: direction("written"),
+            bytes,
             round_trips: Counter::default(),
             second_round_trips: Counter::default(),
             latency: Histogram::new(LOOKUP_BUCKETS_SECONDS),
@@ -111,8 +137,9 @@ impl RedisMetrics {
     }
 
     pub fn looked_up(&self, outcome: Lookup) {
-        let outcome = outcome.as_str();
-        self.lookups.get_or_create(&Outcome { outcome }).inc();
+        if let Some(counter) = self.ended.get(outcome as usize) {
+            counter.inc();
+        }
     }
 
     pub fn took(&self, span: Duration) {
@@ -123,10 +150,14 @@ impl RedisMetrics {
         self.writes.get_or_create(&Outcome { outcome }).inc();
     }
 
-    /// `direction`: "read" or "written".
-    pub fn moved(&self, direction: &'static str, bytes: usize) {
-        let counter = self.bytes.get_or_create(&Direction { direction });
-        counter.inc_by(bytes as u64);
+    /// A value of so many bytes was read.
+    pub fn read(&self, bytes: usize) {
+        self.bytes_read.inc_by(bytes as u64);
+    }
+
+    /// A value of so many bytes was written.
+    pub fn written(&self, bytes: usize) {
+        self.bytes_written.inc_by(bytes as u64);
     }
 
     fn register_use(&self, registry: &mut Registry) {

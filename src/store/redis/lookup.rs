@@ -154,7 +154,7 @@ impl Shared {
     fn decoded(&self, value: Option<Bytes>, key: &EntryKey) -> Result<StoredResponse, Trouble> {
         let corrupt = || Trouble::Corrupt(Some(index::field(key.secondary())));
         let value = value.ok_or_else(corrupt)?;
-        self.metrics.moved("read", value.len());
+        self.metrics.read(value.len());
         format::decode(&value, key).map_err(|error| {
             tracing::warn!(%error, "a value in Redis is not what it should be");
             corrupt()

@@ -67,7 +67,7 @@ impl Shared {
         match timeout(WRITE_DEADLINE, script).await {
             Ok(Ok(Value::Int(1))) => {
                 self.metrics.wrote("stored");
-                self.metrics.moved("written", value.len());
+                self.metrics.written(value.len());
                 if !entry.vary().is_empty() {
                     let vary = Arc::new(entry.vary().clone());
                     self.guesses.insert(entry.key().hash_value(), vary);
