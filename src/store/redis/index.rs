@@ -37,13 +37,29 @@ pub(super) struct NoIndex;
 /// The name of a primary key. What is in braces decides the slot in a cluster; the version keeps
 /// apart what instances of another version write.
 pub(super) fn name(namespace: &str, key: &CacheKey) -> String {
-    let hash = xxh3_128(key.as_str().as_bytes());
-    format!("{{{namespace}:{hash:032x}}}:{}", format::VERSION)
+    let mut name = String::with_capacity(namespace.len() + 40);
+    name.push('{');
+    name.push_str(namespace);
+    name.push(':');
+    push_hash(&mut name, key.as_str());
+    let _infallible = write!(name, "}}:{}", format::VERSION);
+    name
 }
 
 /// The name of a variant's field. Values carry their full key: two that met here would be seen.
 pub(super) fn field(secondary: &Secondary) -> String {
-    format!("{:032x}", xxh3_128(secondary.as_str().as_bytes()))
+    let mut name = String::with_capacity(32);
+    push_hash(&mut name, secondary.as_str());
+    name
+}
+
+fn push_hash(name: &mut String, text: &str) {
+    let mut digits = [0; 32];
+    let hash = xxh3_128(text.as_bytes()).to_be_bytes();
+    // Of the right length, and ASCII: neither can fail.
+    if hex::encode_to_slice(hash, &mut digits).is_ok() {
+        name.push_str(str::from_utf8(&digits).unwrap_or_default());
+    }
 }
 
 /// A response's own arguments of the scripts, in their order: field, generation, position, response

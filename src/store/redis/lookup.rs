@@ -86,17 +86,22 @@ impl Shared {
         let mut newest = None;
         for line in lines {
             let vary = Arc::new(line.vary().map_err(|_| Trouble::Corrupt(None))?);
-            let key = match *vary == *guessed {
-                true => guess.clone(),
-                false => look.key.select(&vary, look.presented, look.folding),
+            let other = (*vary != *guessed).then(|| {
+                let key = look.key.select(&vary, look.presented, look.folding);
+                let field = index::field(key.secondary());
+                (key, field)
+            });
+            let (key, selected) = match &other {
+                Some((key, field)) => (key, field),
+                None => (&guess, &field),
             };
-            if index::field(key.secondary()) == line.field {
+            if selected == line.field {
                 self.remember(look.key, &guessed, &vary);
                 let value = match line.field == field {
                     true => value,
                     false => self.second(&mut connection, &name, line.field).await?,
                 };
-                return self.decoded(value, &key).map(|entry| Reply {
+                return self.decoded(value, key).map(|entry| Reply {
                     entry: Some(Arc::new(entry)),
                     others: None,
                 });
@@ -132,12 +137,11 @@ impl Shared {
     ) -> Result<[Option<Bytes>; N], Trouble> {
         self.metrics.round_trips.inc();
         let reply = connection.req_packed_command(command).await;
-        let reply = reply.and_then(Value::extract_error);
         let reply = match reply {
             Ok(Value::Array(values)) => values,
+            Ok(Value::ServerError(error)) => return Err(refused(error.into())),
             Ok(_) => return Err(Trouble::Failed(senseless())),
-            Err(error) if Fault::of(&error) == Fault::Type => return Err(Trouble::Corrupt(None)),
-            Err(error) => return Err(Trouble::Failed(error)),
+            Err(error) => return Err(refused(error)),
         };
         let values: Result<Vec<Option<Bytes>>, Trouble> = reply
             .into_iter()
@@ -170,6 +174,13 @@ impl Shared {
         } else {
             self.guesses.insert(key.hash_value(), Arc::clone(seen));
         }
+    }
+}
+
+fn refused(error: RedisError) -> Trouble {
+    match Fault::of(&error) {
+        Fault::Type => Trouble::Corrupt(None),
+        _ => Trouble::Failed(error),
     }
 }
 
