@@ -114,13 +114,14 @@ impl RedisMetrics {
             lookups.get_or_create_owned(&Outcome { outcome })
         });
         let bytes = Family::<Direction, Counter>::default();
-        let direction = |direction| bytes.get_or_create_owned(&Direction { direction });
         Self {
             lookups,
             ended,
             writes: Family::default(),
-            bytes_read: direction("read"),
-            bytes_written: direction("written"),
+            bytes_read: bytes.get_or_create_owned(&Direction { direction: "read" }),
+            bytes_written: bytes.get_or_create_owned(&Direction {
+                direction: "written",
+            }),
             bytes,
             round_trips: Counter::default(),
             second_round_trips: Counter::default(),
