@@ -24,6 +24,7 @@ mod operation;
 mod operator;
 mod profile;
 mod reader;
+pub mod redis;
 mod reference_text;
 mod restart;
 mod route;
