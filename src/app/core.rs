@@ -14,7 +14,8 @@ use crate::entry::purges::{Mode, Purges};
 use crate::proxy::Invalidate;
 use crate::purge::log::Log;
 use crate::purge::{Cause, Purge};
-use crate::store::memory::Memory;
+use crate::store::redis::Redis;
+use crate::store::tiers::Tiers;
 use crate::switches::Switches;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::budget;
@@ -24,6 +25,7 @@ use crate::telemetry::origin::OriginMetrics;
 use crate::telemetry::process;
 use crate::telemetry::purge::PurgeMetrics;
 use crate::telemetry::purge_log::PurgeLogMetrics;
+use crate::telemetry::redis::RedisMetrics;
 use crate::telemetry::trace::{TraceMetrics, Tracing};
 use crate::telemetry::transform::TransformMetrics;
 
@@ -34,7 +36,7 @@ use super::reload::{Cause as Asker, Reloads};
 /// See the module. Sites are built on it, one after another.
 pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) store: Arc<Memory>,
+    pub(super) store: Arc<Tiers>,
     pub(super) purges: Arc<Purges>,
     pub(super) log: Arc<AnyLog>,
     pub(super) access_log: AccessLog,
@@ -62,7 +64,7 @@ impl Core {
     /// `exposed` has the metrics of the rooms that are no part of it already.
     ///
     /// # Errors
-    /// The purge log cannot be started.
+    /// The purge log cannot be started, or a file cannot be read any more.
     pub(super) fn new(
         config: &Config,
         surroundings: &Surroundings,
@@ -84,7 +86,7 @@ impl Core {
             AnyLog::start(config, surroundings, purge_metrics.clone(), log_metrics)?;
         Ok(Self {
             clock,
-            store: Arc::new(Memory::new(config.memory())),
+            store: Arc::new(tiers(config, registry)?),
             purges,
             log: Arc::new(log),
             access_log: surroundings.access_log.clone(),
@@ -134,10 +136,18 @@ impl Core {
     pub(super) fn look_up_gauges(&self) {
         let gauge = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
         let metrics = &self.cache_metrics;
-        metrics.memory_bytes.set(gauge(self.store.bytes()));
-        metrics.memory_keys.set(gauge(self.store.keys() as u64));
+        let memory = self.store.memory();
+        metrics.memory_bytes.set(gauge(memory.bytes()));
+        metrics.memory_keys.set(gauge(memory.keys() as u64));
         self.log.look_up_gauges();
     }
+}
+
+fn tiers(config: &Config, registry: &mut Registry) -> anyhow::Result<Tiers> {
+    let redis = config
+        .redis()?
+        .map(|settings| Redis::new(settings, Arc::new(RedisMetrics::register(registry))));
+    Ok(Tiers::new(config.memory(), redis))
 }
 
 /// Traces, and the task that sends their spans, which ends with the last of the senders.

@@ -35,7 +35,10 @@ impl AnyLog {
         purge_metrics: PurgeMetrics,
         metrics: PurgeLogMetrics,
     ) -> anyhow::Result<(Self, Arc<Purges>)> {
-        let generation = Generation::new(getrandom::u64()?);
+        let generation = match surroundings.generation {
+            Some(generation) => generation,
+            None => Generation::new(getrandom::u64()?),
+        };
         let Some(settings) = config.shared_log(&surroundings.instance) else {
             metrics.serving.set(1);
             let purges = Arc::new(Purges::new(generation));

@@ -25,6 +25,7 @@ mod operator;
 mod profile;
 mod purge_log;
 mod reader;
+pub mod redis;
 mod reference_text;
 mod restart;
 mod route;

@@ -92,6 +92,11 @@ impl ScopeHash {
     pub(super) const fn value(self) -> u64 {
         self.0
     }
+
+    /// As [`ScopeHash::value`] gave it, to another process perhaps.
+    pub(super) const fn from_value(value: u64) -> Self {
+        Self(value)
+    }
 }
 
 /// The tag that stands for a group of `target`'s origin. RFC 9875 §2.1: responses share a group when

@@ -30,7 +30,7 @@ use crate::respond::head::Presented;
 use crate::respond::stored::{self, Plan};
 use crate::respond::synthetic;
 use crate::route::Route;
-use crate::store::{Store, Variants};
+use crate::store::{Look, Store, StoreError, Variants};
 use crate::telemetry::cache::Answer;
 use crate::transform::NotDerived;
 
@@ -46,6 +46,13 @@ pub(super) struct Ask<'r> {
     pub control: RequestControl,
     pub keyed: Keyed,
     pub arrived: Timestamp,
+}
+
+/// What is in the store for a request.
+struct Looked {
+    variants: Variants,
+    found: Found<Live>,
+    is_from_shared: bool,
 }
 
 /// What came of one look at the store.
@@ -108,26 +115,32 @@ impl<S: Store> Proxy<S> {
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
     async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
-        let variants = self.lookup(ask).await;
-        let found = self.found(&variants, presented, ask.folding()).await;
+        let Looked {
+            variants,
+            found,
+            is_from_shared,
+        } = self.look(ask).await;
         let now = self.shared.clock.now();
         let found = match found {
             Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
-                let outcome = hit(&live, now, followed);
+                let mut outcome = hit(&live, now, followed);
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             found => found,
         };
         let (why, stored) = match reuse::decide(found, &ask.control, now) {
             Disposition::Reuse(live) => {
-                let outcome = hit(&live, now, followed);
+                let mut outcome = hit(&live, now, followed);
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
                 let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
-                let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
+                let mut outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::GatewayTimeout => {
@@ -184,7 +197,8 @@ impl<S: Store> Proxy<S> {
                 self.take_turn(ask, &mut lead, stored.as_ref(), &flight_key)
                     .await;
                 // Between the look and the flight another one may have landed.
-                if self.shared.purges.may_serve() && !self.lookup(ask).await.is_same(variants) {
+                let may_serve = self.shared.purges.may_serve();
+                if may_serve && !self.store.is_unchanged(&ask.keyed.key, variants) {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
@@ -236,18 +250,56 @@ impl<S: Store> Proxy<S> {
         }
     }
 
-    async fn lookup(&self, ask: &Ask<'_>) -> Variants {
-        match self.store.variants(&ask.keyed.key).await {
-            Ok(variants) => variants,
-            Err(error) => {
-                self.shared.metrics.store_error(match error {
-                    crate::store::StoreError::TooLarge => "too-large",
-                    crate::store::StoreError::Deadline => "deadline",
-                    crate::store::StoreError::Unreachable => "unreachable",
-                });
-                Variants::default()
-            }
+    /// What this process holds; where that does not answer, what others have stored, too.
+    async fn look(&self, ask: &Ask<'_>) -> Looked {
+        let presented = &ask.parts.headers;
+        let local = self.store.local(&ask.keyed.key);
+        let found = self.found(&local, presented, ask.folding()).await;
+        let is_fresh = |live: &Live| {
+            live.terms().lifetime.fresh > reuse::current_age(live, ask.arrived)
+                && !live.is_softly_purged()
+        };
+        if !self.store.is_shared()
+            || matches!(&found, Found::Entry(live) if is_fresh(live))
+            || !self.shared.purges.may_serve()
+        {
+            return Looked {
+                variants: local,
+                found,
+                is_from_shared: false,
+            };
         }
+        Box::pin(async {
+            let variants = self.lookup(ask).await.unwrap_or_else(|| local.clone());
+            let found = self.found(&variants, presented, ask.folding()).await;
+            let is_from_shared = matches!(&found, Found::Entry(live) if !local.holds(live.entry()));
+            Looked {
+                variants,
+                found,
+                is_from_shared,
+            }
+        })
+        .await
+    }
+
+    /// Nothing: the store failed, which is counted, and no reason to fail.
+    async fn lookup(&self, ask: &Ask<'_>) -> Option<Variants> {
+        let look = Look {
+            key: &ask.keyed.key,
+            presented: &ask.parts.headers,
+            folding: ask.folding(),
+            current: self.shared.purges.generation(),
+        };
+        let error = match self.store.lookup(&look).await {
+            Ok(variants) => return Some(variants),
+            Err(error) => error,
+        };
+        self.shared.metrics.store_error(match error {
+            StoreError::TooLarge => "too-large",
+            StoreError::Deadline => "deadline",
+            StoreError::Unreachable => "unreachable",
+        });
+        None
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.
@@ -272,7 +324,8 @@ impl<S: Store> Proxy<S> {
                 // With it go the older ones it had superseded for these fields under another Vary:
                 // whoever has seen the newer one must not see them again.
                 for superseded in variants.matching(presented, folding) {
-                    self.store.remove(superseded).await;
+                    // In a box: the future of a hit stays small.
+                    Box::pin(self.store.remove(superseded)).await;
                 }
                 Found::Nothing
             }
@@ -434,7 +487,7 @@ impl<S: Store> Proxy<S> {
         if lead.before().is_some() {
             return;
         }
-        if !self.lookup(ask).await.is_same(seen) {
+        if !self.store.is_unchanged(&ask.keyed.key, seen) {
             return; // … or has just been.
         }
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {

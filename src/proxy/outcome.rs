@@ -26,6 +26,8 @@ pub struct Outcome {
     /// Seconds of freshness left; negative when stale.
     pub ttl: Option<i64>,
     pub detail: Option<&'static str>,
+    /// What answered was in no memory of this process.
+    pub is_from_shared: bool,
 }
 
 impl Outcome {
@@ -38,6 +40,7 @@ impl Outcome {
             collapsed: false,
             ttl: None,
             detail: None,
+            is_from_shared: false,
         }
     }
 
@@ -144,6 +147,7 @@ fn count(context: &Context<'_>, outcome: &Outcome, took: Duration) {
         took,
     });
     match outcome.fwd {
+        None if outcome.ttl.is_some() && outcome.is_from_shared => metrics.redis_hit(),
         None if outcome.ttl.is_some() => metrics.memory_hit(),
         None => {}
         Some(fwd) => {

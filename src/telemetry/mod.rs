@@ -14,6 +14,7 @@ pub mod process;
 pub mod purge;
 pub mod purge_log;
 pub mod redact;
+pub mod redis;
 pub mod request_id;
 pub mod server;
 pub mod servers;

@@ -28,6 +28,11 @@ impl Change {
 }
 
 const HMAC: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"hmac\"")];
+const REDIS: &[(&str, &str, &str)] = &[("redis", "url", "\"redis://127.0.0.1:1\"")];
+const SENTINEL: &[(&str, &str, &str)] = &[
+    ("redis", "url", "\"redis://127.0.0.1:1\""),
+    ("redis", "mode", "\"sentinel\""),
+];
 const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
 const LOG: &[(&str, &str, &str)] = &[("purge_log", "url", "\"redis://127.0.0.1:6379\"")];
@@ -104,6 +109,16 @@ const CHANGES: &[Change] = &[
     change("cache", "memory", "\"1MiB\""),
     change("cache", "variants_max", "1"),
     change("cache", "fills_max", "1"),
+    change("redis", "url", "\"redis://127.0.0.1:1\""),
+    change("redis", "mode", "\"cluster\"").given(REDIS),
+    change("redis", "servers", "[\"a.example:1\"]").given(SENTINEL),
+    change("redis", "sentinel_master", "\"other\"").given(SENTINEL),
+    change("redis", "sentinel_auth", "true").given(SENTINEL),
+    change("redis", "ca", "\"ca.pem\"").given(REDIS),
+    change("redis", "timeout", "\"1s\"").given(REDIS),
+    change("redis", "connect_timeout", "\"2s\"").given(REDIS),
+    change("redis", "connections", "1").given(REDIS),
+    change("redis", "max_object_size", "\"1KiB\"").given(REDIS),
     change("purge", "allow_from", "[]").given(&[
         ("purge", "protocols", "true"), ("purge", "token", "\"0123456789abcdef\""),
     ]),
@@ -360,8 +375,9 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
-    let cache = (config.memory(), config.limits(4), config.routes());
     let log = (config.shared_log("edge"), config.purge_log.serve_when_lost);
+    let redis = config.redis().map_err(|error| error.to_string())?;
+    let cache = (config.memory(), redis, config.limits(4), config.routes());
     let purge = (config.purge_targets(), config.protocol(), config.webhooks());
     let purge = (purge, log);
     Ok(format!(
