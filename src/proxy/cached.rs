@@ -8,6 +8,7 @@ use http::{HeaderMap, Method, Response, StatusCode};
 use super::ask::Client;
 use super::context::Context;
 use super::fill::{self, Fill, Filled};
+use super::look::Looked;
 use super::outcome::Outcome;
 use super::partial::Wanted;
 use super::pass::{self, Head};
@@ -30,7 +31,7 @@ use crate::respond::head::Presented;
 use crate::respond::stored::{self, Plan};
 use crate::respond::synthetic;
 use crate::route::Route;
-use crate::store::{Look, Store, StoreError, Variants};
+use crate::store::{Store, Variants};
 use crate::telemetry::cache::Answer;
 use crate::transform::NotDerived;
 
@@ -46,13 +47,6 @@ pub(super) struct Ask<'r> {
     pub control: RequestControl,
     pub keyed: Keyed,
     pub arrived: Timestamp,
-}
-
-/// What is in the store for a request.
-struct Looked {
-    variants: Variants,
-    found: Found<Live>,
-    is_from_shared: bool,
 }
 
 /// What came of one look at the store.
@@ -194,8 +188,7 @@ impl<S: Store> Proxy<S> {
         }
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(mut lead) => {
-                self.take_turn(ask, &mut lead, stored.as_ref(), &flight_key)
-                    .await;
+                self.take_turn(ask, &mut lead, &stored, &flight_key).await;
                 // Between the look and the flight another one may have landed.
                 let may_serve = self.shared.purges.may_serve();
                 if may_serve && !self.store.is_unchanged(&ask.keyed.key, variants) {
@@ -231,79 +224,8 @@ impl<S: Store> Proxy<S> {
         }
     }
 
-    /// Waits until the flight before this one has landed, where only one at a time may be under way.
-    async fn take_turn(
-        &self,
-        ask: &Ask<'_>,
-        lead: &mut Lead,
-        stored: Option<&Live>,
-        flight_key: &EntryKey,
-    ) {
-        if let Some(before) = lead.before() {
-            let landing = before.landing();
-            let waited =
-                self.shared
-                    .patiently(ask.route, stored, &ask.control, flight_key, landing);
-            // Whatever it brought, or if it takes too long: it left before this request came.
-            let _landing = waited.await;
-            lead.departs();
-        }
-    }
-
-    /// What this process holds; where that does not answer, what others have stored, too.
-    async fn look(&self, ask: &Ask<'_>) -> Looked {
-        let presented = &ask.parts.headers;
-        let local = self.store.local(&ask.keyed.key);
-        let found = self.found(&local, presented, ask.folding()).await;
-        let is_fresh = |live: &Live| {
-            live.terms().lifetime.fresh > reuse::current_age(live, ask.arrived)
-                && !live.is_softly_purged()
-        };
-        if !self.store.is_shared()
-            || matches!(&found, Found::Entry(live) if is_fresh(live))
-            || !self.shared.purges.may_serve()
-        {
-            return Looked {
-                variants: local,
-                found,
-                is_from_shared: false,
-            };
-        }
-        Box::pin(async {
-            let variants = self.lookup(ask).await.unwrap_or_else(|| local.clone());
-            let found = self.found(&variants, presented, ask.folding()).await;
-            let is_from_shared = matches!(&found, Found::Entry(live) if !local.holds(live.entry()));
-            Looked {
-                variants,
-                found,
-                is_from_shared,
-            }
-        })
-        .await
-    }
-
-    /// Nothing: the store failed, which is counted, and no reason to fail.
-    async fn lookup(&self, ask: &Ask<'_>) -> Option<Variants> {
-        let look = Look {
-            key: &ask.keyed.key,
-            presented: &ask.parts.headers,
-            folding: ask.folding(),
-            current: self.shared.purges.generation(),
-        };
-        let error = match self.store.lookup(&look).await {
-            Ok(variants) => return Some(variants),
-            Err(error) => error,
-        };
-        self.shared.metrics.store_error(match error {
-            StoreError::TooLarge => "too-large",
-            StoreError::Deadline => "deadline",
-            StoreError::Unreachable => "unreachable",
-        });
-        None
-    }
-
     /// What is stored for the presented fields, unless a hard purge covers it.
-    async fn found(
+    pub(super) async fn found(
         &self,
         variants: &Variants,
         presented: &HeaderMap,

@@ -8,6 +8,7 @@ pub mod gather;
 pub mod head;
 mod instead;
 pub mod kept;
+mod look;
 pub mod marks;
 pub mod outcome;
 pub mod partial;
