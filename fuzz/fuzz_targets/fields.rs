@@ -98,8 +98,10 @@ fn dates(data: &[u8]) {
     }
     if let Ok(Ok(reference)) = std::str::from_utf8(data).map(httpdate::parse_http_date) {
         let seconds = reference.duration_since(std::time::UNIX_EPOCH).ok();
-        if let (Some(seconds), Ok(value)) = (seconds, HeaderValue::from_bytes(data)) {
-            assert_eq!(date::parse(&value), Some(seconds.as_secs()));
+        let ours = HeaderValue::from_bytes(data).ok().and_then(|value| date::parse(&value));
+        // The reference does not look at what stands between the parts.
+        if let (Some(seconds), Some(ours)) = (seconds, ours) {
+            assert_eq!(ours, seconds.as_secs());
         }
     }
     date::expires(&headers);
