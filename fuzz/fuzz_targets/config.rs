@@ -24,7 +24,10 @@ fuzz_target!(|text: &str| {
         match &mistake.place {
             Place::Line { file, line } => {
                 assert_eq!(file, "proxy.toml");
-                assert!((1..=text.lines().count().max(1) + 1).contains(line), "{mistake}");
+                assert!(
+                    (1..=text.lines().count().max(1) + 1).contains(line),
+                    "{mistake}"
+                );
             }
             // What is missing altogether stands nowhere.
             Place::File { file } => assert_eq!(file, "proxy.toml"),

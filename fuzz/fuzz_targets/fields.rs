@@ -19,7 +19,9 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 fuzz_target!(|data: &[u8]| {
-    let Some((which, data)) = selected(data) else { return };
+    let Some((which, data)) = selected(data) else {
+        return;
+    };
     match which % 22 {
         0 => response_control(data),
         1 => request_control(data),
@@ -63,9 +65,14 @@ fn response_control(data: &[u8]) {
     }
     // RFC 9110 §5.3: several lines are one list.
     if !data.contains(&b'"') {
-        let joined = data.iter().map(|byte| if *byte == b'\n' { b',' } else { *byte });
+        let joined = data
+            .iter()
+            .map(|byte| if *byte == b'\n' { b',' } else { *byte });
         let is_same_count = headers.len() == data.split(|byte| *byte == b'\n').count();
-        if let (Ok(value), true) = (HeaderValue::from_bytes(&joined.collect::<Vec<_>>()), is_same_count) {
+        if let (Ok(value), true) = (
+            HeaderValue::from_bytes(&joined.collect::<Vec<_>>()),
+            is_same_count,
+        ) {
             let one = HeaderMap::from_iter([(CACHE_CONTROL, value)]);
             assert_eq!(cache_control::ResponseControl::parse(&one), control);
         }
@@ -79,11 +86,15 @@ fn request_control(data: &[u8]) {
 }
 
 fn targeted(data: &[u8]) {
-    let half = data.iter().position(|byte| *byte == 0).unwrap_or(data.len());
+    let half = data
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(data.len());
     let (one, other) = data.split_at(half);
     let mut headers = lines(one, &OWN);
     add_lines(other.get(1..).unwrap_or_default(), &CDN, &mut headers);
-    if let Some((index, control)) = cache_control::ResponseControl::targeted(&headers, &[OWN, CDN]) {
+    if let Some((index, control)) = cache_control::ResponseControl::targeted(&headers, &[OWN, CDN])
+    {
         assert!(index < 2 && is_bounded(control.max_age));
         assert!(headers.contains_key([OWN, CDN][index].clone()));
     }
@@ -98,7 +109,9 @@ fn dates(data: &[u8]) {
     }
     if let Ok(Ok(reference)) = std::str::from_utf8(data).map(httpdate::parse_http_date) {
         let seconds = reference.duration_since(std::time::UNIX_EPOCH).ok();
-        let ours = HeaderValue::from_bytes(data).ok().and_then(|value| date::parse(&value));
+        let ours = HeaderValue::from_bytes(data)
+            .ok()
+            .and_then(|value| date::parse(&value));
         // The reference does not look at what stands between the parts.
         if let (Some(seconds), Some(ours)) = (seconds, ours) {
             assert_eq!(ours, seconds.as_secs());
@@ -113,7 +126,9 @@ fn entity_tags(data: &[u8]) {
     let own = entity_tag::EntityTag::strong("x");
     for name in [IF_MATCH, IF_NONE_MATCH] {
         let headers = lines(data, &name);
-        if let Some(entity_tag::Condition::Tags(tags)) = entity_tag::Condition::parse(&headers, &name) {
+        if let Some(entity_tag::Condition::Tags(tags)) =
+            entity_tag::Condition::parse(&headers, &name)
+        {
             assert!(tags.count() <= data.len());
         }
         entity_tag::if_match(&headers, Some(&own));
@@ -125,20 +140,32 @@ fn entity_tags(data: &[u8]) {
         assert!(tag.weak_eq(&tag.weakened()));
     }
     let made = entity_tag::EntityTag::strong(data);
-    assert_eq!(entity_tag::EntityTag::parse(made.to_value().as_bytes()), Some(made));
+    assert_eq!(
+        entity_tag::EntityTag::parse(made.to_value().as_bytes()),
+        Some(made)
+    );
 }
 
 fn ranges(data: &[u8]) {
-    let Some((length, data)) = data.split_first_chunk() else { return };
+    let Some((length, data)) = data.split_first_chunk() else {
+        return;
+    };
     let length = u64::from_le_bytes(*length);
-    let length = if length % 2 == 0 { length % 1000 } else { length };
+    let length = if length % 2 == 0 {
+        length % 1000
+    } else {
+        length
+    };
     let headers = lines(data, &RANGE);
     if let range::Ranges::One { first, last } = range::resolve(&headers, length) {
         assert!(first <= last && last < length);
         let written = range::content_range(first, last, length);
         let headers = HeaderMap::from_iter([(CONTENT_RANGE, written)]);
         let read = range::parse_content_range(&headers).unwrap();
-        assert_eq!((read.first, read.last, read.complete), (first, last, Some(length)));
+        assert_eq!(
+            (read.first, read.last, read.complete),
+            (first, last, Some(length))
+        );
     }
 }
 
@@ -176,7 +203,11 @@ fn languages(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {
         let ranges = accept_language::ranges(text);
         assert!(ranges.is_sorted_by(|(_, one), (_, other)| one >= other));
-        assert!(ranges.iter().all(|(_, quality)| (1..=1000).contains(quality)));
+        assert!(
+            ranges
+                .iter()
+                .all(|(_, quality)| (1..=1000).contains(quality))
+        );
         assert!(ranges.len() <= accept_language::LANGUAGE_RANGES_MAX);
         assert!(ranges.excluded.len() <= accept_language::LANGUAGE_RANGES_MAX);
         assert!(accept::qualities(text).count() <= accept::ELEMENTS_MAX);
@@ -192,7 +223,9 @@ fn cookies(data: &[u8]) {
     let is_kept = |name: &str| name.starts_with('a');
     let mut kept = headers.clone();
     cookie::keep_only(&mut kept, is_kept);
-    let before: Vec<_> = cookie::pairs(&headers).filter(|(name, _)| is_kept(name)).collect();
+    let before: Vec<_> = cookie::pairs(&headers)
+        .filter(|(name, _)| is_kept(name))
+        .collect();
     assert_eq!(cookie::pairs(&kept).collect::<Vec<_>>(), before);
     let mut again = kept.clone();
     cookie::keep_only(&mut again, is_kept);
@@ -203,11 +236,17 @@ fn cookies(data: &[u8]) {
 fn forwarded(data: &[u8]) {
     let trusted = |address: IpAddr| matches!(address, IpAddr::V4(v4) if v4.octets()[0] == 10);
     let told = forwarders::forwarded(&lines(data, &FORWARDED), trusted);
-    assert!(told.scheme.is_none_or(|scheme| ["http", "https"].contains(&scheme)));
+    assert!(
+        told.scheme
+            .is_none_or(|scheme| ["http", "https"].contains(&scheme))
+    );
     let mut headers = lines(data, &X_FORWARDED_FOR);
     add_lines(data, &X_FORWARDED_PROTO, &mut headers);
     let told = forwarders::x_forwarded(&headers, trusted);
-    assert!(told.scheme.is_none_or(|scheme| ["http", "https"].contains(&scheme)));
+    assert!(
+        told.scheme
+            .is_none_or(|scheme| ["http", "https"].contains(&scheme))
+    );
     if let Ok(host) = std::str::from_utf8(data)
         && HeaderValue::from_str(host).is_ok()
     {
@@ -216,12 +255,18 @@ fn forwarded(data: &[u8]) {
         let client = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
         forwarded::set(&mut headers, client, "https", host);
         let told = forwarders::forwarded(&headers, trusted);
-        assert_eq!((told.client, told.scheme), (Some(client), Some("https")), "{headers:?}");
+        assert_eq!(
+            (told.client, told.scheme),
+            (Some(client), Some("https")),
+            "{headers:?}"
+        );
     }
 }
 
 fn statuses(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     let status = cache_status::CacheStatus {
         fwd: Some(cache_status::Fwd::Miss),
         key: Some(text.to_owned()),
@@ -264,9 +309,14 @@ fn traces(data: &[u8]) {
 fn connections(data: &[u8]) {
     let mut headers = lines(data, &CONNECTION);
     for line in data.split(|byte| *byte == b'\n').take(64) {
-        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let colon = line
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
-        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+        {
             headers.append(name, value);
         }
     }
@@ -283,7 +333,10 @@ fn connections(data: &[u8]) {
 
 fn preconditions(data: &[u8]) {
     let mut headers = HeaderMap::new();
-    for (name, part) in conditional::CONDITIONAL.iter().zip(data.split(|byte| *byte == 0)) {
+    for (name, part) in conditional::CONDITIONAL
+        .iter()
+        .zip(data.split(|byte| *byte == 0))
+    {
         add_lines(part, name, &mut headers);
     }
     let etag = entity_tag::EntityTag::strong("x");
@@ -291,7 +344,10 @@ fn preconditions(data: &[u8]) {
     conditional::evaluate(&headers, false, None, None);
     conditional::if_range_matches(&headers, Some(&etag), Some(784_111_777), Some(784_111_900));
     conditional::strip(&mut headers);
-    assert_eq!(conditional::evaluate(&headers, true, None, None), conditional::Precondition::None);
+    assert_eq!(
+        conditional::evaluate(&headers, true, None, None),
+        conditional::Precondition::None
+    );
 }
 
 fn lists(data: &[u8]) {

@@ -10,7 +10,9 @@ use libfuzzer_sys::fuzz_target;
 const LENGTHS_SAFE: usize = 1;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((pattern, data)) = pattern(data) else { return };
+    let Some((pattern, data)) = pattern(data) else {
+        return;
+    };
     let whole = heads([data]);
     assert_eq!(heads(pieces(data, pattern)), whole, "in pieces");
     assert_eq!(heads(data.chunks(1)), whole, "byte by byte");
@@ -24,17 +26,26 @@ fuzz_target!(|data: &[u8]| {
     if data.starts_with(b"\r") || data.starts_with(b"\n") {
         return;
     }
-    let Ok(httparse::Status::Complete(length)) = request.parse(data) else { return };
+    let Ok(httparse::Status::Complete(length)) = request.parse(data) else {
+        return;
+    };
     let count = |name: &str| {
         let fields = request.headers.iter();
-        fields.filter(|field| field.name.eq_ignore_ascii_case(name)).count()
+        fields
+            .filter(|field| field.name.eq_ignore_ascii_case(name))
+            .count()
     };
     let lengths = count("content-length");
     let is_ambiguous = lengths > LENGTHS_SAFE || lengths == 1 && count("transfer-encoding") > 0;
     let head = &data[..length];
-    let has_bare_lf = head.iter().enumerate().any(|(at, byte)| {
-        *byte == b'\n' && (at == 0 || head[at - 1] != b'\r')
-    });
+    let has_bare_lf = head
+        .iter()
+        .enumerate()
+        .any(|(at, byte)| *byte == b'\n' && (at == 0 || head[at - 1] != b'\r'));
     let is_found = matches!(whole.flaw, Some((1, _)));
-    assert!(is_found || !(is_ambiguous || has_bare_lf), "{:?}", String::from_utf8_lossy(head));
+    assert!(
+        is_found || !(is_ambiguous || has_bare_lf),
+        "{:?}",
+        String::from_utf8_lossy(head)
+    );
 });

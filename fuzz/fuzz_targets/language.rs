@@ -20,7 +20,8 @@ const LISTS: [&[&str]; 5] = [
     &["sr-Latn", "sr-Cyrl", "hr"],
 ];
 
-static RULES: LazyLock<Vec<LanguageRule>> = LazyLock::new(|| LISTS.iter().map(|list| rule(list)).collect());
+static RULES: LazyLock<Vec<LanguageRule>> =
+    LazyLock::new(|| LISTS.iter().map(|list| rule(list)).collect());
 static TARGET: LazyLock<TargetUri> =
     LazyLock::new(|| TargetUri::parse("https", "a.example", "/a", Some("lang=xx")).unwrap());
 
@@ -28,7 +29,10 @@ fn rule(list: &[&str]) -> LanguageRule {
     let settings = LanguageSettings {
         supported: list.iter().map(|tag| (*tag).into()).collect(),
         sources: vec![Source::Cookie("lang".into()), Source::Header],
-        aliases: vec![("no".into(), list[0].into()), ("zh-TW".into(), list[1].into())],
+        aliases: vec![
+            ("no".into(), list[0].into()),
+            ("zh-TW".into(), list[1].into()),
+        ],
         drift_guard: true,
         ..LanguageSettings::default()
     };
@@ -37,12 +41,18 @@ fn rule(list: &[&str]) -> LanguageRule {
 
 fn chosen(rule: &LanguageRule, headers: &HeaderMap) -> usize {
     let negotiated = rule.negotiate(&TARGET, headers);
-    assert!(rule.supported().iter().any(|tag| **tag == *rule.tag(negotiated)));
+    assert!(
+        rule.supported()
+            .iter()
+            .any(|tag| **tag == *rule.tag(negotiated))
+    );
     negotiated.index()
 }
 
 fuzz_target!(|data: &[u8]| {
-    let Some((which, data)) = selected(data) else { return };
+    let Some((which, data)) = selected(data) else {
+        return;
+    };
     let rule = &RULES[usize::from(which) % RULES.len()];
     let headers = lines(data, &ACCEPT_LANGUAGE);
     let found = chosen(rule, &headers);
@@ -54,7 +64,11 @@ fuzz_target!(|data: &[u8]| {
             byte => vec![*byte],
         });
         let spaced: Vec<u8> = spaced.collect();
-        assert_eq!(chosen(rule, &lines(&spaced, &ACCEPT_LANGUAGE)), found, "with white space");
+        assert_eq!(
+            chosen(rule, &lines(&spaced, &ACCEPT_LANGUAGE)),
+            found,
+            "with white space"
+        );
     }
     let alone = HeaderMap::from_iter([(
         ACCEPT_LANGUAGE,

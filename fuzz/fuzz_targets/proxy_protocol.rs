@@ -23,5 +23,9 @@ fuzz_target!(|data: &[u8]| {
     } else {
         assert!(taken <= V2_BYTES_MAX);
     }
-    assert_eq!(proxy_header(header, usize::MAX), Some((client, taken)), "the header alone");
+    assert_eq!(
+        proxy_header(header, usize::MAX),
+        Some((client, taken)),
+        "the header alone"
+    );
 });

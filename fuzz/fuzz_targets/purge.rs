@@ -21,7 +21,9 @@ use http::{HeaderName, HeaderValue, Request};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    let Some((which, data)) = selected(data) else { return };
+    let Some((which, data)) = selected(data) else {
+        return;
+    };
     let settings = target::Settings {
         any_query: which & 1 != 0,
         slash_variants: which & 2 != 0,
@@ -50,20 +52,34 @@ fn command(body: &[u8], targets: &Targets) {
 /// The first line is the target, each other one a field.
 fn protocol(data: &[u8], targets: Targets) {
     let mut lines = data.split(|byte| *byte == b'\n');
-    let mut request = Request::builder().method("PURGE").uri(lines.next().unwrap_or_default());
+    let mut request = Request::builder()
+        .method("PURGE")
+        .uri(lines.next().unwrap_or_default());
     for line in lines.take(32) {
-        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let colon = line
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
         let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default());
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), value) {
             request = request.header(name, value);
         }
     }
-    let Ok(request) = request.body(()) else { return };
-    let clock: Arc<dyn Clock> = Arc::new(ManualClock::starting_at(Timestamp::from_secs(1_700_000_000)));
+    let Ok(request) = request.body(()) else {
+        return;
+    };
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::starting_at(Timestamp::from_secs(
+        1_700_000_000,
+    )));
     let purges = Arc::new(Purges::new(Generation::new(1)));
     let metrics = PurgeMetrics::unregistered();
-    let log = Arc::new(LocalLog::new(Arc::clone(&purges), clock, "fuzz", metrics.clone()));
+    let log = Arc::new(LocalLog::new(
+        Arc::clone(&purges),
+        clock,
+        "fuzz",
+        metrics.clone(),
+    ));
     let peer = IpAddr::from([192, 0, 2, 1]);
     let settings = Settings {
         allow_from: vec![peer.into()],
@@ -73,5 +89,10 @@ fn protocol(data: &[u8], targets: Targets) {
     let protocol = Protocol::new(settings, log, targets, metrics);
     let answer = protocol.purge(&head, peer).now_or_never().unwrap();
     let has_purged = purges.fence().position.ordinal() > 0;
-    assert_eq!(answer.status().is_success(), has_purged, "{}", answer.status());
+    assert_eq!(
+        answer.status().is_success(),
+        has_purged,
+        "{}",
+        answer.status()
+    );
 }

@@ -37,12 +37,17 @@ const TOKEN: HeaderName = HeaderName::from_static("x-purge-token");
 /// Compared in constant time, so that coverage does not lead to them either.
 static KEY: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let key = hmac::Key::new(hmac::HMAC_SHA256, b"fuzz");
-    hmac::sign(&key, b"the secret of the webhooks").as_ref().to_vec()
+    hmac::sign(&key, b"the secret of the webhooks")
+        .as_ref()
+        .to_vec()
 });
-static SECRET: LazyLock<String> = LazyLock::new(|| KEY.iter().map(|byte| format!("{byte:02x}")).collect());
+static SECRET: LazyLock<String> =
+    LazyLock::new(|| KEY.iter().map(|byte| format!("{byte:02x}")).collect());
 
 fuzz_target!(|data: &[u8]| {
-    let Some((which, data)) = selected(data) else { return };
+    let Some((which, data)) = selected(data) else {
+        return;
+    };
     // Fields, an empty line, the body; or only a body that is signed as it should be.
     let is_believed = which & 0x80 != 0;
     let dialect = dialect(which & 0x0f);
@@ -51,7 +56,9 @@ fuzz_target!(|data: &[u8]| {
         false => unsigned(data),
     };
     let purges = Arc::new(Purges::new(Generation::new(1)));
-    let Some(webhook) = webhook(dialect, which & 0x40 != 0, Arc::clone(&purges)) else { return };
+    let Some(webhook) = webhook(dialect, which & 0x40 != 0, Arc::clone(&purges)) else {
+        return;
+    };
     let body = Bytes::copy_from_slice(body);
     let peer = IpAddr::from([192, 0, 2, 1]);
     let answer = webhook.receive(&Method::POST, &headers, body.clone(), peer);
@@ -61,7 +68,11 @@ fuzz_target!(|data: &[u8]| {
         assert_ne!(status, 401);
         assert!(status < 500, "{status}");
         let again = webhook.receive(&Method::POST, &headers, body, peer);
-        assert_eq!(again.now_or_never().unwrap().status().as_u16(), status, "the second time");
+        assert_eq!(
+            again.now_or_never().unwrap().status().as_u16(),
+            status,
+            "the second time"
+        );
     } else {
         assert_eq!((status, purged), (401, 0));
     }
@@ -122,7 +133,11 @@ fn dialect(which: u8) -> Dialect {
     }
 }
 
-fn webhook(dialect: Dialect, has_own_rules: bool, purges: Arc<Purges>) -> Option<Webhook<LocalLog>> {
+fn webhook(
+    dialect: Dialect,
+    has_own_rules: bool,
+    purges: Arc<Purges>,
+) -> Option<Webhook<LocalLog>> {
     let has_own_rules = has_own_rules || !matches!(dialect, Dialect::Strapi(_));
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::starting_at(Timestamp::from_secs(NOW)));
     let metrics = PurgeMetrics::unregistered();
@@ -153,7 +168,10 @@ fn rules() -> Option<Vec<Rule>> {
             Template::parse("{data.type}:{data.id}:{data.language}").ok()?,
             Template::parse("{keys[*]}").ok()?,
         ],
-        urls: vec![UrlTemplate::url("/{data.slug}").ok()?, UrlTemplate::url("{urls[*]}").ok()?],
+        urls: vec![
+            UrlTemplate::url("/{data.slug}").ok()?,
+            UrlTemplate::url("{urls[*]}").ok()?,
+        ],
         prefixes: vec![UrlTemplate::prefix("/assets/{key}/*").ok()?],
         collections: vec![Template::parse("articles").ok()?],
         ..Rule::default()
@@ -161,11 +179,17 @@ fn rules() -> Option<Vec<Rule>> {
 }
 
 fn unsigned(data: &[u8]) -> (HeaderMap, &[u8]) {
-    let end = data.windows(2).position(|two| two == b"\n\n").unwrap_or(data.len());
+    let end = data
+        .windows(2)
+        .position(|two| two == b"\n\n")
+        .unwrap_or(data.len());
     let (head, body) = data.split_at(end);
     let mut headers = HeaderMap::new();
     for line in head.split(|byte| *byte == b'\n').take(32) {
-        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let colon = line
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
         let value = HeaderValue::from_bytes(value.get(1..).unwrap_or_default());
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), value) {
@@ -188,30 +212,49 @@ fn credentials(dialect: &Dialect, body: &[u8]) -> HeaderMap {
         let key = hmac::Key::new(algorithm, &KEY);
         hmac::sign(&key, &parts.concat()).as_ref().to_vec()
     };
-    let hex = |code: Vec<u8>| code.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |code: Vec<u8>| {
+        code.iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     let (seconds, millis) = (NOW.to_string(), (NOW * 1000).to_string());
     match dialect {
         Dialect::Standard { .. } => {
             let code = sign(hmac::HMAC_SHA256, &[b"id.", seconds.as_bytes(), b".", body]);
             add("webhook-id", "id".to_owned());
             add("webhook-timestamp", seconds);
-            add("webhook-signature", format!("v1,{}", BASE64_STANDARD.encode(code)));
+            add(
+                "webhook-signature",
+                format!("v1,{}", BASE64_STANDARD.encode(code)),
+            );
         }
         Dialect::Strapi(_) => add("authorization", format!("Bearer {}", *SECRET)),
         Dialect::Token(_) => add("x-purge-token", SECRET.clone()),
         Dialect::Hmac { rule, .. } => match rule.timestamp.as_ref().map(|rule| rule.signed) {
             None | Some(Signed::Body) => {
-                add("x-signature", format!("v1={}", hex(sign(hmac::HMAC_SHA256, &[body]))));
+                add(
+                    "x-signature",
+                    format!("v1={}", hex(sign(hmac::HMAC_SHA256, &[body]))),
+                );
                 add("x-timestamp", seconds);
             }
             Some(Signed::TimestampDotBody) => {
                 let code = sign(hmac::HMAC_SHA512, &[seconds.as_bytes(), b".", body]);
-                add("x-signature", format!("v1={}", BASE64_STANDARD.encode(code)));
+                add(
+                    "x-signature",
+                    format!("v1={}", BASE64_STANDARD.encode(code)),
+                );
                 add("x-timestamp", seconds);
             }
             Some(Signed::BodyTimestamp) => {
-                let code = sign(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &[body, millis.as_bytes()]);
-                add("x-signature", format!("v1={}", BASE64_URL_SAFE.encode(code)));
+                let code = sign(
+                    hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+                    &[body, millis.as_bytes()],
+                );
+                add(
+                    "x-signature",
+                    format!("v1={}", BASE64_URL_SAFE.encode(code)),
+                );
                 add("x-timestamp", millis);
             }
         },
