@@ -1,6 +1,8 @@
 //! What is in the cache: stored responses, and the purges that end them.
 
+pub mod format;
 pub mod head;
+pub mod partial;
 pub mod purges;
 pub mod scope;
 
