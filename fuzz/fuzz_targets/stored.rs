@@ -6,14 +6,18 @@
 
 #![no_main]
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use cms_edge::clock::Timestamp;
 use cms_edge::entry::format::{VERSION, decode, encode};
+use cms_edge::entry::purges::Purges;
 use cms_edge::fields::accept_encoding::Coding;
+use cms_edge::fields::cache_control::RequestControl;
 use cms_edge::fields::vary::Vary;
 use cms_edge::key::select::Folding;
 use cms_edge::key::{EntryKey, KeyRule, TargetUri};
+use cms_edge::policy::reuse::{self, Found};
 use cms_edge_fuzz::selected;
 use http::HeaderMap;
 use libfuzzer_sys::fuzz_target;
@@ -27,17 +31,42 @@ static KEY: LazyLock<EntryKey> = LazyLock::new(|| {
 });
 
 fuzz_target!(|data: &[u8]| {
-    let Some((which, data)) = selected(data) else { return };
-    let bytes = if which & 1 == 0 { Bytes::copy_from_slice(data) } else { prefixed(data) };
-    let Ok(entry) = decode(&bytes, &KEY) else { return };
-    assert_eq!(entry.key, *KEY);
+    let Some((which, data)) = selected(data) else {
+        return;
+    };
+    let bytes = if which & 1 == 0 {
+        Bytes::copy_from_slice(data)
+    } else {
+        prefixed(data)
+    };
+    let Ok(entry) = decode(&bytes, &KEY) else {
+        return;
+    };
+    assert_eq!(*entry.entry_key(), *KEY);
     let again = Bytes::from(encode(&entry).unwrap());
     let entry = decode(&again, &KEY).unwrap();
-    assert_eq!(Bytes::from(encode(&entry).unwrap()), again, "written as it was read");
+    assert_eq!(
+        Bytes::from(encode(&entry).unwrap()),
+        again,
+        "written as it was read"
+    );
     for coding in [Coding::Identity, Coding::Gzip, Coding::Brotli] {
-        entry.content.get(coding);
+        entry.content().get(coding);
     }
     entry.weight();
+    // The clock may stand anywhere.
+    let purges = Purges::new(entry.fence().generation);
+    let entry = Arc::new(entry);
+    for now in [0, 1_700_000_000, u64::MAX] {
+        let Some(live) = purges.admit(Arc::clone(&entry)) else {
+            return;
+        };
+        let now = Timestamp::from_secs(now);
+        let request = RequestControl::default();
+        reuse::current_age(&live, now);
+        reuse::may_stand_in(&live, &request, now);
+        reuse::decide(Found::Entry(live), &request, now);
+    }
 });
 
 /// A value whose length, checksum and key are right, and the rest is `data`.
