@@ -113,7 +113,7 @@ async fn the_table_lives_as_long_as_the_connection() {
     run(vec![
         case(
             "RFC 7541 §2.2 a field that an earlier request has added",
-            &[used.clone()],
+            std::slice::from_ref(&used),
             Answer(3),
         )
         .after(&with(&[], &added)),
