@@ -12,6 +12,9 @@
 //! | `GET /readyz` | 200 while it should be sent requests, else 503 with the reason |
 
 mod command;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod readiness;
 pub mod reload;
 mod switches;

@@ -70,8 +70,10 @@ fn aliases(s: &Section<'_>) -> Vec<(Box<str>, Box<str>)> {
         "aliases",
         Presence::Default(Sample::Table(&[])),
         ("a language tag", "one of `supported`"),
-        "Other names, e.g. { no = \"nb\", zh-TW = \"zh-Hant\" }. A language with one regional \
-         variant needs none: pt finds pt-BR when that is the only Portuguese.",
+        "Other names, e.g. { pt = \"pt-BR\", gsw = \"de\" }. A language with one regional variant \
+         needs none: pt finds pt-BR when that is the only Portuguese. Nor do Chinese (zh-TW finds \
+         zh-Hant, zh-CN zh-Hans, and the reverse), Norwegian (no, nb, nn) and Serbian (sr finds \
+         sr-Cyrl, sh sr-Latn). An alias given here comes before all of these.",
         |from, to| Ok((key(from, TAG, is_tag)?, tag(to)?)),
     )
 }

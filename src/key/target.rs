@@ -132,7 +132,8 @@ fn normal_authority(scheme: &str, authority: &str) -> Result<(Box<str>, usize), 
     }
     // One trailing dot is the same host (RFC 1034 §3.1).
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    if host.is_empty() {
+    // RFC 1034 §3.1: only the root has an empty label. Parties on the way drop other dots, or do not.
+    if literal.is_none() && host.split('.').any(str::is_empty) {
         return Err(Refused::Host);
     }
     let host_len = host.len();
@@ -280,6 +281,10 @@ mod tests {
             "[::1",
             "[zz]",
             "a:123456",
+            ".",
+            "a..",
+            "a..b",
+            ".a",
         ] {
             assert_eq!(parse(host, "/"), Err(Refused::Host), "{host}");
         }
@@ -310,6 +315,15 @@ mod tests {
             "/%C3%A0%E0%A4%B9",
         ] {
             assert!(parse("[::1]:8443", path).unwrap().is_cacheable(), "{path}");
+        }
+    }
+
+    /// Found by fuzzing: `a..` became `a.`, and that `a`.
+    #[test]
+    fn what_is_normal_stays_as_it_is() {
+        for authority in ["A.example.:443", "a.example:8443", "[::1]", "a"] {
+            let normal = parse(authority, "/%7e%2f").unwrap();
+            assert_eq!(parse(normal.authority(), normal.path()), Ok(normal));
         }
     }
 

@@ -14,6 +14,9 @@ mod certificate_files;
 pub mod clients;
 mod drive;
 mod frames;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod head;
 mod holding;
 pub mod hsts;

@@ -66,6 +66,10 @@ const NO_TRANSFORM: u8 = 1 << 3;
 const TRANSFORMABLE: u8 = 1 << 4;
 const FLAGS: u8 = (1 << 5) - 1;
 
+/// Longer than any lifetime, window or age that an origin or an operator can give, in seconds; sums
+/// of a few of them cannot overflow.
+const SPAN_SECONDS_MAX: u64 = 1 << 40;
+
 /// Nothing: it is larger than the format can say (4 GiB).
 pub fn encode(entry: &StoredResponse) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(entry.weight());
@@ -317,7 +321,7 @@ impl Reader {
 
     fn span(&mut self) -> Result<Duration, Corrupt> {
         let (seconds, nanos) = (self.u64()?, self.u32()?);
-        if nanos >= 1_000_000_000 {
+        if nanos >= 1_000_000_000 || seconds > SPAN_SECONDS_MAX {
             return Err(Corrupt::Field("lifetime"));
         }
         Ok(Duration::new(seconds, nanos))

@@ -177,3 +177,17 @@ fn more_fields_than_a_head_can_have_are_refused() {
     assert!(Head::from_raw(block.clone(), 6, 1).is_none());
     assert!(Head::from_raw(block, 4, 1).is_none());
 }
+
+/// Added to the time since, it would overflow (RFC 9111 §4.2.3: `current_age`).
+#[test]
+fn spans_that_nobody_can_have_given_are_refused() {
+    let bytes = encode(&stored(b"x", "max-age=77", &[], Coding::Gzip)).unwrap();
+    let span = [&77_u64.to_be_bytes()[..], &[0; 4]].concat();
+    let at = bytes.windows(span.len()).position(|part| part == span);
+    for (seconds, is_right) in [(78, true), (SPAN_SECONDS_MAX + 1, false), (u64::MAX, false)] {
+        let mut bytes = bytes.clone();
+        bytes[at.unwrap()..][..8].copy_from_slice(&seconds.to_be_bytes());
+        let back = decode(&sealed(bytes), &key("/a", "de"));
+        assert_eq!(back.is_ok(), is_right, "{seconds}");
+    }
+}

@@ -1,8 +1,11 @@
 //! Language negotiation: the result, not the browser's header, is in the key.
 //!
 //! RFC 4647 §3.4 lookup over the route's supported languages, extended by the operator's aliases
-//! and by one derived kind: a base language of which one regional variant alone is supported
-//! (`pt`, and so `pt-PT`, means `pt-BR` where that is the only Portuguese).
+//! and by two derived kinds: a base language of which one regional variant alone is supported
+//! (`pt`, and so `pt-PT`, means `pt-BR` where that is the only Portuguese), and languages that go by
+//! several names (`zh-TW` and `zh-Hant`, `no` and `nb`).
+
+mod related;
 
 use http::HeaderMap;
 use http::header::{ACCEPT_LANGUAGE, COOKIE, HeaderName};
@@ -35,6 +38,9 @@ pub struct LanguageRule {
     sources: Vec<Source>,
     /// Lower-case tag or alias → index into `supported`, sorted for binary search.
     lookup: Vec<(Box<str>, usize)>,
+    /// Other names, where `lookup` has nothing; sorted. A segment of a path is none of them: `/no/`
+    /// need not be Norwegian.
+    related: Vec<(&'static str, usize)>,
     hosts: Vec<(Box<str>, usize)>,
     /// What else may be stored under a language: the languages it falls back to, in order.
     fallback: Vec<Vec<usize>>,
@@ -103,6 +109,7 @@ impl LanguageRule {
         // Earlier entries win: given aliases over tags, tags over derived aliases.
         lookup.sort_by(|(a, _), (b, _)| a.cmp(b));
         lookup.dedup_by(|(a, _), (b, _)| a == b);
+        let related = related::names(|tag| index(tag).ok());
         let mut fallback = vec![Vec::new(); supported.len()];
         for (tag, chain) in &settings.fallback {
             let chain: Result<Vec<usize>, NotSupported> =
@@ -119,6 +126,7 @@ impl LanguageRule {
             default,
             sources: settings.sources,
             lookup,
+            related,
             hosts,
             fallback,
             drift_guard: settings.drift_guard,
@@ -235,7 +243,7 @@ impl LanguageRule {
         lower.make_ascii_lowercase();
         let mut range = std::str::from_utf8(lower).ok()?;
         loop {
-            if let Some(at) = self.find(range) {
+            if let Some(at) = self.find(range).or_else(|| self.find_related(range)) {
                 return Some(at);
             }
             range = range.rsplit_once('-')?.0;
@@ -261,6 +269,14 @@ impl LanguageRule {
             .binary_search_by(|(tag, _)| (**tag).cmp(lower))
             .ok()?;
         self.lookup.get(at).map(|(_, index)| *index)
+    }
+
+    fn find_related(&self, lower: &str) -> Option<usize> {
+        let at = self
+            .related
+            .binary_search_by(|(name, _)| (**name).cmp(lower))
+            .ok()?;
+        self.related.get(at).map(|(_, index)| *index)
     }
 }
 
@@ -291,5 +307,7 @@ fn extends(tag: &str, longer: &str) -> bool {
         && matches!(longer.as_bytes().get(tag.len()), None | Some(b'-'))
 }
 
+#[cfg(test)]
+mod browser_tests;
 #[cfg(test)]
 mod tests;
