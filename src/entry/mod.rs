@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::StatusCode;
+use http::header::DATE;
 
 use self::head::Head;
 use self::scope::ScopeHash;
 use crate::clock::Timestamp;
 use crate::exchange::Fence;
 use crate::fields::accept_encoding::Coding;
+use crate::fields::date;
 use crate::fields::vary::Vary;
 use crate::key::{CacheKey, EntryKey};
 use crate::policy::reuse::Candidate;
@@ -40,6 +42,8 @@ pub struct StoredResponse {
     tags: Tags,
     terms: Terms,
     response_time: Timestamp,
+    /// See [`StoredResponse::date`].
+    date: u64,
     fence: Fence,
     /// The position in the purge log at which nothing covered this response.
     checked_at: AtomicU64,
@@ -76,7 +80,7 @@ pub struct Claim<'c> {
 /// What a stored response weighs beyond its variable parts, in bytes: its own struct, the
 /// allocations behind it and its place in the store. Measured as the growth of the process by
 /// 34,000 responses of 1 KiB, so that the bound on the store bounds what the machine sees.
-const OVERHEAD_BYTES: usize = 840;
+const OVERHEAD_BYTES: usize = 848;
 
 impl StoredResponse {
     /// Makes a stored response of an assessed one. `head` is what clients are sent, `vary` the
@@ -90,6 +94,8 @@ impl StoredResponse {
         content: Content,
     ) -> Self {
         let exchange = storable.exchange();
+        let received = exchange.response_time().as_secs();
+        let date = date::of(storable.headers(), &DATE);
         Self {
             key,
             vary,
@@ -98,6 +104,7 @@ impl StoredResponse {
             tags,
             terms: *storable.terms(),
             response_time: exchange.response_time(),
+            date: date.map_or(received, |date| date.min(received)),
             fence: exchange.fence(),
             checked_at: AtomicU64::new(exchange.fence().position.ordinal()),
             content,
@@ -135,6 +142,11 @@ impl StoredResponse {
     /// §4.2.3 `response_time`.
     pub const fn response_time(&self) -> Timestamp {
         self.response_time
+    }
+
+    /// How recent it is, in seconds since the epoch: its `Date`, as far as that is not in the future.
+    pub const fn date(&self) -> u64 {
+        self.date
     }
 
     pub const fn fence(&self) -> Fence {
