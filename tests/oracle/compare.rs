@@ -47,7 +47,11 @@ impl Bench {
             taken += case.steps.len() as u64;
             if !self.agrees(&case, left_out, None) {
                 // A rule that was left out on purpose is not looked into.
-                let case = if left_out.is_none() { self.smallest(case) } else { case };
+                let case = if left_out.is_none() {
+                    self.smallest(case)
+                } else {
+                    case
+                };
                 let mut trace = String::new();
                 self.agrees(&case, left_out, Some(&mut trace));
                 return Some(Difference { seed, case, trace });
@@ -68,7 +72,10 @@ impl Bench {
         for step in &case.steps {
             for (product, model) in take(step, &mut edge, &mut model) {
                 if let Some(trace) = trace.as_deref_mut() {
-                    let _ = writeln!(trace, "{step:?}\n  product {product:?}\n  model   {model:?}");
+                    let _ = writeln!(
+                        trace,
+                        "{step:?}\n  product {product:?}\n  model   {model:?}"
+                    );
                 }
                 if !script::agree(&product, &model) {
                     return false;
@@ -82,7 +89,10 @@ impl Bench {
     fn smallest(&self, mut case: Case) -> Case {
         loop {
             let smaller = smaller(&case);
-            match smaller.into_iter().find(|case| !self.agrees(case, None, None)) {
+            match smaller
+                .into_iter()
+                .find(|case| !self.agrees(case, None, None))
+            {
                 Some(smaller) => case = smaller,
                 None => return case,
             }
@@ -182,6 +192,10 @@ fn smaller(case: &Case) -> Vec<Case> {
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}\n{:?}\n{}", self.seed, self.case.setup, self.trace)
+        writeln!(
+            f,
+            "seed {}\n{:?}\n{}",
+            self.seed, self.case.setup, self.trace
+        )
     }
 }

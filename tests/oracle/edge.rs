@@ -299,7 +299,9 @@ impl Edge {
             Some(_) => &script::LANGUAGES,
             None => &["en"],
         };
-        for (url, language) in (0..URLS.len()).flat_map(|url| languages.iter().map(move |l| (url, l))) {
+        for (url, language) in
+            (0..URLS.len()).flat_map(|url| languages.iter().map(move |l| (url, l)))
+        {
             let presented = header_map(std::iter::once(("accept-language", *language)));
             let keyed = self.key.key(&target(url), &presented);
             for entry in self.store.get(&keyed.key).iter() {
@@ -442,7 +444,9 @@ impl Edge {
             storability::assess(fill.asked(), status, headers.clone(), exchange, &self.rule);
         let reason = match &storable {
             Err(reason) => Some((reason.as_str(), reason.is_about_request())),
-            Ok(storable) => self.forbids(fill, storable, &headers).map(|name| (name, false)),
+            Ok(storable) => self
+                .forbids(fill, storable, &headers)
+                .map(|name| (name, false)),
         };
         if !reason.is_some_and(|(_, is_about_request)| is_about_request)
             && !status.is_server_error()
@@ -477,7 +481,12 @@ impl Edge {
     }
 
     /// What forbids storing besides the policy, as `proxy::seal` has it.
-    fn forbids(&self, fill: &Fill, storable: &Storable, headers: &HeaderMap) -> Option<&'static str> {
+    fn forbids(
+        &self,
+        fill: &Fill,
+        storable: &Storable,
+        headers: &HeaderMap,
+    ) -> Option<&'static str> {
         let counting = self.vary.counting(storable.vary());
         if counting.names().iter().any(forwarded::names_client) {
             return Some("vary-client");
@@ -504,7 +513,6 @@ impl Fill {
             no_store: self.control.no_store,
         }
     }
-
 }
 
 fn answer(reply: &Reply, sent: &Sent, now: Timestamp) -> Option<(StatusCode, HeaderMap)> {

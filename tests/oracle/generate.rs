@@ -7,7 +7,7 @@ use super::random::Random;
 use super::script::{Ask, Case, Reply, Setup, Step, URLS, Value, What};
 
 /// Directives of `Cache-Control`, those that matter most several times.
-const RESPONSE_DIRECTIVES: [&str; 44] = [
+const RESPONSE_DIRECTIVES: [&str; 46] = [
     "max-age=10",
     "max-age=10",
     "max-age=60",
@@ -55,6 +55,8 @@ const RESPONSE_DIRECTIVES: [&str; 44] = [
     "x-unknown=\"no-store, private\"",
     ", ,",
     "max-age=99999999999",
+    "s-maxage=5, stale-if-error=10",
+    "s-maxage=5, stale-if-error=10",
 ];
 
 const TARGETED: [&str; 18] = [
@@ -79,7 +81,7 @@ const TARGETED: [&str; 18] = [
     "",
 ];
 
-const REQUEST_DIRECTIVES: [&str; 20] = [
+const REQUEST_DIRECTIVES: [&str; 22] = [
     "no-cache",
     "no-cache",
     "no-store",
@@ -97,16 +99,18 @@ const REQUEST_DIRECTIVES: [&str; 20] = [
     "only-if-cached, max-stale",
     "max-age=100, max-stale=20",
     "stale-if-error=20",
+    "stale-if-error=100",
+    "stale-if-error=100",
     "stale-if-error=20, no-cache",
     // Broken: not asked.
     "max-age=soon",
     "min-fresh",
 ];
 
-const STATUSES: [u16; 40] = [
+const STATUSES: [u16; 42] = [
     200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 200, 203, 204,
     301, 302, 307, 308, 400, 401, 403, 404, 405, 410, 414, 416, 429, 500, 501, 502, 503, 504, 599,
-    304, 0,
+    304, 0, 0, 503,
 ];
 
 const VARIES: [&str; 11] = [
@@ -186,8 +190,18 @@ fn clock(random: &mut Random) -> u64 {
 
 fn ask(random: &mut Random, urls: &[usize]) -> Ask {
     let mut fields = Vec::new();
-    let languages = ["de", "en", "de, en;q=0.5", "de,en; q=0.5", "en, de", "de, en"];
-    let languages = [&languages[..], &["DE", "fr", "de-AT, en", "en;q=0.5,de", "fr;q=0.2, de"]];
+    let languages = [
+        "de",
+        "en",
+        "de, en;q=0.5",
+        "de,en; q=0.5",
+        "en, de",
+        "de, en",
+    ];
+    let languages = [
+        &languages[..],
+        &["DE", "fr", "de-AT, en", "en;q=0.5,de", "fr;q=0.2, de"],
+    ];
     match random.below(10) {
         0..3 => {}
         3 => {
@@ -209,7 +223,10 @@ fn ask(random: &mut Random, urls: &[usize]) -> Ask {
         fields.push(("authorization", "Basic eA=="));
     }
     if random.percent(10) {
-        fields.push(("if-none-match", random.of(&["\"a\"", "W/\"b\", \"c\"", "*"])));
+        fields.push((
+            "if-none-match",
+            random.of(&["\"a\"", "W/\"b\", \"c\"", "*"]),
+        ));
     }
     Ask {
         url: random.of(urls),
@@ -237,7 +254,11 @@ fn reply(random: &mut Random) -> Reply {
     maybe(25, "vary", &VARIES);
     maybe(5, "set-cookie", &["a=b"]);
     maybe(50, "cache-tag", &TAGS);
-    maybe(10, "content-language", &["de", "en", "de, en", "fr", "de-AT"]);
+    maybe(
+        10,
+        "content-language",
+        &["de", "en", "de, en", "fr", "de-AT"],
+    );
     maybe(2, "content-type", &["text/event-stream"]);
     if random.percent(35) {
         let modified = [-1000, -100_000, -3_000_000, 50].map(Value::At);
@@ -272,7 +293,7 @@ fn not_modified(random: &mut Random) -> Vec<(&'static str, Value)> {
 /// What says for how long: directives, `Expires`, `Date`, `Age`.
 fn control(random: &mut Random, fields: &mut Vec<(&'static str, Value)>, percent: u64) {
     if random.percent(percent) {
-        for _ in 0..=random.below(3) {
+        for _ in 0..random.of(&[1, 1, 2, 2, 3, 4]) {
             let directive = random.of(&RESPONSE_DIRECTIVES);
             fields.push(("cache-control", Value::Text(directive)));
         }
@@ -284,14 +305,25 @@ fn control(random: &mut Random, fields: &mut Vec<(&'static str, Value)>, percent
         fields.push(("cms-edge-cache-control", Value::Text(random.of(&TARGETED))));
     }
     if random.percent(20) {
-        let values = [Value::At(30), Value::At(10), Value::At(-5), Value::Text("0")];
+        let values = [
+            Value::At(30),
+            Value::At(10),
+            Value::At(-5),
+            Value::Text("0"),
+        ];
         fields.push(("expires", random.of(&values)));
         if random.percent(5) {
             fields.push(("expires", random.of(&values)));
         }
     }
     if random.percent(60) {
-        let values = [Value::At(0), Value::At(0), Value::At(0), Value::At(-7), Value::At(-40)];
+        let values = [
+            Value::At(0),
+            Value::At(0),
+            Value::At(0),
+            Value::At(-7),
+            Value::At(-40),
+        ];
         let strange = [Value::At(20), Value::Text("today")];
         fields.push(("date", random.of(&[&values[..], &strange].concat())));
     }
@@ -334,7 +366,11 @@ fn what(random: &mut Random) -> What {
         1..3 => What::Host(random.of(&HOSTS)),
         3..7 => What::Prefix(random.of(&hosts), random.of(&paths)),
         7..10 => What::Path(random.of(&hosts), random.of(&paths)),
-        10..14 => What::Url(random.of(&hosts), random.of(&paths), random.of(&["", "x=1"])),
+        10..14 => What::Url(
+            random.of(&hosts),
+            random.of(&paths),
+            random.of(&["", "x=1"]),
+        ),
         _ => What::Tag(random.of(&["t1", "T1", "t2", "t3", "t4"])),
     }
 }

@@ -11,11 +11,18 @@ use super::words;
 
 impl Model {
     /// What is stored under a key, in the order in which it counts: behind the newest purges first,
-    /// then what came last.
+    /// then by §4: "When more than one suitable response is stored, a cache MUST use the most recent
+    /// one (as determined by the Date header field)", then what came last. A `Date` in the future is
+    /// now.
     pub(super) fn under(&self, url: usize, language: Option<&str>) -> Vec<Stored> {
         let same = |stored: &&Stored| stored.url == url && stored.language == language;
         let mut all: Vec<Stored> = self.stored.iter().filter(same).cloned().collect();
-        all.sort_by_key(|stored| std::cmp::Reverse((stored.fence, stored.put)));
+        all.sort_by_key(|stored| {
+            let received = stored.response.response_time / 1000;
+            let date = words::date(&stored.response.fields, "date")
+                .filter(|_| self.keeps(Rule::MostRecent));
+            std::cmp::Reverse((stored.fence, date.unwrap_or(0).min(received), stored.put))
+        });
         all
     }
 
@@ -44,7 +51,9 @@ impl Model {
 
     /// §4.1.
     pub(super) fn select(&self, under_key: &[Stored], request: &Lines) -> Option<Stored> {
-        let matching = under_key.iter().find(|stored| self.matches(stored, request));
+        let matching = under_key
+            .iter()
+            .find(|stored| self.matches(stored, request));
         if matching.is_some() || self.setup.profile == Profile::Cms {
             return matching.cloned();
         }
@@ -69,15 +78,22 @@ impl Model {
 
     /// §4.1: all nominated fields have the same values.
     pub(super) fn matches(&self, stored: &Stored, request: &Lines) -> bool {
-        let same = |(name, value): &(String, Option<String>)| *value == self.presented(request, name);
+        let same =
+            |(name, value): &(String, Option<String>)| *value == self.presented(request, name);
         stored.vary.iter().all(same) || !self.keeps(Rule::VaryCompared)
     }
 
     /// The nominated fields that count: the coding and, where it is negotiated, the language are the
     /// cache's own matter, and `X-Forwarded-Host` no stranger can say.
-    pub(super) fn nominated(&self, response: &Lines, request: &Lines) -> Vec<(String, Option<String>)> {
+    pub(super) fn nominated(
+        &self,
+        response: &Lines,
+        request: &Lines,
+    ) -> Vec<(String, Option<String>)> {
         let mut names = words::members(&words::all(response, "vary"));
-        names.iter_mut().for_each(|name| name.make_ascii_lowercase());
+        names
+            .iter_mut()
+            .for_each(|name| name.make_ascii_lowercase());
         names.sort();
         names.dedup();
         let own = ["accept-encoding", "x-forwarded-host", "*"];
@@ -134,7 +150,8 @@ impl Model {
                 let prefix = prefix.trim_end_matches('/');
                 let rest = path.strip_prefix(prefix);
                 let aligned = |rest: &str| rest.is_empty() || rest.starts_with('/');
-                let is_under = rest.is_some_and(|rest| aligned(rest) || !self.keeps(Rule::PrefixAligned));
+                let is_under =
+                    rest.is_some_and(|rest| aligned(rest) || !self.keeps(Rule::PrefixAligned));
                 is_host(named) && is_under
             }
             What::Tag(named) => tags.iter().any(|tag| match self.keeps(Rule::TagCase) {

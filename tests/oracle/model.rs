@@ -113,7 +113,9 @@ impl Model {
                 seen.push(Seen::GatewayTimeout);
                 return seen;
             }
-            None if under_key.is_empty() || self.select(&under_key, &request).is_some() => "uri-miss",
+            None if under_key.is_empty() || self.select(&under_key, &request).is_some() => {
+                "uri-miss"
+            }
             None => "vary-miss",
             Some(stored) => match self.usable(stored, asked) {
                 Use::AsItIs => {
@@ -198,7 +200,9 @@ impl Model {
             break;
         }
         let under_key = self.under(fill.url, fill.language);
-        seen.push(Seen::Holds(under_key.iter().map(|stored| stored.content).collect()));
+        seen.push(Seen::Holds(
+            under_key.iter().map(|stored| stored.content).collect(),
+        ));
         seen
     }
 
@@ -243,7 +247,10 @@ impl Model {
             Some(Mode::Soft) => "stale",
             None => "untouched",
         };
-        let all = self.stored.iter().map(|stored| (stored.content, cover(stored)));
+        let all = self
+            .stored
+            .iter()
+            .map(|stored| (stored.content, cover(stored)));
         let mut all: Vec<_> = all.collect();
         all.sort_unstable();
         vec![Seen::Covered(all)]
@@ -256,7 +263,9 @@ impl Model {
             return Some(selected);
         }
         // What it had superseded goes with it: who has seen it must not see older ones again.
-        let matching = under_key.iter().filter(|stored| self.matches(stored, request));
+        let matching = under_key
+            .iter()
+            .filter(|stored| self.matches(stored, request));
         let gone: Vec<usize> = matching.map(|stored| stored.put).collect();
         self.stored.retain(|stored| !gone.contains(&stored.put));
         None
@@ -278,7 +287,8 @@ impl Model {
             return Use::AfterValidation("stale");
         }
         // RFC 8246 §2: no reload is a reason to validate it while it is fresh.
-        let is_immutable = is_fresh && terms.immutable;
+        let ends = is_purged && self.keeps(Rule::SoftPurgeEndsImmutable);
+        let is_immutable = is_within && !ends && terms.immutable;
         if asked.no_cache && !is_immutable {
             return Use::AfterValidation("request");
         }
@@ -303,7 +313,8 @@ impl Model {
         }
         // RFC 5861 §3: up to so many seconds after it became stale. What a soft purge made stale
         // has none of its own time used up.
-        let in_window = staleness < terms.stale_while_revalidate && self.keeps(Rule::StaleWhileRevalidate);
+        let in_window =
+            staleness < terms.stale_while_revalidate && self.keeps(Rule::StaleWhileRevalidate);
         if in_window || is_purged && is_within {
             return Use::WhileValidating;
         }
@@ -350,10 +361,15 @@ impl Model {
     fn may_stand_in(&self, stored: &Stored, asked: Asked) -> bool {
         let terms = self.rules.terms(&self.setup, &stored.response);
         let staleness = self.age(stored).saturating_sub(terms.lifetime);
-        let own = if self.keeps(Rule::StaleIfError) { terms.stale_if_error } else { 0 };
+        let own = if self.keeps(Rule::StaleIfError) {
+            terms.stale_if_error
+        } else {
+            0
+        };
         // §5.2.2.2: what must be validated is not for the client to allow.
         let theirs = asked.stale_if_error.unwrap_or(0) * 1000;
-        let theirs = if terms.must_revalidate { 0 } else { theirs };
+        let is_bound = terms.must_revalidate && self.keeps(Rule::ClientCannotLiftRevalidation);
+        let theirs = if is_bound { 0 } else { theirs };
         if terms.no_cache || terms.must_revalidate && own == 0 {
             return false;
         }
@@ -396,7 +412,10 @@ impl Model {
         let kept = ["etag", "vary", "content-type"];
         if self.keeps(Rule::Freshening) {
             fields.retain(|(name, _)| kept.contains(name) || !words::has(&answer.fields, name));
-            let new = answer.fields.iter().filter(|(name, _)| !kept.contains(name));
+            let new = answer
+                .fields
+                .iter()
+                .filter(|(name, _)| !kept.contains(name));
             fields.extend(new.cloned());
         }
         // §5.1: Age is "the time since the response was generated or successfully validated at the
@@ -410,14 +429,22 @@ impl Model {
             ..answer.clone()
         };
         let no_store = fill.asked.no_store;
-        if !self.rules.against(&self.setup, &fill.request, no_store, &response).is_empty() {
+        if !self
+            .rules
+            .against(&self.setup, &fill.request, no_store, &response)
+            .is_empty()
+        {
             return None;
         }
         let mut tags = old.tags.clone();
         if self.keeps(Rule::TagsOfValidation) {
             tags.extend(tags_of(&response.fields));
         }
-        let fence = if self.keeps(Rule::ValidationMovesFence) { fill.fence } else { old.fence };
+        let fence = if self.keeps(Rule::ValidationMovesFence) {
+            fill.fence
+        } else {
+            old.fence
+        };
         let fresh = Stored {
             initial_age: self.rules.initial_age(&response),
             response,
@@ -435,11 +462,15 @@ impl Model {
     /// §3: a whole answer.
     fn take(&mut self, fill: &Fill, response: Received) -> Seen {
         let no_store = fill.asked.no_store;
-        let mut against = self.rules.against(&self.setup, &fill.request, no_store, &response);
+        let mut against = self
+            .rules
+            .against(&self.setup, &fill.request, no_store, &response);
         // What says something of this request alone leaves what is stored alone. The first reason
         // counts, in the order of §3.
         let is_own = ["authorization", "request-no-store"];
-        let says_nothing = against.first().is_some_and(|reason| is_own.contains(reason));
+        let says_nothing = against
+            .first()
+            .is_some_and(|reason| is_own.contains(reason));
         against.extend(self.against_storing(fill, &response));
         let is_error = response.status >= 500 || terms::is_about_request(response.status);
         if !is_error
@@ -460,13 +491,21 @@ impl Model {
             initial_age: self.rules.initial_age(&response),
             tags: tags_of(&response.fields),
             vary: self.nominated(&response.fields, &fill.request),
-            fence: if self.keeps(Rule::FenceBeforeRequest) { fill.fence } else { self.purges.len() },
+            fence: if self.keeps(Rule::FenceBeforeRequest) {
+                fill.fence
+            } else {
+                self.purges.len()
+            },
             response,
         };
         if self.covered(&new) == Some(Mode::Hard) {
             return Seen::Purged;
         }
-        let how = if self.put(new.clone()) { "stored" } else { "outdated" };
+        let how = if self.put(new.clone()) {
+            "stored"
+        } else {
+            "outdated"
+        };
         self.served(how, &new, &fill.request)
     }
 
@@ -482,7 +521,10 @@ impl Model {
 
     fn against_storing(&self, fill: &Fill, response: &Received) -> Option<&'static str> {
         let vary = words::members(&words::all(&response.fields, "vary"));
-        if vary.iter().any(|name| name.eq_ignore_ascii_case("x-forwarded-for")) {
+        if vary
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case("x-forwarded-for"))
+        {
             return Some("vary-client");
         }
         let language = fill.language.filter(|_| self.keeps(Rule::LanguageDrift))?;
@@ -503,7 +545,11 @@ impl Model {
         // RFC 9110 §13.1.2, with the weak comparison.
         let asked = words::members(&words::all(request, "if-none-match"));
         let tag = words::entity_tag(&stored.response.fields);
-        let has = |tag: &String| asked.iter().any(|asked| asked.trim_start_matches("W/") == tag);
+        let has = |tag: &String| {
+            asked
+                .iter()
+                .any(|asked| asked.trim_start_matches("W/") == tag)
+        };
         if status == 200 && (asked == ["*"] || tag.as_ref().is_some_and(has)) {
             status = 304;
         }

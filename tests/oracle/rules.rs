@@ -54,6 +54,8 @@ rules! {
     VaryCompared,
     /// §4.1: `*` never matches.
     VaryStar,
+    /// §4: of several the most recent one.
+    MostRecent,
     /// §5.2.2.4.
     NoCache,
     /// §5.2.2.4: the qualified form, taken as the other.
@@ -84,6 +86,12 @@ rules! {
     RequestStaleIfError,
     /// RFC 8246 §2.
     Immutable,
+    /// RFC 8246 §2: while it is fresh, and what was purged softly is not.
+    SoftPurgeEndsImmutable,
+    /// §5.2.2.2: also after a heuristic lifetime.
+    HeuristicIsRevalidated,
+    /// §5.2.2.2 is not the client's to lift.
+    ClientCannotLiftRevalidation,
     /// The route's ceiling.
     Ceiling,
     /// `ttl_mode`.

@@ -53,7 +53,10 @@ impl Rules {
     fn words(self, fields: &Lines) -> Words {
         for name in ["cms-edge-cache-control", "cdn-cache-control"] {
             let mut found = Words::targeted(fields, name);
-            if found.is_none() && words::has(fields, name) && !self.keeps(Rule::BrokenTargetedIgnored) {
+            if found.is_none()
+                && words::has(fields, name)
+                && !self.keeps(Rule::BrokenTargetedIgnored)
+            {
                 let mut broken = Words::plain(fields, name);
                 broken.is_targeted = true;
                 found = Some(broken);
@@ -75,7 +78,8 @@ impl Rules {
         if !self.keeps(Rule::ResponseDelay) {
             response_delay = 0;
         }
-        let date_value = words::date(&response.fields, "date").filter(|_| self.keeps(Rule::ApparentAge));
+        let date_value =
+            words::date(&response.fields, "date").filter(|_| self.keeps(Rule::ApparentAge));
         // Dates have whole seconds, so the clock has for this.
         let seconds = response.response_time / 1000;
         let apparent_age = date_value.map_or(0, |date| seconds.saturating_sub(date) * 1000);
@@ -98,7 +102,9 @@ impl Rules {
         }
         // §5.2.2.2, §5.2.2.8, §5.2.2.10. The route's own lifetime ends as the route says.
         let must = words.has("must-revalidate") && self.keeps(Rule::MustRevalidate);
+        let is_guess = decided == Decided::Heuristic;
         let must_revalidate = decided != Decided::Route
+            && !(is_guess && !self.keeps(Rule::HeuristicIsRevalidated))
             && (must
                 || words.has("proxy-revalidate") && self.keeps(Rule::ProxyRevalidate)
                 || words.has("s-maxage") && self.keeps(Rule::SharedMaxAgeRevalidates));
@@ -113,7 +119,11 @@ impl Rules {
             }
         };
         let own = setup.stale_while_revalidate.map(|seconds| seconds * 1000);
-        let own = own.unwrap_or(if decided == Decided::Route { OWN_STALE_WINDOW } else { 0 });
+        let own = own.unwrap_or(if decided == Decided::Route {
+            OWN_STALE_WINDOW
+        } else {
+            0
+        });
         Terms {
             stale_while_revalidate: window("stale-while-revalidate", own),
             stale_if_error: window("stale-if-error", setup.stale_if_error * 1000),
@@ -128,7 +138,11 @@ impl Rules {
     fn lifetime(self, setup: &Setup, response: &Received, words: &Words) -> (u64, Decided) {
         let own = own_ttl(setup, response.status);
         let said = self.said(response, words);
-        let mode = if self.keeps(Rule::Mode) { setup.mode } else { TtlMode::Default };
+        let mode = if self.keeps(Rule::Mode) {
+            setup.mode
+        } else {
+            TtlMode::Default
+        };
         let (seconds, decided) = match (said, mode) {
             (Some(said), TtlMode::Default) => (said, Decided::Origin),
             (Some(said), TtlMode::Cap) if said <= own => (said, Decided::Origin),
@@ -140,7 +154,11 @@ impl Rules {
                 None => (0, Decided::Nobody),
             },
         };
-        let ceiling = if self.keeps(Rule::Ceiling) { setup.ttl_max } else { u64::MAX };
+        let ceiling = if self.keeps(Rule::Ceiling) {
+            setup.ttl_max
+        } else {
+            u64::MAX
+        };
         (seconds.min(ceiling) * 1000, decided)
     }
 
@@ -196,7 +214,10 @@ impl Rules {
             }
         };
         object(!may_store_status(setup, status), "status");
-        object(no_store && self.keeps(Rule::RequestNoStore), "request-no-store");
+        object(
+            no_store && self.keeps(Rule::RequestNoStore),
+            "request-no-store",
+        );
         let types = words::all(&response.fields, "content-type");
         object(types.contains(&"text/event-stream"), "event-stream");
         // The design: `strict_private` hears Cache-Control beside a targeted field.
@@ -207,31 +228,40 @@ impl Rules {
         }
         for words in both {
             // §5.2.2.3.
-            let no_store = if words.has_bare("must-understand") && self.keeps(Rule::MustUnderstand) {
+            let no_store = if words.has_bare("must-understand") && self.keeps(Rule::MustUnderstand)
+            {
                 !is_understood(status)
             } else {
                 words.has("no-store")
             };
             object(no_store && self.keeps(Rule::NoStore), "no-store");
             let qualified = words.has("private") && !words.has_bare("private");
-            let private = words.has("private") && (!qualified || self.keeps(Rule::QualifiedPrivate));
+            let private =
+                words.has("private") && (!qualified || self.keeps(Rule::QualifiedPrivate));
             object(private && self.keeps(Rule::Private), "private");
         }
         // §3.5, and §5.2.2.2: "subject to the above requirement on revalidation". Where the route
         // replaces the lifetime it replaces that requirement, too, and only `public` is left.
         let revalidated = words.has("must-revalidate") || words.has("s-maxage");
-        let is_kept = terms.decided != Decided::Route || !self.keeps(Rule::AuthorizationIsRevalidated);
+        let is_kept =
+            terms.decided != Decided::Route || !self.keeps(Rule::AuthorizationIsRevalidated);
         let allowed = words.has_bare("public") || revalidated && is_kept;
         let is_authorized = words::has(request, "authorization") && self.keeps(Rule::Authorization);
         object(is_authorized && !allowed, "authorization");
         let sets_cookie = words::has(&response.fields, "set-cookie") && self.keeps(Rule::SetCookie);
         object(sets_cookie && setup.profile == Profile::Cms, "set-cookie");
         let vary = words::members(&words::all(&response.fields, "vary"));
-        object(vary.contains(&"*".to_owned()) && self.keeps(Rule::VaryStar), "vary-star");
+        object(
+            vary.contains(&"*".to_owned()) && self.keeps(Rule::VaryStar),
+            "vary-star",
+        );
         // Nothing says for how long, or what is stale at once cannot be validated.
         let useless = terms.lifetime == 0 || terms.no_cache;
         let silent = terms.decided == Decided::Nobody && !terms.no_cache;
-        object(silent || useless && !has_validator(&response.fields), "no-lifetime");
+        object(
+            silent || useless && !has_validator(&response.fields),
+            "no-lifetime",
+        );
         against
     }
 }
@@ -254,7 +284,11 @@ fn own_ttl(setup: &Setup, status: u16) -> u64 {
             }
         }
     }
-    if status == 200 || status == 203 { setup.ttl } else { 0 }
+    if status == 200 || status == 203 {
+        setup.ttl
+    } else {
+        0
+    }
 }
 
 fn may_store_status(setup: &Setup, status: u16) -> bool {
@@ -268,8 +302,10 @@ fn may_store_status(setup: &Setup, status: u16) -> bool {
 }
 
 pub(crate) fn is_about_request(status: u16) -> bool {
-    [400, 406, 407, 408, 411, 412, 413, 414, 415, 417, 421, 422, 425, 426, 428, 429, 431]
-        .contains(&status)
+    [
+        400, 406, 407, 408, 411, 412, 413, 414, 415, 417, 421, 422, 425, 426, 428, 429, 431,
+    ]
+    .contains(&status)
 }
 
 /// RFC 9110 §15, less what is not stored anyway.

@@ -81,7 +81,10 @@ impl Words {
             Some((name, _)) if name.ends_with(' ') => {
                 (name.trim().to_lowercase(), Some("?".to_owned()))
             }
-            Some((name, value)) => (name.to_lowercase(), Some(value.trim_matches('"').to_owned())),
+            Some((name, value)) => (
+                name.to_lowercase(),
+                Some(value.trim_matches('"').to_owned()),
+            ),
         };
         let members = members(&all(fields, name));
         Self {
@@ -104,8 +107,14 @@ impl Words {
             if key.is_empty() || key != key.to_lowercase() {
                 return None;
             }
-            let is_number = ["max-age", "s-maxage", "stale-while-revalidate", "stale-if-error"];
-            if is_number.contains(&key) && !value.as_ref().is_some_and(|v| v.parse::<u64>().is_ok()) {
+            let is_number = [
+                "max-age",
+                "s-maxage",
+                "stale-while-revalidate",
+                "stale-if-error",
+            ];
+            if is_number.contains(&key) && !value.as_ref().is_some_and(|v| v.parse::<u64>().is_ok())
+            {
                 return None;
             }
             // The last one stays, and false is as if it were not there.
