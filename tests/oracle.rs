@@ -6,7 +6,10 @@
 //! `ORACLE_SEED=7 ORACLE_STEPS=50000 cargo test --test oracle` repeats a run. A difference is
 //! printed with its seed and the fewest steps that show it.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 mod oracle {
+    pub(crate) mod asked;
     pub(crate) mod compare;
     pub(crate) mod edge;
     pub(crate) mod generate;

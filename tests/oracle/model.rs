@@ -4,10 +4,11 @@
 use cms_edge::entry::purges::Mode;
 use cms_edge::fields::cache_control::MaxStale;
 
+use super::asked::Asked;
 use super::rules::Rule;
-use super::script::{self, Ask, LANGUAGES, Lines, Reply, START, Seen, Setup, URLS, What};
+use super::script::{self, Ask, Lines, Reply, START, Seen, Setup, URLS, What};
 use super::terms::{self, Received, Rules};
-use super::words::{self, Words};
+use super::words;
 
 pub(crate) struct Model {
     pub(super) rules: Rules,
@@ -54,18 +55,6 @@ struct Fill {
     reply: Reply,
     request_time: u64,
     fence: usize,
-}
-
-/// §5.2.1; seconds.
-#[derive(Clone, Copy, Default)]
-struct Asked {
-    no_cache: bool,
-    no_store: bool,
-    only_if_cached: bool,
-    max_age: Option<u64>,
-    max_stale: Option<MaxStale>,
-    min_fresh: Option<u64>,
-    stale_if_error: Option<u64>,
 }
 
 /// What may be done with the stored response that was found.
@@ -565,48 +554,6 @@ impl Model {
     /// §4.2.3.
     fn age(&self, stored: &Stored) -> u64 {
         stored.initial_age + self.now.saturating_sub(stored.response.response_time)
-    }
-
-    fn asked(&self, request: &Lines) -> Asked {
-        if !self.setup.request_directives {
-            return Asked::default();
-        }
-        let words = Words::plain(request, "cache-control");
-        let has = |name, rule| words.has(name) && self.keeps(rule);
-        let seconds = |name, rule| words.seconds(name, None).filter(|_| self.keeps(rule));
-        let stale = words.seconds("max-stale", None).map(MaxStale::Seconds);
-        let any = words.has_bare("max-stale").then_some(MaxStale::Any);
-        // §5.4: Pragma, where there is no Cache-Control.
-        let pragma = words::has(request, "pragma") && !words::has(request, "cache-control");
-        Asked {
-            no_cache: has("no-cache", Rule::RequestNoCache) || pragma,
-            no_store: words.has("no-store"),
-            only_if_cached: has("only-if-cached", Rule::OnlyIfCached),
-            max_age: seconds("max-age", Rule::RequestMaxAge),
-            max_stale: stale.or(any).filter(|_| self.keeps(Rule::MaxStale)),
-            min_fresh: seconds("min-fresh", Rule::MinFresh),
-            stale_if_error: seconds("stale-if-error", Rule::RequestStaleIfError),
-        }
-    }
-
-    /// RFC 4647 §3.4, for lists without `*`.
-    fn negotiated(&self, request: &Lines) -> Option<&'static str> {
-        if !self.setup.has_languages {
-            return None;
-        }
-        for (range, _) in words::languages(request) {
-            let mut wanted = range.as_str();
-            loop {
-                if let Some(found) = LANGUAGES.iter().find(|language| **language == wanted) {
-                    return Some(found);
-                }
-                match wanted.rsplit_once('-') {
-                    Some((shorter, _)) if self.keeps(Rule::LanguageLookup) => wanted = shorter,
-                    _ => break,
-                }
-            }
-        }
-        Some(LANGUAGES[0])
     }
 }
 

@@ -102,9 +102,12 @@ impl Rules {
         }
         // §5.2.2.2, §5.2.2.8, §5.2.2.10. The route's own lifetime ends as the route says.
         let must = words.has("must-revalidate") && self.keeps(Rule::MustRevalidate);
-        let is_guess = decided == Decided::Heuristic;
-        let must_revalidate = decided != Decided::Route
-            && !(is_guess && !self.keeps(Rule::HeuristicIsRevalidated))
+        let is_bound = match decided {
+            Decided::Route => false,
+            Decided::Heuristic => self.keeps(Rule::HeuristicIsRevalidated),
+            Decided::Origin | Decided::Nobody => true,
+        };
+        let must_revalidate = is_bound
             && (must
                 || words.has("proxy-revalidate") && self.keeps(Rule::ProxyRevalidate)
                 || words.has("s-maxage") && self.keeps(Rule::SharedMaxAgeRevalidates));

@@ -113,7 +113,7 @@ impl Words {
                 "stale-while-revalidate",
                 "stale-if-error",
             ];
-            if is_number.contains(&key) && !value.as_ref().is_some_and(|v| v.parse::<u64>().is_ok())
+            if is_number.contains(&key) && value.as_ref().is_none_or(|v| v.parse::<u64>().is_err())
             {
                 return None;
             }
