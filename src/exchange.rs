@@ -95,6 +95,20 @@ impl Forwarded {
 }
 
 impl Exchange {
+    /// The same exchange behind `own`, the record that its own response has appended to the purge log
+    /// (RFC 9111 §4.4), which must not cover that response. `checked` is a fence that was read before
+    /// it was found that nothing up to there covers the response. Nothing if another record came
+    /// between that and its own: it might have to.
+    pub fn behind(self, own: Position, checked: Fence) -> Option<Self> {
+        let generation = self.fence.generation;
+        let fence = Fence {
+            generation,
+            position: own,
+        };
+        let is_next = checked.generation == generation && checked.position.next() == own;
+        is_next.then_some(Self { fence, ..self })
+    }
+
     pub const fn request_time(&self) -> Timestamp {
         self.request_time
     }
@@ -125,6 +139,20 @@ mod tests {
         assert!(fence(1, 5).may_replace(fence(1, 5), now));
         assert!(fence(1, 6).may_replace(fence(1, 5), now));
         assert!(!fence(1, 4).may_replace(fence(1, 5), now));
+    }
+
+    #[test]
+    fn nothing_may_come_between_the_check_and_the_own_record() {
+        let now = Timestamp::from_millis(0);
+        let exchange = Forwarded::begin(now, fence(1, 3)).received(now);
+        let behind = |own, checked| {
+            let found = exchange.behind(Position::new(own), checked);
+            found.map(|found| found.fence())
+        };
+        assert_eq!(behind(6, fence(1, 5)), Some(fence(1, 6)));
+        for (own, checked) in [(7, fence(1, 5)), (5, fence(1, 5)), (6, fence(2, 5))] {
+            assert_eq!(behind(own, checked), None, "{own} {checked:?}");
+        }
     }
 
     #[test]

@@ -227,7 +227,7 @@ sources = ["heder"]
 "#;
 
 const RIGHT: &str = r#"proxy.toml:1: namespace: found "my site"; allowed: a name of 1 to 64 letters, digits, "-", "_" and "."
-proxy.toml:2: colour: found an unknown key; allowed: namespace, server, certificate, tls, admin, log, trace, cache, purge, ttl, upstream, route, webhook
+proxy.toml:2: colour: found an unknown key; allowed: namespace, server, certificate, tls, admin, log, trace, cache, redis, purge, ttl, upstream, route, webhook
 proxy.toml:4: server.http[1]: found "localhost:80"; allowed: an address with a port like "127.0.0.1:8080" or "[::]:443"
 proxy.toml:5: server.http_mod: found an unknown key; allowed: https, http, http_mode, redirect_port, proxy_protocol_from, trusted_proxies, trusted_header, drain, tls_handshake_timeout, header_timeout, idle_timeout, connections_max, connections_per_address, connections_per_address_exempt, resets_per_second, control_frames_per_second, empty_frames_per_second, streams_max, headers_max, header_bytes_max, target_bytes_max, connection_header_bytes_max, send_rate_min, request_body_max, work_memory, upgrades_max, upgrade_idle_timeout, workers, watch, drain_delay, upgrade_timeout; did you mean "http_mode"?
 proxy.toml:6: server.drain: found "5 parsecs"; allowed: a duration from "0s" to "10m"
@@ -235,7 +235,7 @@ proxy.toml:7: server.workers: found -1; allowed: a whole number from 0 to 1024
 proxy.toml:8: server.connections_max: found "many"; allowed: a whole number from 1 to 1000000
 proxy.toml:11: admin.token: found a text of 7 characters; allowed: "", a text of at least 16 characters, "env:NAME" or "file:/path"
 proxy.toml:13: log.access: found "stdot"; allowed: "stdout", "off" or the path of a file, with a "/" in it; did you mean "stdout"?
-proxy.toml:15: cache.memory: found "256MB"; allowed: a size from "1MiB" to "1TiB"
+proxy.toml:15: cache.memory: found "256MB"; allowed: a size from "0B" to "1TiB"
 proxy.toml:16: cache.variants_max: found 0; allowed: a whole number from 1 to 1000
 proxy.toml:18: purge.allow_from[0]: found "10.0.0.1/8" (it has bits behind its prefix); allowed: an address or network like "10.0.0.0/8" or "::1"; did you mean "10.0.0.0/8"?
 proxy.toml:19: purge.protocols: found "yes"; allowed: true or false
@@ -544,8 +544,15 @@ fn no_secret_is_ever_shown() {
         mistakes[0].contains("found a text of 23 characters; "),
         "{mistakes:?}"
     );
-    let good = format!("[admin]\ntoken = \"{in_url}\"\n{LEAST}");
-    let shown = format!("{:?}", read(&good, &[]).unwrap());
+    let redis = format!("[redis]\nurl = \"rediss://edge:{in_url}@a#insecure\"\n{LEAST}");
+    let mistakes = read(&redis, &[]).unwrap_err();
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(!mistakes[0].contains("hunter2"), "{mistakes:?}");
+    let good = format!(
+        "[admin]\ntoken = \"{in_url}\"\n[redis]\nurl = \"redis://edge:{in_url}@a\"\n{LEAST}"
+    );
+    let good = read(&good, &[]).unwrap();
+    let shown = format!("{good:?} {:?}", good.redis().unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
 }
 

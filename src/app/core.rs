@@ -15,7 +15,8 @@ use crate::exchange::Generation;
 use crate::proxy::Invalidate;
 use crate::purge::local::LocalLog;
 use crate::purge::{Cause, Purge};
-use crate::store::memory::Memory;
+use crate::store::redis::Redis;
+use crate::store::tiers::Tiers;
 use crate::switches::Switches;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::budget;
@@ -24,6 +25,7 @@ use crate::telemetry::lifecycle::LifecycleMetrics;
 use crate::telemetry::origin::OriginMetrics;
 use crate::telemetry::process;
 use crate::telemetry::purge::PurgeMetrics;
+use crate::telemetry::redis::RedisMetrics;
 use crate::telemetry::trace::{TraceMetrics, Tracing};
 use crate::telemetry::transform::TransformMetrics;
 
@@ -33,7 +35,7 @@ use super::reload::{Cause as Asker, Reloads};
 /// See the module. Sites are built on it, one after another.
 pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) store: Arc<Memory>,
+    pub(super) store: Arc<Tiers>,
     pub(super) purges: Arc<Purges>,
     pub(super) log: Arc<LocalLog>,
     pub(super) access_log: AccessLog,
@@ -61,7 +63,7 @@ impl Core {
     /// `exposed` has the metrics of the rooms that are no part of it already.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// The system has no randomness to give, or a file cannot be read any more.
     pub(super) fn new(
         config: &Config,
         surroundings: &Surroundings,
@@ -78,7 +80,11 @@ impl Core {
         let switches = Arc::new(Switches::new(config.switches));
         switches.register(registry);
         let purge_metrics = PurgeMetrics::register(registry);
-        let purges = Arc::new(Purges::new(Generation::new(getrandom::u64()?)));
+        let generation = match surroundings.generation {
+            Some(generation) => generation,
+            None => Generation::new(getrandom::u64()?),
+        };
+        let purges = Arc::new(Purges::new(generation));
         let log = LocalLog::new(
             Arc::clone(&purges),
             Arc::clone(&clock),
@@ -87,7 +93,7 @@ impl Core {
         );
         Ok(Self {
             clock,
-            store: Arc::new(Memory::new(config.memory())),
+            store: Arc::new(tiers(config, registry)?),
             purges,
             log: Arc::new(log),
             access_log: surroundings.access_log.clone(),
@@ -111,9 +117,8 @@ impl Core {
         Arc::new(move |scopes| {
             let log = Arc::clone(&log);
             Box::pin(async move {
-                if let Ok(purge) = Purge::new(scopes, Mode::Hard, Cause::Invalidation) {
-                    log.record(&purge);
-                }
+                let purge = Purge::new(scopes, Mode::Hard, Cause::Invalidation).ok()?;
+                Some(log.record(&purge).id.position)
             })
         })
     }
@@ -131,9 +136,17 @@ impl Core {
     pub(super) fn look_up_gauges(&self) {
         let gauge = |figure: u64| i64::try_from(figure).unwrap_or(i64::MAX);
         let metrics = &self.cache_metrics;
-        metrics.memory_bytes.set(gauge(self.store.bytes()));
-        metrics.memory_keys.set(gauge(self.store.keys() as u64));
+        let memory = self.store.memory();
+        metrics.memory_bytes.set(gauge(memory.bytes()));
+        metrics.memory_keys.set(gauge(memory.keys() as u64));
     }
+}
+
+fn tiers(config: &Config, registry: &mut Registry) -> anyhow::Result<Tiers> {
+    let redis = config
+        .redis()?
+        .map(|settings| Redis::new(settings, Arc::new(RedisMetrics::register(registry))));
+    Ok(Tiers::new(config.memory(), redis))
 }
 
 /// Traces, and the task that sends their spans, which ends with the last of the senders.

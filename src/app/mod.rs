@@ -30,10 +30,11 @@ use self::site::Site;
 use crate::budget::Budget;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::exchange::Generation;
 use crate::proxy::Proxy;
 use crate::server::inherit::{Inherited, Passed, Role};
 use crate::server::{self, Drained, Listeners};
-use crate::store::memory::Memory;
+use crate::store::tiers::Tiers;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::lifecycle::LifecycleMetrics;
 use crate::telemetry::server::ServerMetrics;
@@ -44,6 +45,9 @@ pub struct Surroundings {
     pub access_log: AccessLog,
     /// How receipts call this instance.
     pub instance: String,
+    /// The token of the purge log, where it is not drawn: instances that share a store, and a log,
+    /// have one.
+    pub generation: Option<Generation>,
     /// Settings of the public listeners, where they are not those of the configuration.
     pub server: Option<server::Settings>,
     /// Where a reload finds the configuration; nothing: there are no reloads.
@@ -59,6 +63,7 @@ impl Default for Surroundings {
             clock: Arc::new(SystemClock),
             access_log: AccessLog::off(),
             instance: "local".to_owned(),
+            generation: None,
             server: None,
             source: None,
             inherited: Inherited::default(),
@@ -166,7 +171,7 @@ impl App {
     }
 
     /// The proxy behind the public listeners, as it is now.
-    pub fn proxy(&self) -> Arc<Proxy<Arc<Memory>>> {
+    pub fn proxy(&self) -> Arc<Proxy<Arc<Tiers>>> {
         Arc::clone(&self.site.load().proxy)
     }
 

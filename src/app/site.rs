@@ -12,7 +12,7 @@ use crate::purge::protocol::Protocol;
 use crate::purge::target::{NormalQuery, Targets};
 use crate::purge::webhook::{self, Webhooks};
 use crate::route::{Route, RouteTable};
-use crate::store::memory::Memory;
+use crate::store::tiers::Tiers;
 use crate::telemetry::cache::RouteLabels;
 
 use super::core::Core;
@@ -24,7 +24,7 @@ use super::core::Core;
 /// has not heard of covers it all the same. Flights are the site's own: those of two sites may
 /// fetch one URL at the same time, once each, and neither waits for an answer by other rules.
 pub(super) struct Site {
-    pub(super) proxy: Arc<Proxy<Arc<Memory>>>,
+    pub(super) proxy: Arc<Proxy<Arc<Tiers>>>,
     pub(super) webhooks: Webhooks<LocalLog>,
     pub(super) protocol: Protocol<LocalLog>,
     pub(super) admin: Admin<LocalLog>,
@@ -98,7 +98,7 @@ fn upstreams(core: &Core, config: &Config, previous: Option<&Site>) -> anyhow::R
     config.upstreams()?.into_iter().map(make).collect()
 }
 
-fn proxy(core: &Core, config: &Config, upstreams: &[Named]) -> Arc<Proxy<Arc<Memory>>> {
+fn proxy(core: &Core, config: &Config, upstreams: &[Named]) -> Arc<Proxy<Arc<Tiers>>> {
     let routes = config.routes().with_switches(&core.switches);
     let metrics = Arc::new(core.cache_metrics.for_routes(routes.iter().map(labels)));
     let cores = std::thread::available_parallelism().map_or(1, Into::into);

@@ -24,6 +24,7 @@ pub(super) fn check(config: &Config, reader: &Reader) {
     check.admin();
     check.hsts();
     check.purge();
+    check.memory();
     check.upstreams();
     check.route_names();
     check.shadows();
@@ -32,6 +33,9 @@ pub(super) fn check(config: &Config, reader: &Reader) {
 
 /// What the list that browsers ship with asks for.
 const PRELOAD_MIN: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Less memory would hold nothing worth while.
+const MEMORY_MIN: usize = 1 << 20;
 
 struct Check<'a> {
     config: &'a Config,
@@ -57,6 +61,26 @@ impl Check<'_> {
             let found = "a certificate without https listeners";
             let allowed = "no [[certificate]], or an address in server.https";
             self.reader.object(&certificate.index(0), found, allowed);
+        }
+    }
+
+    fn memory(&self) {
+        let memory = self.root.key("cache").key("memory");
+        let url = self.root.key("redis").key("url");
+        if !self.are_sound(&[&memory, &url]) {
+            return;
+        }
+        match self.config.cache.memory.bytes_max {
+            0 if self.config.redis.url.is_none() => {
+                let found = "no memory and no Redis";
+                self.reader
+                    .object(&memory, found, "at least \"1MiB\", or a redis.url");
+            }
+            1..MEMORY_MIN => {
+                let allowed = "\"0B\", or at least \"1MiB\"";
+                self.reader.object(&memory, "less than \"1MiB\"", allowed);
+            }
+            _ => {}
         }
     }
 

@@ -6,6 +6,7 @@ pub use super::server::Server;
 pub use super::tls::{AdminTls, Tls};
 pub use super::upstream::Upstream;
 
+use super::redis::Redis;
 use super::restart::Written;
 use super::section::{Section, default};
 use super::{route, server, upstream, webhook};
@@ -26,6 +27,7 @@ pub struct Config {
     pub log: Log,
     pub trace: Trace,
     pub cache: Cache,
+    pub redis: Redis,
     pub purge: Purge,
     pub tiers: Tiers,
     /// By name.
@@ -48,8 +50,8 @@ impl Config {
             "namespace",
             default("default"),
             super::NAME,
-            "The name of the site. It will keep apart the stored responses and purges of sites that \
-             share a store; the memory store belongs to one process, where it changes nothing.",
+            "The name of the site. It keeps apart the stored responses of sites that share a Redis; \
+             instances of one site have the same.",
             super::name,
         );
         let server = Server::read(root);
@@ -59,6 +61,7 @@ impl Config {
         let log = Log::read(root);
         let trace = Trace::read(root);
         let cache = Cache::read(root);
+        let redis = Redis::read(root);
         let purge = Purge::read(root);
         let tiers = Tiers::read(root);
         let upstreams = upstream::upstreams(root);
@@ -78,6 +81,7 @@ impl Config {
             log,
             trace,
             cache,
+            redis,
             purge,
             tiers,
             upstreams,

@@ -77,8 +77,8 @@ impl Cache {
             bytes_max: s.size(
                 "memory",
                 "256MiB",
-                "1MiB"..="1TiB",
-                "Bytes of stored responses. Small: the least used leave early and the CMS is asked \
+                "0B"..="1TiB",
+                "Bytes of stored responses. 0B: none in memory, Redis alone. Small: the least used leave early and the CMS is asked \
                  again. Large: what the machine does not have, it swaps.",
             ),
             variants_max: s.count(

@@ -12,7 +12,7 @@ use super::operation::{LIFETIME_MAX, LIFETIME_MIN, Tiers};
 use super::operator::CACHE_TTL;
 use super::section::{Section, Wrong, default, required};
 use super::upstream::Upstream;
-use super::{language, profile, rules, units};
+use super::{language, profile, rules, told, units};
 use crate::key::{Fingerprint, Folding, KeyRule, VaryRule};
 use crate::policy::{CacheRule, Profile, StatusTtl, TtlMode};
 use crate::respond::head::handled_fields;
@@ -51,6 +51,7 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
     let bypass = rules::bypass(s, profile);
     let compress = rules::compress(s);
     let request_body_max = request_body_max(s);
+    let cache_status_key = told::cache_status_key(s);
     let language = language::read(s);
     let folding = match profile {
         Profile::Cms => Folding::Careful,
@@ -80,6 +81,7 @@ fn read(s: &Section<'_>, tiers: &Tiers, upstreams: &[Upstream]) -> Route {
         tags,
         compress,
         request_body_max,
+        cache_status_key,
         switch: RouteSwitch::default(),
         upgrades,
     }

@@ -89,7 +89,7 @@ impl Section<'_> {
 
     /// The text itself, or what `env:NAME` or `file:/path` (for credentials that systemd or an
     /// orchestrator mounts) hold.
-    fn resolve(&self, text: &str) -> Result<String, Wrong> {
+    pub(super) fn resolve(&self, text: &str) -> Result<String, Wrong> {
         let refuse = |why: String| Wrong {
             found: Some(format!("{} ({why})", quoted(text))),
             ..Wrong::default()

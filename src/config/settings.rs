@@ -10,6 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use super::file::Config;
+use super::redis::UnreadableCa;
 use crate::admin;
 use crate::fetch;
 use crate::proxy;
@@ -84,6 +85,15 @@ impl Config {
 
     pub const fn memory(&self) -> store::memory::Settings {
         self.cache.memory
+    }
+
+    /// The Redis that instances share, if there is one.
+    ///
+    /// # Errors
+    /// A file of authorities that cannot be read any more.
+    pub fn redis(&self) -> Result<Option<store::redis::Settings>, UnreadableCa> {
+        self.redis
+            .settings(&self.namespace, self.cache.memory.variants_max)
     }
 
     /// `cores`: how many the machine gives us.

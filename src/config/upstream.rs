@@ -239,7 +239,8 @@ fn patience(s: &Section<'_>) -> [Duration; 5] {
             "first_byte_timeout",
             "30s",
             "10ms"..="1h",
-            "How long the CMS may take to begin its answer. Short: slow pages fail (or are \
+            "How long the CMS may take to begin its answer, and the client to send what it \
+             uploads before (408). Short: slow pages fail (or are \
              answered stale). Long: a CMS that hangs fills `concurrency`.",
         ),
         s.duration(

@@ -37,6 +37,9 @@ pub struct Arguments {
     /// Port of the CMS.
     #[arg(long, default_value_t = 8000)]
     cms_port: u16,
+    /// URL of a Redis to keep responses in, beside memory.
+    #[arg(long)]
+    redis: Option<String>,
     /// Run the whole story without anybody watching, and exit with 0 if it went as it should.
     #[arg(long)]
     check: bool,
@@ -124,7 +127,9 @@ fn demo_config(
         .replace("{cms}", &cms.to_string())
         .replace("{secret}", secret)
         .replace("{token}", token);
-    config::parse(&text, "demo.toml", Path::new(""), [])
+    let redis = arguments.redis.clone();
+    let redis = redis.map(|url| ("CMS_EDGE_REDIS__URL".to_owned(), url));
+    config::parse(&text, "demo.toml", Path::new(""), redis)
         .map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
 }
 

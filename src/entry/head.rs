@@ -117,7 +117,37 @@ impl Head {
     pub(super) const fn weight(&self) -> usize {
         self.block.len()
     }
+
+    /// The block, where the origin's own fields begin in it, and how many fields are the client's.
+    pub(super) const fn raw(&self) -> (&Bytes, u32, u16) {
+        (&self.block, self.origin_at, self.client_fields)
+    }
+
+    /// What [`Head::raw`] gave. Nothing if it is not such a block.
+    pub(super) fn from_raw(block: Bytes, origin_at: u32, client_fields: u16) -> Option<Self> {
+        let mut at = 0;
+        for _ in 0..client_fields {
+            skip_field(&block, &mut at)?;
+        }
+        if at != origin_at as usize {
+            return None;
+        }
+        let mut origin_fields = 0;
+        while at < block.len() {
+            skip_field(&block, &mut at)?;
+            origin_fields += 1;
+        }
+        let is_whole = usize::from(client_fields) + origin_fields <= FIELDS_MAX;
+        is_whole.then_some(Self {
+            block,
+            origin_at,
+            client_fields,
+        })
+    }
 }
+
+/// Fields in both maps together. More would not come from a response that was let in.
+const FIELDS_MAX: usize = 10_000;
 
 /// Names whose values are not the same in both maps.
 fn differing<'a>(
@@ -166,6 +196,30 @@ fn write_name(block: &mut BytesMut, name: &HeaderName) {
     block.put_u8(SPELLED);
     block.put_u16(u16::try_from(name.as_str().len()).unwrap_or(u16::MAX));
     block.put_slice(name.as_str().as_bytes());
+}
+
+/// Moves `at` behind the field there. `None` where it does not fit into the block; whether it is a
+/// field is seen when it is read.
+fn skip_field(block: &Bytes, at: &mut usize) -> Option<()> {
+    let piece = |from: usize, length: usize| block.get(from..from.checked_add(length)?);
+    let mark = *block.get(*at)?;
+    let mut next = *at + 1;
+    if mark == SPELLED {
+        let length = piece(next, 2)?;
+        let length = usize::from(u16::from_be_bytes(length.try_into().ok()?));
+        piece(next + 2, length)?;
+        next += 2 + length;
+    } else {
+        COMMON.get(usize::from(mark))?;
+    }
+    let length = u32::from_be_bytes(piece(next, 4)?.try_into().ok()?);
+    next += 4;
+    if length != ABSENT {
+        piece(next, length as usize)?;
+        next += length as usize;
+    }
+    *at = next;
+    Some(())
 }
 
 /// The field at `at`, which moves behind it. `None` at the end, and for anything malformed: what

@@ -1,6 +1,8 @@
 //! What is in the cache: stored responses, and the purges that end them.
 
+pub mod format;
 pub mod head;
+pub mod partial;
 pub mod purges;
 pub mod scope;
 
@@ -8,8 +10,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::StatusCode;
 use http::header::DATE;
+use http::{HeaderMap, StatusCode};
 
 use self::head::Head;
 use self::scope::ScopeHash;
@@ -94,8 +96,6 @@ impl StoredResponse {
         content: Content,
     ) -> Self {
         let exchange = storable.exchange();
-        let received = exchange.response_time().as_secs();
-        let date = date::of(storable.headers(), &DATE);
         Self {
             key,
             vary,
@@ -104,7 +104,7 @@ impl StoredResponse {
             tags,
             terms: *storable.terms(),
             response_time: exchange.response_time(),
-            date: date.map_or(received, |date| date.min(received)),
+            date: recency(storable.headers(), exchange.response_time()),
             fence: exchange.fence(),
             checked_at: AtomicU64::new(exchange.fence().position.ordinal()),
             content,
@@ -174,6 +174,12 @@ impl StoredResponse {
     fn set_checked_at(&self, position: u64) {
         self.checked_at.fetch_max(position, Ordering::Relaxed);
     }
+}
+
+/// See [`StoredResponse::date`].
+fn recency(origin: &HeaderMap, response_time: Timestamp) -> u64 {
+    let received = response_time.as_secs();
+    date::of(origin, &DATE).map_or(received, |date| date.min(received))
 }
 
 impl Candidate for purges::Live {

@@ -164,7 +164,22 @@ impl Purges {
                     || self.covers(key, &[], Mode::Hard, since)))
     }
 
-    fn covers(&self, key: &CacheKey, tags: &[ScopeHash], mode: Mode, since: u64) -> bool {
+    /// Whether no purge that could cover a response under `key` has been applied since `fence`, hard
+    /// or soft. Its tags are not known yet, so any purge of a tag could.
+    pub fn is_untouched(&self, fence: Fence, key: &CacheKey) -> bool {
+        let since = fence.position.ordinal();
+        let is_touched =
+            |mode| self.any_tag.is_after(mode, since) || self.covers(key, &[], mode, since);
+        fence.generation == self.generation() && !is_touched(Mode::Hard) && !is_touched(Mode::Soft)
+    }
+
+    pub(super) fn covers(
+        &self,
+        key: &CacheKey,
+        tags: &[ScopeHash],
+        mode: Mode,
+        since: u64,
+    ) -> bool {
         self.everything.is_after(mode, since)
             || tags.iter().any(|tag| self.slot(*tag).is_after(mode, since))
             || scope::any_covering(key, |hash| self.slot(hash).is_after(mode, since))

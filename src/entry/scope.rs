@@ -7,7 +7,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::key::CacheKey;
+use crate::key::{CacheKey, TargetUri};
 
 /// What a purge names. Hosts are lower-case and without a port, so that one purge covers both
 /// schemes; paths are normalised as [`crate::key::TargetUri`] does. An empty host means any host.
@@ -57,6 +57,11 @@ impl Scope {
         Self::Tag(tag.into())
     }
 
+    /// A group of responses of one origin (RFC 9875): what [`group_tag`] makes of it.
+    pub fn group(target: &TargetUri, group: &str) -> Self {
+        Self::Tag(group_tag(target, group).into())
+    }
+
     /// The hash, or nothing for [`Scope::Everything`], which has a slot of its own.
     pub fn hash(&self) -> Option<ScopeHash> {
         Some(match self {
@@ -87,6 +92,26 @@ impl ScopeHash {
     pub(super) const fn value(self) -> u64 {
         self.0
     }
+
+    /// As [`ScopeHash::value`] gave it, to another process perhaps.
+    pub(super) const fn from_value(value: u64) -> Self {
+        Self(value)
+    }
+}
+
+/// The tag that stands for a group of `target`'s origin. RFC 9875 §2.1: responses share a group when
+/// both name it, "compared character by character (case sensitive)", and share the origin. Spaces set
+/// these tags apart from all that origins and purges can name; tags are compared without case, so
+/// capitals are marked.
+pub fn group_tag(target: &TargetUri, group: &str) -> String {
+    let mut tag = format!("cache-group {}://{} ", target.scheme(), target.authority());
+    for character in group.chars() {
+        if character.is_ascii_uppercase() || character == '^' {
+            tag.push('^');
+        }
+        tag.push(character);
+    }
+    tag
 }
 
 /// Calls `visit` with every scope, tags and "everything" aside, that covers what is stored under
@@ -195,6 +220,34 @@ mod tests {
     fn the_case_of_a_tag_does_not_count() {
         assert_eq!(ScopeHash::of_tag("a:pt-BR"), ScopeHash::of_tag("a:pt-br"));
         assert_ne!(ScopeHash::of_tag("a:pt-BR"), ScopeHash::of_tag("a:pt"));
+    }
+
+    #[test]
+    fn a_group_is_of_one_origin_and_of_one_case() {
+        // RFC 9875 §2.1: "when compared character by character (case sensitive)" and "They both share
+        // the same URI origin".
+        let uri = |scheme, authority| TargetUri::parse(scheme, authority, "/a", None).unwrap();
+        let here = uri("https", "a.example");
+        let hash = |target: &TargetUri, group: &str| Scope::group(target, group).hash();
+        assert_eq!(
+            hash(&here, "Scripts"),
+            hash(&uri("https", "A.example:443"), "Scripts")
+        );
+        for (target, group) in [
+            (&here, "scripts"),
+            (&here, "^scripts"),
+            (&here, "Scripts "),
+            (&uri("http", "a.example"), "Scripts"),
+            (&uri("https", "a.example:8443"), "Scripts"),
+            (&uri("https", "b.example"), "Scripts"),
+        ] {
+            assert_ne!(
+                hash(&here, "Scripts"),
+                hash(target, group),
+                "{target:?} {group}"
+            );
+        }
+        assert_ne!(hash(&here, "Scripts"), Scope::tag("Scripts").hash());
     }
 
     #[test]

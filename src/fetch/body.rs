@@ -32,6 +32,8 @@ const READER_PATIENCE: Duration = Duration::from_secs(10);
 /// the connection cannot be told from content that broke off, unless TLS says so.
 #[derive(Debug)]
 pub struct OriginBody {
+    /// What is delivered before the content that is on its way.
+    before: Option<Bytes>,
     /// None once the content has ended, well or not.
     incoming: Option<Arriving>,
     held: Option<Held>,
@@ -77,6 +79,7 @@ impl OriginBody {
     pub(super) fn new(incoming: Arriving, held: Held, idle_timeout: Duration) -> Self {
         let ended = incoming.is_end_stream();
         Self {
+            before: None,
             incoming: Some(incoming),
             held: (!ended).then_some(held),
             reader: Reader::default(),
@@ -84,6 +87,13 @@ impl OriginBody {
             deadline: None,
             waiting: false,
         }
+    }
+
+    /// The same content behind `before`, which is there already.
+    #[must_use]
+    pub fn preceded_by(mut self, before: Bytes) -> Self {
+        self.before = Some(before).filter(|before| !before.is_empty());
+        self
     }
 
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -137,6 +147,9 @@ impl HttpBody for OriginBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(before) = this.before.take() {
+            return Poll::Ready(Some(Ok(Frame::data(before))));
+        }
         this.spare_slow_readers_place();
         let Some(incoming) = &mut this.incoming else {
             return Poll::Ready(None);
@@ -166,10 +179,13 @@ impl HttpBody for OriginBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
+        self.before.is_none() && self.incoming.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
+        if self.before.is_some() {
+            return SizeHint::default();
+        }
         self.incoming
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), HttpBody::size_hint)

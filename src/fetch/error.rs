@@ -86,6 +86,8 @@ pub enum Kind {
     /// The content of the *request* broke off; the source is its error.
     #[error("the content of the request broke off")]
     RequestBody,
+    #[error("the content of the request did not come in time")]
+    RequestTimeout,
     /// Only of an [`OriginBody`](super::OriginBody).
     #[error("the origin server stalled in the middle of a response")]
     ResponseStalled,
@@ -112,6 +114,7 @@ impl Kind {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::InvalidRequest | Self::RequestBody => StatusCode::BAD_REQUEST,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         }
     }
 
@@ -127,7 +130,7 @@ impl Kind {
             Self::QueueFull | Self::QueueTimeout => "connection_limit_reached",
             Self::Closed | Self::Refused => "connection_terminated",
             Self::InvalidResponse => "http_protocol_error",
-            Self::InvalidRequest | Self::RequestBody => "http_request_error",
+            Self::InvalidRequest | Self::RequestBody | Self::RequestTimeout => "http_request_error",
             Self::ResponseStalled => "connection_read_timeout",
             Self::ResponseIncomplete => "http_response_incomplete",
         }
@@ -149,6 +152,7 @@ impl Kind {
             Self::InvalidResponse => "invalid_response",
             Self::InvalidRequest => "invalid_request",
             Self::RequestBody => "request_body",
+            Self::RequestTimeout => "request_timeout",
             Self::ResponseStalled => "response_stalled",
             Self::ResponseIncomplete => "response_incomplete",
         }
@@ -179,7 +183,8 @@ impl Kind {
             | Self::QueueFull
             | Self::QueueTimeout
             | Self::InvalidRequest
-            | Self::RequestBody => false,
+            | Self::RequestBody
+            | Self::RequestTimeout => false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -22,6 +23,7 @@ pub(super) struct Loan {
     back: Option<oneshot::Sender<Body>>,
     recalled: oneshot::Receiver<Infallible>,
     fault: Fault,
+    is_awaited: Arc<AtomicBool>,
 }
 
 /// The error of content that broke off while it was lent. HTTP/2 does not tell it from a failure
@@ -41,26 +43,35 @@ impl Fault {
 #[must_use]
 pub(super) struct Lender {
     returned: oneshot::Receiver<Body>,
+    is_awaited: Arc<AtomicBool>,
     _recall: oneshot::Sender<Infallible>,
 }
 
 pub(super) fn lend(content: Body) -> (Loan, Lender) {
     let (back, returned) = oneshot::channel();
     let (recall, recalled) = oneshot::channel();
+    let is_awaited = Arc::new(AtomicBool::new(false));
     let loan = Loan {
         content,
         back: Some(back),
         recalled,
+        is_awaited: Arc::clone(&is_awaited),
         fault: Fault::default(),
     };
     let lender = Lender {
         returned,
+        is_awaited,
         _recall: recall,
     };
     (loan, lender)
 }
 
 impl Lender {
+    /// Whoever borrowed the content has read all there is, and waits for more of it.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited.load(Relaxed)
+    }
+
     /// The content, if the loan has ended without anybody reading from it.
     pub(super) fn take_back(mut self) -> Option<Body> {
         self.returned.try_recv().ok()
@@ -96,6 +107,7 @@ impl HttpBody for Loan {
             return Poll::Ready(Some(Err("the exchange was over before its content".into())));
         }
         let polled = Pin::new(&mut self.content).poll_frame(cx);
+        self.is_awaited.store(polled.is_pending(), Relaxed);
         polled.map(|frame| {
             frame.map(|frame| {
                 frame.map_err(|error| {
@@ -154,8 +166,10 @@ mod tests {
         let (_writer, reader) = crate::body::tee::tee(None);
         let (mut loan, lender) = lend(Body::stream(reader));
         let waiting = tokio::spawn(async move { loan.frame().await.unwrap().is_err() });
+        assert!(!lender.is_awaited());
         tokio::task::yield_now().await;
         assert!(!waiting.is_finished());
+        assert!(lender.is_awaited());
         drop(lender);
         assert!(waiting.await.unwrap());
     }

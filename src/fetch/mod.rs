@@ -299,7 +299,11 @@ impl Upstream {
                 }
                 Err(failure) => failure,
             };
-            let error = failure.error.at(server.name());
+            let mut error = failure.error.at(server.name());
+            if error.kind == Kind::FirstByteTimeout && lender.is_awaited() {
+                // The server could not answer yet: it is the client that is slow.
+                error.kind = Kind::RequestTimeout;
+            }
             let kind = error.kind;
             // A connection that had idled and was closed meanwhile says nothing of its server.
             let is_stale =

@@ -25,7 +25,10 @@ struct Failing {
 
 impl Trouble {
     pub(super) fn failed(&self, upstream: &str, error: &Error) {
-        if matches!(error.kind, Kind::InvalidRequest | Kind::RequestBody) {
+        if matches!(
+            error.kind,
+            Kind::InvalidRequest | Kind::RequestBody | Kind::RequestTimeout
+        ) {
             return; // The client's fault.
         }
         let now = Instant::now();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use http::header::EXPIRES;
+use http::header::{self, EXPIRES};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{list, text};
@@ -45,6 +45,14 @@ pub fn expires(headers: &HeaderMap) -> Option<Expires> {
         return Some(Expires::AlreadyExpired);
     }
     Some(parse(first).map_or(Expires::AlreadyExpired, Expires::At))
+}
+
+/// RFC 9110 §6.6.1: a recipient with a clock supplies the `Date` that is missing. `received` is in
+/// seconds since the epoch.
+pub fn supply(headers: &mut HeaderMap, received: u64) {
+    if of(headers, &header::DATE).is_none() {
+        headers.insert(header::DATE, format(received));
+    }
 }
 
 /// The IMF-fixdate of a moment in seconds since the epoch; what lies after 9999 becomes its end.
@@ -385,7 +393,7 @@ mod tests {
     #[test]
     fn a_repeated_date_is_no_date() {
         let mut headers = HeaderMap::new();
-        let name = http::header::LAST_MODIFIED;
+        let name = header::LAST_MODIFIED;
         assert_eq!(of(&headers, &name), None);
         headers.append(&name, format(60));
         assert_eq!(of(&headers, &name), Some(60));

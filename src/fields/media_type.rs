@@ -21,6 +21,11 @@ pub fn is_event_stream(headers: &HeaderMap) -> bool {
     essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("text/event-stream"))
 }
 
+/// Whether the content is several ranges of a representation (RFC 9110 §14.6).
+pub fn is_byteranges(headers: &HeaderMap) -> bool {
+    essence(headers).is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/byteranges"))
+}
+
 /// Whether one of the patterns is the media type: exact (`application/json`), by type (`text/*`), by
 /// structured suffix (`*+json`, `application/*+xml`), or any (`*`, `*/*`). §8.3.1: "The type and
 /// subtype tokens are case-insensitive."

@@ -45,6 +45,23 @@ pub fn resolve(headers: &HeaderMap, length: u64) -> Ranges {
     resolved
 }
 
+/// Whether `Range` asks for one range, whatever the length of the representation.
+pub fn is_single(headers: &HeaderMap) -> bool {
+    let set = list::single(headers, &RANGE).and_then(range_set);
+    let mut specs = set.into_iter().flat_map(list::elements);
+    let is_valid = specs.next().is_some_and(|spec| Spec::parse(spec).is_some());
+    is_valid && specs.next().is_none()
+}
+
+/// `Range: bytes=first-`.
+pub fn from(first: u64) -> HeaderValue {
+    let mut out = BytesMut::with_capacity(VALUE_LENGTH_MAX);
+    out.put_slice(b"bytes=");
+    text::put_decimal(&mut out, first);
+    out.put_u8(b'-');
+    text::into_value(out)
+}
+
 /// `Content-Range: bytes first-last/length` for a 206.
 pub fn content_range(first: u64, last: u64, length: u64) -> HeaderValue {
     let mut out = BytesMut::with_capacity(VALUE_LENGTH_MAX);
@@ -248,6 +265,26 @@ mod tests {
         twice.append(RANGE, "bytes=0-1".parse().unwrap());
         twice.append(RANGE, "bytes=2-3".parse().unwrap());
         assert_eq!(resolve(&twice, 100), Ranges::None);
+    }
+
+    #[test]
+    fn one_range_is_told_from_several_and_from_none() {
+        for (value, expected) in [
+            ("bytes=0-", true),
+            ("bytes=-5", true),
+            ("bytes=2-4", true),
+            ("bytes=2-4,", true),
+            ("bytes=0-1,3-4", false),
+            ("bytes=4-2", false),
+            ("bytes=", false),
+            ("lines=0-1", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(RANGE, value.parse().unwrap());
+            assert_eq!(is_single(&headers), expected, "{value}");
+        }
+        assert!(!is_single(&HeaderMap::new()));
+        assert_eq!(from(5), "bytes=5-");
     }
 
     #[test]

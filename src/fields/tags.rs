@@ -62,8 +62,17 @@ pub struct Groups {
 /// Reads all lines of `Cache-Groups`, a List of Strings whose parameters are ignored. A field that
 /// is anything else is ignored as a whole (RFC 9651 §4.2).
 pub fn cache_groups(headers: &HeaderMap) -> Groups {
+    groups(headers, &CACHE_GROUPS)
+}
+
+/// Reads all lines of `Cache-Group-Invalidation` (RFC 9875 §3) in the same way.
+pub fn cache_group_invalidation(headers: &HeaderMap) -> Groups {
+    groups(headers, &CACHE_GROUP_INVALIDATION)
+}
+
+fn groups(headers: &HeaderMap, name: &HeaderName) -> Groups {
     let mut members = List::new();
-    for line in headers.get_all(CACHE_GROUPS) {
+    for line in headers.get_all(name) {
         match Parser::new(line.as_bytes()).parse_list_with_visitor(members) {
             Ok(more) => members = more,
             Err(_) => return Groups::default(),
@@ -87,6 +96,7 @@ pub fn cache_groups(headers: &HeaderMap) -> Groups {
 }
 
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
+const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
 
 /// A field value has no line break in it, but [`split`] may be given other text.
 const fn is_separator(byte: &u8) -> bool {

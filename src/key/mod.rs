@@ -3,6 +3,7 @@
 pub mod cookies;
 pub mod language;
 pub mod query;
+mod reference;
 pub mod select;
 pub mod target;
 

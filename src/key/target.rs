@@ -53,8 +53,8 @@ impl TargetUri {
     /// match, what the key has and what the origin receives, so that the three cannot disagree.
     ///
     /// # Errors
-    /// Dot segments (escaped or not), encoded control characters and broken escapes are refused:
-    /// parties on the way resolve them differently.
+    /// Dot segments (escaped or not, with parameters or not), encoded control characters and broken
+    /// escapes are refused: parties on the way resolve them differently.
     pub fn parse(
         scheme: &'static str,
         authority: &str,
@@ -69,13 +69,10 @@ impl TargetUri {
         }
         let (authority, host_len) = normal_authority(scheme, authority)?;
         let path = normal_path(path)?;
-        if path
-            .split('/')
-            .any(|segment| segment == "." || segment == "..")
-        {
+        if path.split('/').any(is_dot_segment) {
             return Err(Refused::DotSegment);
         }
-        let cacheable = !has_ambiguous_separator(&path);
+        let cacheable = !is_ambiguous(&path);
         Ok(Self {
             scheme,
             authority,
@@ -109,7 +106,8 @@ impl TargetUri {
     }
 
     /// False where origins are known to disagree about what the path means (encoded slash or
-    /// backslash, empty segments): such a request is forwarded, and never answered from the cache.
+    /// backslash, empty segments, separators and dots that are escaped twice or as overlong UTF-8):
+    /// such a request is forwarded, and never answered from the cache.
     pub const fn is_cacheable(&self) -> bool {
         self.cacheable
     }
@@ -189,10 +187,44 @@ pub fn normal_path(path: &str) -> Result<Box<str>, Refused> {
     Ok(normal.into())
 }
 
-fn has_ambiguous_separator(path: &str) -> bool {
-    path.contains("//")
-        || path.contains('\\')
-        || (path.contains('%') && (path.contains("%2F") || path.contains("%5C")))
+/// `.` and `..`, also with the parameters of RFC 3986 §3.3: servlet containers drop these before they
+/// resolve the path.
+fn is_dot_segment(segment: &str) -> bool {
+    let Some(rest) = segment.strip_prefix('.') else {
+        return false;
+    };
+    let rest = rest.strip_prefix('.').unwrap_or(rest);
+    rest.is_empty() || rest.starts_with(';') || rest.starts_with("%3B")
+}
+
+/// Of a normal path: escapes are in upper case, but for what is escaped twice.
+fn is_ambiguous(path: &str) -> bool {
+    if path.contains("//") || path.contains('\\') {
+        return true;
+    }
+    // Most paths have no escape.
+    path.contains('%')
+        && path
+            .match_indices('%')
+            .any(|(at, _)| is_ambiguous_escape(path, at))
+}
+
+/// Whether the escape at `at` may be read as a separator or a dot.
+fn is_ambiguous_escape(path: &str, at: usize) -> bool {
+    let rest = path.get(at..).unwrap_or_default();
+    match rest.get(..3) {
+        Some("%2F" | "%5C") => true,
+        // Escaped twice (or more), for those who unescape twice.
+        Some("%25") => rest.get(3..5).is_some_and(|digits| {
+            ["2e", "2f", "5c", "3b", "25"]
+                .iter()
+                .any(|twice| digits.eq_ignore_ascii_case(twice))
+        }),
+        // Overlong UTF-8 (RFC 3629 §3), which some decode all the same.
+        Some("%C0" | "%C1") => rest.get(3..4) == Some("%"),
+        Some("%E0") => rest.get(3..6) == Some("%80"),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -228,6 +260,9 @@ mod tests {
             ("/a/../b", Refused::DotSegment),
             ("/a/%2e%2E/b", Refused::DotSegment),
             ("/a/.", Refused::DotSegment),
+            ("/a/..;/b", Refused::DotSegment),
+            ("/a/..;x=y/b", Refused::DotSegment),
+            ("/a/.%3b/b", Refused::DotSegment),
             ("/a%00.css", Refused::Control),
             ("/a%0d%0ab", Refused::Control),
             ("/a%zz", Refused::PercentEncoding),
@@ -252,11 +287,30 @@ mod tests {
 
     #[test]
     fn paths_on_which_origins_disagree_are_not_cacheable() {
-        for path in ["/static/..%2faccount", "//account", "/a%5cb"] {
-            let target = parse("a.example", path);
-            assert!(target.is_err() || !target.unwrap().is_cacheable(), "{path}");
+        for path in [
+            "/static/..%2faccount",
+            "//account",
+            "/a%5cb",
+            "/a\\b",
+            "/static/%252e%252E/account",
+            "/static/..%252faccount",
+            "/static/..%25252faccount",
+            "/static/%c0%ae%c0%ae/account",
+            "/static/..%c0%afaccount",
+            "/static/..%e0%80%afaccount",
+        ] {
+            assert!(!parse("a.example", path).unwrap().is_cacheable(), "{path}");
         }
-        assert!(parse("[::1]:8443", "/a;b=c").unwrap().is_cacheable());
+        for path in [
+            "/a;b=c",
+            "/.well-known",
+            "/...",
+            "/..a;b",
+            "/100%25",
+            "/%C3%A0%E0%A4%B9",
+        ] {
+            assert!(parse("[::1]:8443", path).unwrap().is_cacheable(), "{path}");
+        }
     }
 
     #[test]

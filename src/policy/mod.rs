@@ -3,6 +3,7 @@
 //! | section | question | function |
 //! | --- | --- | --- |
 //! | §3 | may this response be stored? | [`storability::assess`] |
+//! | §3.3, §3.4 | what of incomplete responses? | [`partial`] |
 //! | §4 | what answers this request? | [`reuse::decide`] |
 //! | §4.2.1 | how long is it fresh? | [`freshness::lifetime`] |
 //! | §4.2.2 | what if nobody said? | [`heuristic::lifetime`] |
@@ -14,6 +15,8 @@ pub mod age;
 pub mod freshness;
 pub mod heuristic;
 pub mod invalidation;
+pub mod partial;
+pub mod posted;
 pub mod reuse;
 pub mod rule;
 pub mod storability;

@@ -6,6 +6,7 @@ use http::header::{
     IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
 };
 
+use crate::fields::content_length;
 use crate::fields::entity_tag::EntityTag;
 
 /// Whether a response can be validated at all (§4.3.1). An `ETag: ""` is junk that some origins
@@ -40,6 +41,20 @@ pub fn selects(stored: &HeaderMap, not_modified: &HeaderMap) -> bool {
         (Some(theirs), None) => theirs.is_empty(),
         (None, _) => true,
     }
+}
+
+/// Whether a 200 to a HEAD speaks of the stored response, whose content has `length` bytes (§4.3.5):
+/// "if the stored response and HEAD response have matching values for any received validator fields
+/// (ETag and Last-Modified) and, if the HEAD response has a Content-Length header field, the value of
+/// Content-Length matches that of the stored response".
+pub fn is_described(stored: &HeaderMap, length: u64, head: &HeaderMap) -> bool {
+    let matches = |name: &HeaderName| match head.get(name) {
+        None => true,
+        received => received == stored.get(name),
+    };
+    matches(&ETAG)
+        && matches(&LAST_MODIFIED)
+        && content_length::of(head).is_none_or(|received| received == length)
 }
 
 /// Fields of a 304 that must not replace the stored ones: they describe the content that is kept
@@ -121,6 +136,37 @@ mod tests {
         let fresh = |answer| freshened(&stored, &headers(answer));
         assert_eq!(fresh(&[]), headers(&[("etag", "\"a\"")]));
         assert_eq!(fresh(&[("age", "3")])[AGE], "3");
+    }
+
+    #[test]
+    fn a_head_describes_what_has_its_validators_and_its_length() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        const LATER: &str = "Sun, 06 Nov 1994 08:49:38 GMT";
+        let tagged = headers(&[("etag", "\"a\""), ("last-modified", DATE)]);
+        let bare = headers(&[]);
+        for (stored, head, expected) in [
+            (&tagged, &[][..], true),
+            (&tagged, &[("etag", "\"a\"")], true),
+            (&tagged, &[("etag", "\"a\""), ("last-modified", DATE)], true),
+            (&tagged, &[("etag", "\"a\""), ("content-length", "5")], true),
+            (&tagged, &[("content-length", "6")], false),
+            (&tagged, &[("etag", "\"b\"")], false),
+            (&tagged, &[("etag", "W/\"a\"")], false),
+            (
+                &tagged,
+                &[("etag", "\"a\""), ("last-modified", LATER)],
+                false,
+            ),
+            (&bare, &[("cache-control", "max-age=1")], true),
+            (&bare, &[("etag", "\"a\"")], false),
+            (&bare, &[("last-modified", DATE)], false),
+        ] {
+            assert_eq!(
+                is_described(stored, 5, &headers(head)),
+                expected,
+                "{head:?}"
+            );
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::ask::Client;
 use super::context::Context;
 use super::fill::{self, Fill, Filled};
 use super::outcome::Outcome;
+use super::partial::Wanted;
 use super::pass::{self, Head};
 use super::patience::{JUST_FAILED, WAITED_OUT};
 use super::{Proxy, ranges, refuse};
@@ -29,7 +30,7 @@ use crate::respond::head::Presented;
 use crate::respond::stored::{self, Plan};
 use crate::respond::synthetic;
 use crate::route::Route;
-use crate::store::{Store, Variants};
+use crate::store::{Look, Store, StoreError, Variants};
 use crate::telemetry::cache::Answer;
 use crate::transform::NotDerived;
 
@@ -38,13 +39,20 @@ const FLIGHTS_MAX: usize = 3;
 
 /// A request on a cached route, and what has been found out about it.
 pub(super) struct Ask<'r> {
-    pub(super) context: &'r Context<'r>,
-    route: &'r Route,
-    target: &'r TargetUri,
-    pub(super) parts: &'r http::request::Parts,
-    pub(super) control: RequestControl,
-    keyed: Keyed,
-    arrived: Timestamp,
+    pub context: &'r Context<'r>,
+    pub route: &'r Route,
+    pub target: &'r TargetUri,
+    pub parts: &'r http::request::Parts,
+    pub control: RequestControl,
+    pub keyed: Keyed,
+    pub arrived: Timestamp,
+}
+
+/// What is in the store for a request.
+struct Looked {
+    variants: Variants,
+    found: Found<Live>,
+    is_from_shared: bool,
 }
 
 /// What came of one look at the store.
@@ -81,6 +89,14 @@ impl<S: Store> Proxy<S> {
             arrived: self.shared.clock.now(),
         };
         context.speak(ask.keyed.language);
+        if route.cache_status_key {
+            context.key.get_or_init(|| ask.keyed.key.clone());
+        }
+        // RFC 9111 §4.3.2: a cache must not evaluate what is meant for the origin.
+        if conditional::is_for_origin(&parts.headers) && !ask.control.only_if_cached {
+            let passed = self.pass_keyed(context, ask.presented(), &parts, Fwd::Request);
+            return Box::pin(passed).await;
+        }
         let mut followed = None;
         for _ in 0..FLIGHTS_MAX {
             match self.turn(&ask, followed).await {
@@ -99,31 +115,43 @@ impl<S: Store> Proxy<S> {
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
     async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
-        let variants = self.lookup(ask).await;
-        let found = self.found(&variants, presented, ask.folding()).await;
+        let Looked {
+            variants,
+            found,
+            is_from_shared,
+        } = self.look(ask).await;
         let now = self.shared.clock.now();
         let found = match found {
             Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
-                let outcome = hit(&live, now, followed);
+                let mut outcome = hit(&live, now, followed);
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             found => found,
         };
         let (why, stored) = match reuse::decide(found, &ask.control, now) {
             Disposition::Reuse(live) => {
-                let outcome = hit(&live, now, followed);
+                let mut outcome = hit(&live, now, followed);
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
                 let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
-                let outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
+                let mut outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
+                outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
-            Disposition::GatewayTimeout => return Turn::Answered(only_if_cached()),
+            Disposition::GatewayTimeout => {
+                let part = self.serve_part(ask, Fwd::Miss);
+                return Turn::Answered(part.unwrap_or_else(|_| only_if_cached()));
+            }
             Disposition::Validate(why, live) => (why, Some(live)),
-            Disposition::Forward(why) => (why, None),
+            Disposition::Forward(why) => match self.serve_part(ask, why) {
+                Ok(answer) => return Turn::Answered(answer),
+                Err(why) => (why, None),
+            },
         };
         Box::pin(self.forward(ask, why, stored, &variants)).await
     }
@@ -147,7 +175,7 @@ impl<S: Store> Proxy<S> {
             return Turn::Answered(answer);
         }
         if ask.parts.method == Method::HEAD {
-            let answer = self.head(ask, why, stored).await;
+            let answer = Box::pin(self.head(ask, why, flight_key, stored)).await;
             return Turn::Answered(answer);
         }
         let is_marked = self.shared.marks.is_set(&flight_key, now);
@@ -159,15 +187,16 @@ impl<S: Store> Proxy<S> {
             return Turn::Alone(why);
         }
         // Nor has anybody else something of an answer to a request that says no-store.
-        let is_own =
-            ask.control.no_store || stored.as_ref().is_some_and(|live| live.terms().no_cache);
+        let is_own = ask.control.no_store
+            || stored.as_ref().is_some_and(|live| live.terms().no_cache)
+            || matches!(self.wanted(ask, stored.as_ref()), Wanted::Range);
         if is_marked || is_own {
             return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
                 // Between the look and the flight another one may have landed.
-                if !self.lookup(ask).await.is_same(variants) {
+                if !self.store.is_unchanged(&ask.keyed.key, variants) {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
@@ -200,35 +229,53 @@ impl<S: Store> Proxy<S> {
         }
     }
 
-    /// A HEAD fills nothing: it is passed on, and what is stored stands in where that fails.
-    async fn head(
-        &self,
-        ask: &Ask<'_>,
-        why: Fwd,
-        stored: Option<Live>,
-    ) -> (Response<Body>, Outcome) {
-        let passed = self.pass_keyed(ask.context, ask.presented(), ask.parts, why);
-        let (response, outcome) = Box::pin(passed).await;
-        if outcome.answer != Answer::Failed {
-            return (response, outcome);
+    /// What this process holds; where that does not answer, what others have stored, too.
+    async fn look(&self, ask: &Ask<'_>) -> Looked {
+        let presented = &ask.parts.headers;
+        let local = self.store.local(&ask.keyed.key);
+        let found = self.found(&local, presented, ask.folding()).await;
+        let is_fresh = |live: &Live| {
+            live.terms().lifetime.fresh > reuse::current_age(live, ask.arrived)
+                && !live.is_softly_purged()
+        };
+        if !self.store.is_shared() || matches!(&found, Found::Entry(live) if is_fresh(live)) {
+            return Looked {
+                variants: local,
+                found,
+                is_from_shared: false,
+            };
         }
-        let error = outcome.detail.unwrap_or_default();
-        self.stand_in(ask, why, stored, response.status(), error)
-            .await
+        Box::pin(async {
+            let variants = self.lookup(ask).await.unwrap_or_else(|| local.clone());
+            let found = self.found(&variants, presented, ask.folding()).await;
+            let is_from_shared = matches!(&found, Found::Entry(live) if !local.holds(live.entry()));
+            Looked {
+                variants,
+                found,
+                is_from_shared,
+            }
+        })
+        .await
     }
 
-    async fn lookup(&self, ask: &Ask<'_>) -> Variants {
-        match self.store.variants(&ask.keyed.key).await {
-            Ok(variants) => variants,
-            Err(error) => {
-                self.shared.metrics.store_error(match error {
-                    crate::store::StoreError::TooLarge => "too-large",
-                    crate::store::StoreError::Deadline => "deadline",
-                    crate::store::StoreError::Unreachable => "unreachable",
-                });
-                Variants::default()
-            }
-        }
+    /// Nothing: the store failed, which is counted, and no reason to fail.
+    async fn lookup(&self, ask: &Ask<'_>) -> Option<Variants> {
+        let look = Look {
+            key: &ask.keyed.key,
+            presented: &ask.parts.headers,
+            folding: ask.folding(),
+            current: self.shared.purges.generation(),
+        };
+        let error = match self.store.lookup(&look).await {
+            Ok(variants) => return Some(variants),
+            Err(error) => error,
+        };
+        self.shared.metrics.store_error(match error {
+            StoreError::TooLarge => "too-large",
+            StoreError::Deadline => "deadline",
+            StoreError::Unreachable => "unreachable",
+        });
+        None
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.
@@ -251,7 +298,8 @@ impl<S: Store> Proxy<S> {
                 // With it go the older ones it had superseded for these fields under another Vary:
                 // whoever has seen the newer one must not see them again.
                 for superseded in variants.matching(presented, folding) {
-                    self.store.remove(superseded).await;
+                    // In a box: the future of a hit stays small.
+                    Box::pin(self.store.remove(superseded)).await;
                 }
                 Found::Nothing
             }
@@ -349,19 +397,17 @@ impl<S: Store> Proxy<S> {
     ) -> (Response<Body>, Outcome) {
         let now = self.shared.clock.now();
         match filled {
-            Filled::Stored { live, validated } => {
-                let mut outcome = Outcome::forwarded(
-                    if validated {
-                        Answer::Revalidated
-                    } else {
-                        Answer::Miss
-                    },
-                    why,
-                );
-                outcome.fwd_status = validated.then_some(304);
+            Filled::Stored { live, received } => {
+                let answer = match received {
+                    StatusCode::NOT_MODIFIED => Answer::Revalidated,
+                    _ => Answer::Miss,
+                };
+                let mut outcome = Outcome::forwarded(answer, why);
                 outcome.stored = true;
                 outcome.ttl = Some(stored::ttl(&live, now));
-                self.serve(ask, &live, outcome).await
+                let (response, outcome) = self.serve(ask, &live, outcome).await;
+                let outcome = outcome.having_received(received, &response);
+                (response, outcome)
             }
             // Its parts come from the origin, which need not send what nobody reads.
             Filled::Streaming(answer)
@@ -382,7 +428,9 @@ impl<S: Store> Proxy<S> {
                     fields: answer.fields,
                     origin: &answer.origin,
                 };
-                (from_origin(head, answer.body, ask), outcome)
+                let response = from_origin(head, answer.body, ask);
+                let outcome = outcome.having_received(answer.received, &response);
+                (response, outcome)
             }
             Filled::Failed {
                 status,
@@ -410,7 +458,7 @@ impl<S: Store> Proxy<S> {
         let Flight::Lead(lead) = self.shared.flights.join(flight_key) else {
             return; // Somebody is at it already …
         };
-        if !self.lookup(ask).await.is_same(seen) {
+        if !self.store.is_unchanged(&ask.keyed.key, seen) {
             return; // … or has just been.
         }
         let Ok(permit) = Arc::clone(&self.shared.fills).try_acquire_owned() else {
@@ -421,7 +469,7 @@ impl<S: Store> Proxy<S> {
         fill.start_unobserved(permit);
     }
 
-    fn new_fill(
+    pub(super) fn new_fill(
         self: &Arc<Self>,
         ask: &Ask<'_>,
         flight_key: EntryKey,
@@ -437,9 +485,11 @@ impl<S: Store> Proxy<S> {
             client: Client::of(ask.context, &ask.parts.headers),
             relay: None,
             no_store: ask.control.no_store,
+            stale_if_error: ask.control.stale_if_error,
             key: ask.keyed.key.clone(),
             flight_key,
             lead,
+            wanted: self.wanted(ask, stored.as_ref()),
             stored,
         }
     }
@@ -454,7 +504,7 @@ impl<'r> Ask<'r> {
         }
     }
 
-    const fn folding(&self) -> Folding {
+    pub(super) const fn folding(&self) -> Folding {
         self.route.vary.folding
     }
 

@@ -11,7 +11,7 @@ use super::Shared;
 use crate::connection::Connection;
 use crate::fields::trace_context::TRACEPARENT;
 use crate::interim::{Interims, Relay};
-use crate::key::{Negotiated, TargetUri};
+use crate::key::{CacheKey, Negotiated, TargetUri};
 use crate::route::{NoRoute, Route};
 use crate::telemetry::redact;
 use crate::telemetry::request_id::RequestId;
@@ -33,6 +33,8 @@ pub struct Context<'p> {
     pub trace: OnceLock<Trace>,
     /// What was negotiated, where the route has languages.
     pub language: OnceLock<Negotiated>,
+    /// What the response is stored under, where clients are told.
+    pub key: OnceLock<CacheKey>,
     interims: &'p Arc<Interims>,
 }
 
@@ -67,6 +69,7 @@ impl<'p> Context<'p> {
             shared,
             trace,
             language: OnceLock::new(),
+            key: OnceLock::new(),
             id: shared.ids.next(),
             client: connection.peer.ip().to_canonical(),
             scheme: connection.scheme,

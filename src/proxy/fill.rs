@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, DATE};
+use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, Method, StatusCode, response};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -12,14 +12,17 @@ use super::Proxy;
 use super::ask::{self, Client};
 use super::gather::{self, Gathered, Rest};
 use super::kept::Kept;
+use super::partial::{Sorted, Wanted};
 use super::patience::VALIDATION_PAUSE;
 use crate::body::Body;
 use crate::budget::{Charge, EXCHANGE_BYTES, Shed, Use};
+use crate::entry::partial::LivePart;
 use crate::entry::purges::Live;
 use crate::exchange::{Exchange, Forwarded};
 use crate::fetch::flight::{Landing, Lead};
 use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::AcceptEncoding;
+use crate::fields::cache_control::RequestControl;
 use crate::fields::content_encoding::ContentEncoding;
 use crate::fields::{connection, content_length, date};
 use crate::interim::Relay;
@@ -43,18 +46,21 @@ pub(super) struct Fill<S> {
     pub relay: Option<Relay>,
     /// The request's own `no-store`.
     pub no_store: bool,
+    /// The request's own `stale-if-error`, in seconds.
+    pub stale_if_error: Option<u64>,
     pub key: CacheKey,
     pub flight_key: EntryKey,
     /// Nothing: nobody waits for this fill but its client.
     pub lead: Option<Lead>,
     /// What is stored and may be validated, or stand in.
     pub stored: Option<Live>,
+    pub wanted: Wanted,
 }
 
 /// What a client gets of a fill.
 pub(super) enum Filled {
     /// It is in the store.
-    Stored { live: Live, validated: bool },
+    Stored { live: Live, received: StatusCode },
     /// It is on its way, and will be stored unless `not_stored` says why not.
     Streaming(Box<Streaming>),
     Failed {
@@ -66,6 +72,8 @@ pub(super) enum Filled {
 
 pub(super) struct Streaming {
     pub status: StatusCode,
+    /// The origin's own.
+    pub received: StatusCode,
     pub fields: HeaderMap,
     pub origin: HeaderMap,
     pub body: Body,
@@ -84,7 +92,7 @@ pub(super) const TOO_LARGE: &str = "too-large";
 pub(super) const PURGED: &str = "purged-in-flight";
 
 /// Why content is not stored that came while caching was turned off.
-const SWITCHED_OFF: &str = "switched-off";
+pub(super) const SWITCHED_OFF: &str = "switched-off";
 
 /// Why content is not stored that the route would have stored.
 const NO_ROOM: &str = "no-room";
@@ -101,29 +109,60 @@ pub(super) struct Answer {
     pub head: response::Parts,
     pub body: OriginBody,
     pub validated: Option<Live>,
+    /// The part that the answer was to complete.
+    pub rest_of: Option<LivePart>,
+    /// The status it came with.
+    pub received: StatusCode,
+}
+
+impl Answer {
+    /// Whether it has one part of what was asked for, or says that there is none.
+    fn is_partial(&self) -> bool {
+        match self.head.status {
+            StatusCode::PARTIAL_CONTENT => true,
+            StatusCode::RANGE_NOT_SATISFIABLE => self.rest_of.is_some(),
+            _ => false,
+        }
+    }
 }
 
 impl<S: Store> Fill<S> {
     /// Runs in a task of its own, and returns as soon as there is something for the client.
     pub(super) async fn start(self, permit: OwnedSemaphorePermit) -> Option<Filled> {
         let (client, filled) = oneshot::channel();
-        self.spawn(Some(client), permit);
+        self.spawn(None, Some(client), permit);
+        filled.await.ok()
+    }
+
+    /// Takes an answer that is there already.
+    pub(super) async fn start_with(
+        self,
+        answer: Answer,
+        permit: OwnedSemaphorePermit,
+    ) -> Option<Filled> {
+        let (client, filled) = oneshot::channel();
+        self.spawn(Some(answer), Some(client), permit);
         filled.await.ok()
     }
 
     /// Runs for the store alone.
     pub(super) fn start_unobserved(self, permit: OwnedSemaphorePermit) {
-        self.spawn(None, permit);
+        self.spawn(None, None, permit);
     }
 
-    fn spawn(mut self, client: Option<Waiting>, permit: OwnedSemaphorePermit) {
+    fn spawn(
+        mut self,
+        answer: Option<Answer>,
+        client: Option<Waiting>,
+        permit: OwnedSemaphorePermit,
+    ) {
         self.proxy.shared.metrics.fills.inc();
         let metrics = Arc::clone(&self.proxy.shared.metrics);
         let running = Running { metrics, permit };
         let budget = &self.proxy.shared.budget;
         let exchange = budget.take(Use::Exchanges, EXCHANGE_BYTES);
         tokio::spawn(async move {
-            let rest = self.run(client).await;
+            let rest = self.run(answer, client).await;
             // What goes to its client alone, at its pace, fills nothing any more.
             drop((self, running));
             if let Some(rest) = rest {
@@ -133,10 +172,13 @@ impl<S: Store> Fill<S> {
         });
     }
 
-    async fn run(&mut self, mut client: Option<Waiting>) -> Option<Rest> {
+    async fn run(&mut self, answer: Option<Answer>, mut client: Option<Waiting>) -> Option<Rest> {
         let proxy = Arc::clone(&self.proxy);
         let route = proxy.shared.routes.iter().nth(self.route)?;
         let rule = route.cache.as_ref()?;
+        if let Some(answer) = answer {
+            return self.take(route, rule, answer, client).await;
+        }
         for attempt in 1..=EXCHANGES_MAX {
             let answer = match self.exchange(route).await {
                 Ok(answer) => answer,
@@ -150,11 +192,14 @@ impl<S: Store> Fill<S> {
                 self.fail(client, answer.head.status, ORIGIN_ERROR);
                 return None;
             }
-            if answer.head.status == StatusCode::NOT_MODIFIED && answer.validated.is_some() {
-                if let Some(live) = self.freshen(route, rule, answer).await {
+            if answer.head.status == StatusCode::NOT_MODIFIED
+                && let Some(live) = &answer.validated
+            {
+                let (exchange, head) = (answer.exchange, &answer.head);
+                if let Some(live) = self.freshen(route, rule, live, exchange, head).await {
                     self.land(Landing::Stored);
-                    let validated = true;
-                    send(client.take(), Filled::Stored { live, validated });
+                    let received = StatusCode::NOT_MODIFIED;
+                    send(client.take(), Filled::Stored { live, received });
                     return None;
                 }
                 // It was purged meanwhile, or the 304 speaks of something else: fetch it whole.
@@ -166,8 +211,20 @@ impl<S: Store> Fill<S> {
                 self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
                 return None;
             }
-            // Neither a condition nor a range was sent: nobody can make sense of these.
-            if matches!(answer.head.status.as_u16(), 206 | 304) {
+            let answer = if answer.is_partial() {
+                match self.sort(route, rule, answer, &mut client) {
+                    Sorted::Whole(answer) => *answer,
+                    Sorted::Done => return None,
+                    Sorted::Again => {
+                        self.client.trace = self.client.trace.with_new_span();
+                        continue;
+                    }
+                }
+            } else {
+                answer
+            };
+            // No condition was sent: nobody can make sense of it.
+            if answer.head.status == StatusCode::NOT_MODIFIED {
                 self.fail(client, StatusCode::BAD_GATEWAY, "http_protocol_error");
                 return None;
             }
@@ -195,6 +252,7 @@ impl<S: Store> Fill<S> {
         let validated = candidate.filter(|live| {
             validation::make_conditional(request.headers_mut(), &live.entry().head().origin())
         });
+        let rest_of = self.narrow(request.headers_mut());
         let Some(upstream) = shared.upstream(route) else {
             return Err(fetch::Error::new(fetch::Kind::Resolve));
         };
@@ -208,16 +266,14 @@ impl<S: Store> Fill<S> {
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
-        // RFC 9110 §6.6.1: a recipient with a clock supplies the Date that is missing.
-        if date::of(&head.headers, &DATE).is_none() {
-            let received = exchange.response_time().as_secs();
-            head.headers.insert(DATE, date::format(received));
-        }
+        date::supply(&mut head.headers, exchange.response_time().as_secs());
         Ok(Answer {
+            received: head.status,
             exchange,
             head,
             body,
             validated,
+            rest_of,
         })
     }
 
@@ -226,7 +282,11 @@ impl<S: Store> Fill<S> {
         is_failure(answer.head.status)
             && self.stored.as_ref().is_some_and(|live| {
                 let now = self.proxy.shared.clock.now();
-                reuse::may_stand_in(live, &Default::default(), now)
+                let control = RequestControl {
+                    stale_if_error: self.stale_if_error,
+                    ..RequestControl::default()
+                };
+                reuse::may_stand_in(live, &control, now)
             })
     }
 
@@ -243,6 +303,7 @@ impl<S: Store> Fill<S> {
             exchange,
             mut head,
             body,
+            received,
             ..
         } = answer;
         let coding = ContentEncoding::parse(&head.headers);
@@ -271,6 +332,7 @@ impl<S: Store> Fill<S> {
         let mut kept = Kept {
             budget: Arc::clone(budget),
             storable,
+            received,
             coding,
             is_accepted: AcceptEncoding::parse(&self.presented).accepts(coding),
             fields,
@@ -349,8 +411,8 @@ impl<S: Store> Fill<S> {
             Ok(entry) => match self.put(Arc::clone(&entry)).await {
                 Some((live, Ok(_))) => {
                     self.land(Landing::Stored);
-                    let validated = false;
-                    return send(kept.client, Filled::Stored { live, validated });
+                    let received = kept.received;
+                    return send(kept.client, Filled::Stored { live, received });
                 }
                 // Whoever waits would look in vain, and so would the next.
                 Some((_, Err(StoreError::TooLarge))) => {
@@ -400,6 +462,7 @@ impl<S: Store> Fill<S> {
         let fields = head::of_passed(&head.headers, head.version, self.presented(route), false);
         let streaming = Streaming {
             status: head.status,
+            received: head.status,
             fields,
             body: self.proxy.shared.passing(body, &head.headers),
             origin: head.headers,
@@ -412,10 +475,14 @@ impl<S: Store> Fill<S> {
     /// What was stored is replaced by an answer that is not an error of the origin's, nor of this
     /// request alone; by one that will be stored only when it is complete.
     async fn supersede(&self, status: StatusCode) {
-        if let Some(live) = &self.stored
-            && !status.is_server_error()
-            && !storability::is_about_request(status)
+        if status.is_server_error()
+            || status == StatusCode::RANGE_NOT_SATISFIABLE
+            || storability::is_about_request(status)
         {
+            return;
+        }
+        self.proxy.shared.parts.remove(&self.key);
+        if let Some(live) = &self.stored {
             self.proxy.store.remove(live.entry()).await;
         }
     }
@@ -423,8 +490,10 @@ impl<S: Store> Fill<S> {
     fn not_shared(&mut self, rule: &CacheRule, reason: &'static str) {
         let shared = &self.proxy.shared;
         shared.metrics.not_stored(reason);
-        // A client's no-store says nothing about what others will be answered.
-        if !self.no_store {
+        // A client's no-store says nothing about what others will be answered, nor does a range
+        // or a POST.
+        let is_own = self.no_store || matches!(self.wanted, Wanted::Range | Wanted::Nothing);
+        if !is_own {
             let now = shared.clock.now();
             shared.marks.set(&self.flight_key, now, rule.hit_for_miss);
         }
@@ -438,7 +507,12 @@ impl<S: Store> Fill<S> {
         shared.failed.set(&self.flight_key, now, VALIDATION_PAUSE);
     }
 
-    fn fail(&mut self, client: Option<Waiting>, status: StatusCode, error: &'static str) {
+    pub(super) fn fail(
+        &mut self,
+        client: Option<Waiting>,
+        status: StatusCode,
+        error: &'static str,
+    ) {
         self.pause();
         self.land(Landing::Failed { status, error });
         let stored = self.stored.take();
@@ -452,7 +526,7 @@ impl<S: Store> Fill<S> {
         );
     }
 
-    fn land(&mut self, landing: Landing) {
+    pub(super) fn land(&mut self, landing: Landing) {
         // Whoever was told not to wait may ask again.
         if !matches!(landing, Landing::Failed { .. }) {
             self.proxy.shared.failed.clear(&self.flight_key);
@@ -485,7 +559,7 @@ const fn is_failure(status: StatusCode) -> bool {
 }
 
 /// A client that has left misses nothing.
-fn send(client: Option<Waiting>, filled: Filled) {
+pub(super) fn send(client: Option<Waiting>, filled: Filled) {
     if let Some(client) = client {
         let _left = client.send(filled);
     }

@@ -17,6 +17,8 @@ use crate::policy::storability::{NotStorable, Storable};
 pub(super) struct Kept {
     pub budget: Arc<Budget>,
     pub storable: Storable,
+    /// The status the origin answered with.
+    pub received: StatusCode,
     pub coding: Coding,
     /// Whether the client accepts that coding.
     pub is_accepted: bool,
@@ -60,6 +62,7 @@ impl Kept {
         let seconds = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);
         Streaming {
             status: self.storable.status(),
+            received: self.received,
             fields,
             origin: self.storable.headers().clone(),
             body,

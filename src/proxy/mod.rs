@@ -5,13 +5,16 @@ pub mod cached;
 pub mod context;
 pub mod fill;
 pub mod gather;
+pub mod head;
 mod instead;
 pub mod kept;
 pub mod marks;
 pub mod outcome;
+pub mod partial;
 pub mod pass;
 pub mod passing;
 pub mod patience;
+pub mod post;
 pub mod ranges;
 pub mod seal;
 pub mod sending;
@@ -38,6 +41,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::entry::purges::Purges;
 use crate::entry::scope::Scope;
+use crate::exchange::Position;
 use crate::fetch::Upstream;
 use crate::fetch::flight::Flights;
 use crate::fields::cache_status::Fwd;
@@ -45,6 +49,7 @@ use crate::respond::synthetic;
 use crate::route::bypass::Bypass;
 use crate::route::{Route, RouteTable};
 use crate::store::Store;
+use crate::store::parts::Parts as StoredParts;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::cache::{Answer, CacheMetrics};
 use crate::telemetry::request_id::RequestIds;
@@ -52,9 +57,10 @@ use crate::telemetry::trace::Tracing;
 use crate::telemetry::transform::TransformMetrics;
 use crate::transform::Deriver;
 
-/// Called with what an unsafe request invalidates (RFC 9111 §4.4); done when it is in the log.
+/// Called with what an unsafe request invalidates (RFC 9111 §4.4); done when it is in the log. Gives
+/// the place of its record there, if this instance has applied all records up to it.
 pub type Invalidate =
-    Arc<dyn Fn(Vec<Scope>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+    Arc<dyn Fn(Vec<Scope>) -> Pin<Box<dyn Future<Output = Option<Position>> + Send>> + Send + Sync>;
 
 /// What the proxy needs of the other rooms.
 pub struct Parts<S> {
@@ -106,6 +112,8 @@ pub struct Shared {
     marks: Marks,
     /// Keys whose validation has just failed.
     failed: Marks,
+    /// Incomplete responses.
+    parts: StoredParts,
     fills: Arc<Semaphore>,
     upgrades: Arc<Semaphore>,
     deriver: Deriver,
@@ -130,6 +138,7 @@ impl<S: Store> Proxy<S> {
                 purges: parts.purges,
                 marks: Marks::default(),
                 failed: Marks::default(),
+                parts: StoredParts::default(),
                 fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
                 upgrades: Arc::new(Semaphore::new(parts.limits.upgrades_max)),
                 deriver: Deriver::new(parts.limits.coders_max, parts.transform_metrics.clone()),
@@ -174,7 +183,7 @@ impl<S: Store> Proxy<S> {
                     .await
             }
         };
-        outcome.write(&mut response);
+        outcome.write(&mut response, context.key.get());
         if context.route.is_some()
             && let Ok(id) = HeaderValue::from_bytes(&context.id.digits())
         {

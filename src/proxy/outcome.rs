@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use http::Response;
+use http::{Response, StatusCode};
 use http_body::Body as _;
 
 use super::context::Context;
 use crate::body::Body;
 use crate::fields::cache_status::{self, CacheStatus, Fwd};
 use crate::fields::trace_context;
+use crate::key::CacheKey;
 use crate::respond::NAME;
 use crate::telemetry::access_log::Line;
 use crate::telemetry::cache::{Answer, Answered};
@@ -25,6 +26,8 @@ pub struct Outcome {
     /// Seconds of freshness left; negative when stale.
     pub ttl: Option<i64>,
     pub detail: Option<&'static str>,
+    /// What answered was in no memory of this process.
+    pub is_from_shared: bool,
 }
 
 impl Outcome {
@@ -37,6 +40,7 @@ impl Outcome {
             collapsed: false,
             ttl: None,
             detail: None,
+            is_from_shared: false,
         }
     }
 
@@ -57,11 +61,19 @@ impl Outcome {
         self
     }
 
+    /// RFC 9211 §2.3: what the origin answered, where the client is sent another status.
+    #[must_use]
+    pub fn having_received(mut self, received: StatusCode, response: &Response<Body>) -> Self {
+        let is_other = received != response.status();
+        self.fwd_status = is_other.then_some(received.as_u16());
+        self
+    }
+
     /// Adds our member of `Cache-Status` (RFC 9211) behind those of caches nearer to the origin.
-    pub fn write(&self, response: &mut Response<Body>) {
+    pub fn write(&self, response: &mut Response<Body>, key: Option<&CacheKey>) {
         let is_hit = self.fwd.is_none() && self.ttl.is_some();
         let value = match (is_hit, self.detail, self.ttl) {
-            (true, None, Some(ttl)) => cache_status::hit(NAME, ttl),
+            (true, None, Some(ttl)) if key.is_none() => cache_status::hit(NAME, ttl),
             _ => CacheStatus {
                 hit: is_hit,
                 fwd: self.fwd,
@@ -70,7 +82,8 @@ impl Outcome {
                 stored: self.stored,
                 collapsed: self.collapsed,
                 detail: self.detail,
-                key: None,
+                // Its parts are set off by zero bytes, which no string has.
+                key: key.map(|key| key.as_str().replace('\0', " ")),
             }
             .to_value(NAME),
         };
@@ -134,6 +147,7 @@ fn count(context: &Context<'_>, outcome: &Outcome, took: Duration) {
         took,
     });
     match outcome.fwd {
+        None if outcome.ttl.is_some() && outcome.is_from_shared => metrics.redis_hit(),
         None if outcome.ttl.is_some() => metrics.memory_hit(),
         None => {}
         Some(fwd) => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE};
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Version, response};
 use http_body::Body as _;
 use http_body_util::{LengthLimitError, Limited};
 
@@ -13,10 +13,11 @@ use super::context::Context;
 use super::fill::NO_MEMORY;
 use super::outcome::Outcome;
 use super::passing::Passing;
-use super::{Proxy, Shared, refuse};
+use super::{Proxy, Shared, post, refuse};
 use crate::body::Body;
-use crate::budget::{EXCHANGE_BYTES, Pressure, Shed, Use};
+use crate::budget::{Charge, EXCHANGE_BYTES, Pressure, Shed, Use};
 use crate::entry::scope::Scope;
+use crate::exchange::Position;
 use crate::fetch::{self, OriginBody};
 use crate::fields::accept_encoding::{AcceptEncoding, Coding};
 use crate::fields::cache_control::ResponseControl;
@@ -78,8 +79,12 @@ impl<S: Store> Proxy<S> {
             language,
         };
         let is_personal = bypass.is_some_and(Bypass::is_personal);
-        let trace = client.trace;
-        self.exchange(presented, (request, trace), &parts, is_personal, outcome)
+        let sending = (request, client.trace);
+        if bypass.is_none() && post::may_be_stored(route, &parts) {
+            let posted = self.post(context, presented, sending, &parts, outcome);
+            return Box::pin(posted).await;
+        }
+        self.exchange(presented, sending, &parts, is_personal, outcome)
             .await
     }
 
@@ -109,31 +114,49 @@ impl<S: Store> Proxy<S> {
     async fn exchange(
         &self,
         presented: Presented<'_>,
-        (request, trace): (Request<Body>, Trace),
+        sending: (Request<Body>, Trace),
         parts: &Parts,
         is_personal: bool,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
-        let (shared, route) = (&self.shared, presented.route);
-        if shared.budget.pressure() == Pressure::Hard {
-            return no_room(shared, outcome);
-        }
-        let memory = shared.budget.take(Use::Exchanges, EXCHANGE_BYTES);
-        let Some(upstream) = shared.upstream(route) else {
-            return failed(outcome, StatusCode::BAD_GATEWAY, "destination_not_found");
-        };
-        let response = match shared.send(upstream, request, presented, trace).await {
-            Ok(response) => response,
-            Err(error) if is_limit(&error) => {
-                shared.metrics.limit("request-body");
-                return refuse(TOO_LARGE);
-            }
-            Err(error) => return failed(outcome, error.kind.status(), error.kind.proxy_status()),
+        let (response, memory) = match self.answered(presented, sending, outcome).await {
+            Ok(answered) => answered,
+            Err(failed) => return *failed,
         };
         let (response, outcome) = self
             .passed_on(presented, response, parts, is_personal, outcome)
             .await;
         (response.map(|body| body.charged(memory)), outcome)
+    }
+
+    /// The origin's answer, and the memory that the exchange takes; or the client's answer where
+    /// there is none.
+    pub(super) async fn answered(
+        &self,
+        presented: Presented<'_>,
+        (request, trace): (Request<Body>, Trace),
+        outcome: Outcome,
+    ) -> Result<(Response<OriginBody>, Charge), Box<(Response<Body>, Outcome)>> {
+        let shared = &self.shared;
+        if shared.budget.pressure() == Pressure::Hard {
+            return Err(Box::new(no_room(shared, outcome)));
+        }
+        let memory = shared.budget.take(Use::Exchanges, EXCHANGE_BYTES);
+        let Some(upstream) = shared.upstream(presented.route) else {
+            let (status, error) = (StatusCode::BAD_GATEWAY, "destination_not_found");
+            return Err(Box::new(failed(outcome, status, error)));
+        };
+        match shared.send(upstream, request, presented, trace).await {
+            Ok(response) => Ok((response, memory)),
+            Err(error) if is_limit(&error) => {
+                shared.metrics.limit("request-body");
+                Err(Box::new(refuse(TOO_LARGE)))
+            }
+            Err(error) => {
+                let (status, error) = (error.kind.status(), error.kind.proxy_status());
+                Err(Box::new(failed(outcome, status, error)))
+            }
+        }
     }
 
     /// What the client gets of the origin's answer.
@@ -145,16 +168,25 @@ impl<S: Store> Proxy<S> {
         is_personal: bool,
         outcome: Outcome,
     ) -> (Response<Body>, Outcome) {
-        let (shared, route) = (&self.shared, presented.route);
-        let (mut head, content) = response.into_parts();
-        connection::strip_hop_by_hop(&mut head.headers);
-        if ContentEncoding::is_junk(&head.headers) {
-            head.headers.remove(CONTENT_ENCODING);
-        }
+        let (head, content) = cleaned(response);
         let (target, method) = (presented.target, &parts.method);
-        shared
-            .invalidate(route, target, method, head.status, &head.headers)
+        self.shared
+            .invalidate(presented.route, target, method, head.status, &head.headers)
             .await;
+        let response = self.finished(presented, head, content, parts, is_personal);
+        (response, outcome)
+    }
+
+    /// The response that the client gets, once what has changed is invalidated.
+    pub(super) fn finished(
+        &self,
+        presented: Presented<'_>,
+        head: response::Parts,
+        content: OriginBody,
+        parts: &Parts,
+        is_personal: bool,
+    ) -> Response<Body> {
+        let shared = &self.shared;
         let fields = head::of_passed(&head.headers, head.version, presented, is_personal);
         let head = Head {
             status: head.status,
@@ -162,9 +194,19 @@ impl<S: Store> Proxy<S> {
             origin: &head.headers,
         };
         let content = shared.passing(content, head.origin);
-        let response = passed(shared, head, content, method, &parts.headers, route);
-        (response, outcome)
+        let (method, request) = (&parts.method, &parts.headers);
+        passed(shared, head, content, method, request, presented.route)
     }
+}
+
+/// The answer without the fields of its connection, and without those that say nothing.
+pub(super) fn cleaned(response: Response<OriginBody>) -> (response::Parts, OriginBody) {
+    let (mut head, content) = response.into_parts();
+    connection::strip_hop_by_hop(&mut head.headers);
+    if ContentEncoding::is_junk(&head.headers) {
+        head.headers.remove(CONTENT_ENCODING);
+    }
+    (head, content)
 }
 
 /// Whether the exchange failed because the request's content outgrew its limit.
@@ -280,39 +322,41 @@ fn limited(body: Body, most: u64) -> Body {
 }
 
 impl Shared {
-    /// RFC 9111 §4.4. Done before the client has its answer, so that its next request cannot see
-    /// what it has just changed.
-    async fn invalidate(
+    /// RFC 9111 §4.4, RFC 9875 §3. Done before the client has its answer, so that its next request cannot see
+    /// what it has just changed. Returns the place in the log of what was invalidated.
+    pub(super) async fn invalidate(
         &self,
         route: &Route,
         target: &TargetUri,
         method: &Method,
         status: StatusCode,
         response: &HeaderMap,
-    ) {
+    ) -> Option<Position> {
         if route.cache.is_none() && method.is_safe() {
-            return;
+            return None;
         }
-        let Some(named) = invalidation::invalidated(method, status, response, target.authority())
-        else {
-            return;
-        };
-        let own = Named {
-            path: target.path().into(),
-            query: target.query().map(Into::into),
-        };
         let mut scopes = Vec::new();
-        for Named { path, query } in std::iter::once(own).chain(named) {
-            let query = query.as_deref().unwrap_or_default();
-            let queries = self.routes.normal_queries(target.host(), &path, query);
+        match invalidation::groups(method, response) {
+            Named::Groups(groups) => {
+                scopes.extend(groups.iter().map(|group| Scope::group(target, group)));
+            }
+            Named::TooMany => scopes.push(Scope::Host(target.host().into())),
+        }
+        let here = |reference: &str| target.named_here(reference);
+        let named = invalidation::invalidated(method, status, response, here);
+        let own = named.as_ref().map(|_| target);
+        for uri in own.into_iter().chain(named.iter().flatten()) {
+            let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+            let queries = self.routes.normal_queries(target.host(), path, query);
             scopes.extend(queries.into_iter().map(|query| Scope::Url {
                 host: target.host().into(),
-                path: path.clone(),
+                path: path.into(),
                 query: query.into(),
             }));
         }
-        if !scopes.is_empty() {
-            (self.invalidate)(scopes).await;
+        if scopes.is_empty() {
+            return None;
         }
+        (self.invalidate)(scopes).await
     }
 }

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, TRAILER};
-use http::response;
+use http::{HeaderMap, response};
 
-use super::fill::{Answer, Fill, TOO_LARGE};
+use super::fill::{Fill, TOO_LARGE};
 use super::kept::{Kept, Reason, offer_ranges};
 use crate::entry::head::Head;
 use crate::entry::purges::Live;
+use crate::entry::scope;
 use crate::entry::{Content, StoredResponse, Tags};
 use crate::exchange::Exchange;
 use crate::fields::accept_encoding::Coding;
 use crate::fields::content_encoding::ContentEncoding;
+use crate::fields::vary::Vary;
 use crate::fields::{content_language, content_length, forwarded, tags};
 use crate::policy::storability::{self, Storable};
 use crate::policy::{CacheRule, validation};
@@ -29,25 +31,28 @@ impl<S: Store> Fill<S> {
         &self,
         route: &Route,
         rule: &CacheRule,
-        answer: Answer,
+        live: &Live,
+        exchange: Exchange,
+        answer: &response::Parts,
     ) -> Option<Live> {
-        let entry = Arc::clone(answer.validated?.entry());
+        let entry = live.entry();
         let origin = entry.head().origin();
-        if !validation::selects(&origin, &answer.head.headers) {
+        if !validation::selects(&origin, &answer.headers) {
             return None;
         }
-        let merged = validation::freshened(&origin, &answer.head.headers);
-        let storable =
-            storability::assess(self.asked(), entry.status(), merged, answer.exchange, rule);
+        let merged = validation::freshened(&origin, &answer.headers);
+        let storable = storability::assess(self.asked(), entry.status(), merged, exchange, rule);
         let storable = storable.ok()?;
         // A 304 may name tags that the 200 did not; those in the body, and by template, stay.
         let declared = tags::declared(storable.headers(), &route.tags.fields);
         if declared.overflow {
             return None;
         }
+        let groups = self.groups(storable.headers()).ok()?;
+        let groups = groups.iter().map(String::as_str);
         let mut fields = head::of_storable(
             storable.headers(),
-            answer.head.version,
+            answer.version,
             storable.terms(),
             Some(entry.content().original().len()),
             self.presented(route),
@@ -67,7 +72,7 @@ impl<S: Store> Fill<S> {
             entry.vary().clone(),
             &storable,
             Head::new(&fields, storable.headers()),
-            Tags::new(declared.tags).and(entry.tags()),
+            Tags::new(declared.tags.into_iter().chain(groups)).and(entry.tags()),
             entry.content().clone(),
         ));
         self.put(fresh).await.map(|(live, _)| live)
@@ -104,20 +109,10 @@ impl<S: Store> Fill<S> {
     ) -> Result<(Storable, Coding), Reason> {
         let fields = head.headers.clone();
         let storable = storability::assess(self.asked(), head.status, fields, exchange, rule)?;
-        let counting = route.vary.counting(storable.vary());
-        if counting.names().iter().any(forwarded::names_client) {
-            return Err("vary-client".into());
-        }
+        self.check(route, storable.vary(), &head.headers)?;
         let most = rule.object_size_max as u64;
         if content_length::of(&head.headers).is_some_and(|length| length > most) {
             return Err(TOO_LARGE.into());
-        }
-        if let (Some(rule), Some(negotiated)) = (&route.key.language, self.language) {
-            let mut languages = content_language::tags(&head.headers).peekable();
-            if languages.peek().is_some() && !languages.any(|tag| rule.admits(negotiated, tag)) {
-                self.proxy.shared.metrics.language_drift.inc();
-                return Err("language-drift".into());
-            }
         }
         match coding {
             ContentEncoding::Identity => Ok((storable, Coding::Identity)),
@@ -131,6 +126,27 @@ impl<S: Store> Fill<S> {
             }
             ContentEncoding::Other => Err("coding".into()),
         }
+    }
+
+    /// What besides the RFC's own rules forbids storing a response for this request.
+    pub(super) fn check(
+        &self,
+        route: &Route,
+        vary: &Vary,
+        headers: &HeaderMap,
+    ) -> Result<(), &'static str> {
+        let counting = route.vary.counting(vary);
+        if counting.names().iter().any(forwarded::names_client) {
+            return Err("vary-client");
+        }
+        if let (Some(rule), Some(negotiated)) = (&route.key.language, self.language) {
+            let mut languages = content_language::tags(headers).peekable();
+            if languages.peek().is_some() && !languages.any(|tag| rule.admits(negotiated, tag)) {
+                self.proxy.shared.metrics.language_drift.inc();
+                return Err("language-drift");
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn seal(
@@ -154,17 +170,7 @@ impl<S: Store> Fill<S> {
             !storable.terms().no_transform && (may_encode || coding != Coding::Identity);
         let content = Content::new(content, coding, transformable);
         let in_body = self.tags_in_body(route, &content).await?;
-        let captures = route.path.captures(self.target.path());
-        let language = self.language.zip(route.key.language.as_ref());
-        let request = TagRequest {
-            target: &self.target,
-            captures: &captures,
-            language: language.map(|(negotiated, rule)| rule.tag(negotiated)),
-        };
-        let tags = route.tags.tags(request, &origin).map_err(|_| UNTAGGED)?;
-        let own = format!("route:{}", route.name);
-        let tags = tags.iter().chain(&in_body).map(String::as_str);
-        let tags = Tags::new(std::iter::once(&*own).chain(tags));
+        let tags = self.tags(route, &origin, &in_body)?;
         let vary = route.vary.counting(storable.vary());
         Ok(Arc::new(StoredResponse::seal(
             self.key.select(&vary, &self.presented, route.vary.folding),
@@ -174,6 +180,38 @@ impl<S: Store> Fill<S> {
             tags,
             content,
         )))
+    }
+
+    /// The names that a purge can hit the response by.
+    pub(super) fn tags(
+        &self,
+        route: &Route,
+        origin: &HeaderMap,
+        in_body: &[String],
+    ) -> Result<Tags, &'static str> {
+        let captures = route.path.captures(self.target.path());
+        let language = self.language.zip(route.key.language.as_ref());
+        let request = TagRequest {
+            target: &self.target,
+            captures: &captures,
+            language: language.map(|(negotiated, rule)| rule.tag(negotiated)),
+        };
+        let tags = route.tags.tags(request, origin).map_err(|_| UNTAGGED)?;
+        let own = format!("route:{}", route.name);
+        let tags = tags.iter().chain(in_body).map(String::as_str);
+        let groups = self.groups(origin)?;
+        let groups = groups.iter().map(String::as_str);
+        Ok(Tags::new(std::iter::once(&*own).chain(tags).chain(groups)))
+    }
+
+    /// The groups that the response belongs to (RFC 9875 §2), as tags.
+    fn groups(&self, origin: &HeaderMap) -> Result<Vec<String>, &'static str> {
+        let found = tags::cache_groups(origin);
+        if found.overflow {
+            return Err(UNTAGGED);
+        }
+        let tag = |group: String| scope::group_tag(&self.target, &group);
+        Ok(found.into_iter().map(tag).collect())
     }
 
     /// Tags that the content shows, read off the async threads where it is large.
@@ -200,6 +238,6 @@ impl<S: Store> Fill<S> {
 }
 
 /// Why a response is not stored whose tags are not known.
-const UNTAGGED: &str = "untagged";
+pub(super) const UNTAGGED: &str = "untagged";
 /// JSON that is parsed where it is: less than a tenth of a millisecond.
 const READ_INLINE_BYTES_MAX: usize = 16 * 1024;

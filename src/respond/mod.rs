@@ -2,6 +2,7 @@
 //! those made here. Pure.
 
 pub mod head;
+pub mod partial;
 pub mod stored;
 pub mod synthetic;
 

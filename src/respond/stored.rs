@@ -17,7 +17,7 @@ use crate::fields::conditional::{self, CONDITIONAL, Precondition};
 use crate::fields::date;
 use crate::fields::entity_tag::EntityTag;
 use crate::fields::range::{self, Ranges};
-use crate::policy::reuse;
+use crate::policy::reuse::{self, Candidate};
 use crate::route::CompressRule;
 
 /// Which coding a client is sent, and what must be derived first.
@@ -107,12 +107,15 @@ pub fn response(
     whole(entry.status(), method, fields, bytes)
 }
 
-/// Seconds until a stored response is stale; negative when it is.
-pub fn ttl(live: &Live, now: Timestamp) -> i64 {
-    let lifetime = live.entry().terms().lifetime.fresh;
-    let age = reuse::current_age(live, now);
-    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
-    seconds(lifetime) - seconds(age)
+/// Seconds until what is stored is stale; negative when it is.
+pub fn ttl(stored: &impl Candidate, now: Timestamp) -> i64 {
+    let lifetime = stored.terms().lifetime.fresh;
+    seconds(lifetime) - seconds(reuse::current_age(stored, now))
+}
+
+/// Whole seconds.
+pub fn seconds(span: Duration) -> i64 {
+    i64::try_from(span.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// 304, 412, 206 or 416, if a precondition or a range makes the response one of these.

@@ -44,6 +44,8 @@ pub struct Route {
     pub request_body_max: Option<u64>,
     /// Protocols that clients may switch to (RFC 9110 §7.8); empty: none.
     pub upgrades: Vec<Box<str>>,
+    /// Whether clients are told the cache key.
+    pub cache_status_key: bool,
     /// What an operator turns off while the program runs.
     pub switch: RouteSwitch,
 }

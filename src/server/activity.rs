@@ -34,8 +34,12 @@ pub(super) struct Activity {
     pub(super) sent: AtomicU64,
     /// The client does not take what is there to be sent.
     pub(super) blocked: AtomicBool,
-    /// An HTTP/1 head has begun and is not complete.
+    /// A request head has begun and is not complete.
     pub(super) head_open: AtomicBool,
+    /// HTTP/2 has refused a request head for its size before anybody saw it.
+    pub(super) has_oversize: AtomicBool,
+    /// Counts how often the connection's task had its turn.
+    pub(super) turn: AtomicU64,
     /// What the requests in flight hold in memory.
     pub(super) holding: Holding,
     /// Milliseconds that the connection has been open, as its watch saw last.
@@ -80,6 +84,12 @@ impl Activity {
             self.flaw.store(flaw as u64, Relaxed);
             self.flawed.store(number, Relaxed);
         }
+    }
+
+    /// The connection's task has its turn: it reads, writes and begins requests.
+    pub(super) fn begin_turn(&self) {
+        // No other task writes it.
+        self.turn.store(self.turn.load(Relaxed) + 1, Relaxed);
     }
 
     /// The client floods us.

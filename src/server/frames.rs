@@ -36,6 +36,12 @@ const TINY_BYTES: usize = 64;
 const FRAME_BYTES: usize = 16 * 1024;
 const CONTINUATIONS_MIN: usize = 5;
 
+/// h2 answers a head of more than `header_bytes_max` by itself, with a 431 that has nothing but its
+/// status: a literal of the static table's `:status` (RFC 7541 §6.2.1), up to so many bytes. From
+/// the second on, it is one byte, which may be anything.
+const STATUS_LITERAL: u8 = 0x48;
+const STATUS_BYTES_MAX: usize = 5;
+
 /// ENHANCE_YOUR_CALM (RFC 9113 §7).
 const CALM: u32 = 0x0b;
 
@@ -77,6 +83,12 @@ pub(super) struct Frames {
     continuations: usize,
     continuations_max: usize,
     last_stream: u32,
+    /// The last frame from the client is part of a header block; and the block goes on after it.
+    is_block: bool,
+    goes_on: bool,
+    /// HEADERS frames since [`Frames::take_heads`].
+    heads: usize,
+    has_oversize: bool,
 }
 
 impl Frames {
@@ -92,7 +104,27 @@ impl Frames {
             continuations: 0,
             continuations_max: CONTINUATIONS_MIN.max(of_head + of_head / 4),
             last_stream: 0,
+            is_block: false,
+            goes_on: false,
+            heads: 0,
+            has_oversize: false,
         }
+    }
+
+    /// A request head has begun and is not complete: nothing else may come before its end
+    /// (RFC 9113 §4.3).
+    pub(super) const fn is_head_open(&self) -> bool {
+        self.goes_on || (self.is_block && self.inbound.payload_left > 0)
+    }
+
+    /// Request heads that came since this was last asked.
+    pub(super) fn take_heads(&mut self) -> usize {
+        std::mem::take(&mut self.heads)
+    }
+
+    /// A request head was larger than it may be, and h2 has refused it.
+    pub(super) const fn has_oversize(&self) -> bool {
+        self.has_oversize
     }
 
     /// Takes the next bytes from the client, `millis` after the connection was opened.
@@ -117,6 +149,9 @@ impl Frames {
                 let left = self.control.left;
                 let more = left + CONTROL_PER_DATA + length / CONTROL_BYTES;
                 self.control.left = more.min(CONTROL_MAX.max(left));
+            } else if frame.kind == Kind::Headers && frame.is_last() {
+                self.has_oversize |=
+                    frame.length <= STATUS_BYTES_MAX && bytes.first() == Some(&STATUS_LITERAL);
             }
         }
     }
@@ -132,10 +167,13 @@ impl Frames {
     }
 
     fn frame(&mut self, frame: Head, next: Option<&u8>, millis: u64) -> Result<(), Flood> {
+        self.is_block = matches!(frame.kind, Kind::Headers | Kind::Continuation);
+        self.goes_on = self.is_block && !frame.ends_headers();
         let is_enough = match frame.kind {
             Kind::Data => frame.is_last() || !frame.is_tiny(next) || self.empty.take(millis),
             Kind::Headers => {
                 self.continuations = 0;
+                self.heads += 1;
                 self.last_stream = self.last_stream.max(frame.stream);
                 self.control.earn(CONTROL_PER_REQUEST);
                 frame.length > 0 || self.empty.take(millis)
@@ -202,6 +240,11 @@ impl Head {
     /// END_STREAM.
     const fn is_last(self) -> bool {
         self.flags & 1 != 0
+    }
+
+    /// END_HEADERS, of HEADERS and CONTINUATION.
+    const fn ends_headers(self) -> bool {
+        self.flags & 4 != 0
     }
 
     /// Whether a DATA frame has next to no content. `next` is the first byte of its payload, the
@@ -387,6 +430,33 @@ mod tests {
             let crumb = frame(0, 0, 1, crumb);
             assert_eq!(until(&mut frames, &crumb, 0), (0, Some(Flood::Empty)));
         }
+    }
+
+    #[test]
+    fn a_head_is_open_until_its_block_ends() {
+        let mut frames = frames();
+        let whole = frame(1, 5, 1, b"\x82\x84");
+        assert_eq!(frames.received(&whole[..10], 0), Ok(()));
+        assert!(frames.is_head_open());
+        assert_eq!(frames.received(&whole[10..], 0), Ok(()));
+        assert!(!frames.is_head_open());
+        assert_eq!(frames.received(&frame(1, 1, 3, b"\x82"), 0), Ok(()));
+        assert!(frames.is_head_open());
+        assert_eq!(frames.received(&frame(9, 4, 3, b"\x84"), 0), Ok(()));
+        assert!(!frames.is_head_open());
+        assert_eq!(frames.take_heads(), 2);
+        assert_eq!(frames.take_heads(), 0);
+    }
+
+    #[test]
+    fn what_h2_refuses_is_seen() {
+        let mut frames = frames();
+        // A response with more than its status, and trailers.
+        frames.sent(&frame(1, 5, 1, b"\x48\x83\x69\x90\xff\x61\x96"));
+        frames.sent(&frame(1, 5, 1, b"\xbe"));
+        assert!(!frames.has_oversize());
+        frames.sent(&frame(1, 5, 3, b"\x48\x83\x69\x90\xff"));
+        assert!(frames.has_oversize());
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //! answer to each request.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use http::{Request, Response, Version};
@@ -276,7 +278,13 @@ impl<H: Handler> Service<H> {
         let io = TokioIo::new(wire);
         if is_http2 {
             let connection = Box::pin(self.http2.serve_connection(io, answer));
-            return self.drive(connection, activity, Parting::Told, stop).await;
+            let outcome = self
+                .drive(connection, Arc::clone(&activity), Parting::Told, stop)
+                .await;
+            if activity.has_oversize.load(Relaxed) {
+                self.metrics.limit(Limit::Headers);
+            }
+            return outcome;
         }
         let connection = self.http1.serve_connection(io, answer);
         let connection = Box::pin(connection.with_upgrades());
@@ -316,9 +324,13 @@ impl<H: Handler> Service<H> {
         let mut look = look_after(watch.interval());
         loop {
             // hyper comes first: what the client has sent before the end is served.
+            let turn = poll_fn(|cx| {
+                activity.begin_turn();
+                connection.as_mut().poll(cx)
+            });
             tokio::select! {
                 biased;
-                outcome = connection.as_mut() => return self.note_outcome(outcome, &activity),
+                outcome = turn => return self.note_outcome(outcome, &activity),
                 () = stop.cancelled(), if !watch.is_draining() => {
                     let now = Instant::now();
                     let quiet = watch.drain(now);
@@ -363,8 +375,11 @@ impl<H: Handler> Service<H> {
                     Flood::Continuation => Limit::H2Continuation,
                     Flood::Empty => Limit::H2Empty,
                 });
-            } else if is_calming(error) {
-                self.metrics.limit(Limit::H2Calm);
+            } else if let Some(reason) = farewell(error) {
+                self.metrics.limit(match reason {
+                    h2::Reason::ENHANCE_YOUR_CALM => Limit::H2Calm,
+                    _ => Limit::Framing,
+                });
             } else if error.is_parse_too_large() {
                 self.metrics.limit(Limit::Headers);
             } else if error.is_parse() {
@@ -493,13 +508,11 @@ impl<H> Service<H> {
     }
 }
 
-/// Whether HTTP/2 ended the connection because its client made it work for nothing.
-fn is_calming(error: &hyper::Error) -> bool {
-    let cause =
-        std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(|cause| {
-        cause.is_library() && cause.reason() == Some(h2::Reason::ENHANCE_YOUR_CALM)
-    })
+/// Why HTTP/2 ended a connection, where its client broke a rule or made it work for nothing.
+fn farewell(error: &hyper::Error) -> Option<h2::Reason> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<h2::Error>()?;
+    let reason = cause.reason().filter(|_| cause.is_library())?;
+    (reason != h2::Reason::NO_ERROR).then_some(reason)
 }
 
 /// What client and server agreed on. The names are those of the library, so their number is bounded.

@@ -24,6 +24,11 @@ const LINGER_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const LINGER_BUFFER_BYTES: usize = 4096;
 
+/// When so much has been read with heads of HTTP/2 in it, in bytes, those requests are served before
+/// more is read. hyper would read all there is first, and heads take many times what they take on
+/// the wire.
+const HEADS_BYTES_MAX: usize = 4096;
+
 /// A connection's stream, with the bytes that were read ahead of it.
 pub(super) struct Wire<S> {
     stream: S,
@@ -31,6 +36,8 @@ pub(super) struct Wire<S> {
     ahead_read: usize,
     head: Option<HeadReader>,
     frames: Option<Box<Frames>>,
+    /// The turn in which so much was read that it is to be served before more is.
+    enough: Option<u64>,
     activity: Arc<Activity>,
     lingering: Option<Linger>,
     interims: Option<Arc<Interims>>,
@@ -51,6 +58,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             ahead_read: 0,
             head: None,
             frames: None,
+            enough: None,
             activity,
             lingering: None,
             interims: None,
@@ -99,10 +107,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             head.read(bytes);
             self.activity.note(head);
         }
-        match &mut self.frames {
-            Some(frames) => frames.received(bytes, self.activity.millis.load(Relaxed)),
-            None => Ok(()),
+        let Some(frames) = &mut self.frames else {
+            return Ok(());
+        };
+        let outcome = frames.received(bytes, self.activity.millis.load(Relaxed));
+        self.activity
+            .head_open
+            .store(frames.is_head_open(), Relaxed);
+        if frames.take_heads() > 0 && bytes.len() >= HEADS_BYTES_MAX {
+            self.enough = Some(self.activity.turn.load(Relaxed));
         }
+        outcome
     }
 
     /// Tells a client that floods us so, where that can be done at once, and breaks off.
@@ -125,6 +140,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             let (now, _) = slice.split_at_checked(left).unwrap_or((slice, &[]));
             frames.sent(now);
             left -= now.len();
+        }
+        if frames.has_oversize() {
+            self.activity.has_oversize.store(true, Relaxed);
         }
     }
 
@@ -196,6 +214,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if let Some(turn) = this.enough {
+            if turn == this.activity.turn.load(Relaxed) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            this.enough = None;
+        }
         let before = buffer.filled().len();
         let ahead = this.ahead.get(this.ahead_read..).unwrap_or_default();
         if ahead.is_empty() {

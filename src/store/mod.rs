@@ -1,6 +1,9 @@
 //! Where stored responses live.
 
 pub mod memory;
+pub mod parts;
+pub mod redis;
+pub mod tiers;
 
 use std::sync::Arc;
 
@@ -9,6 +12,7 @@ use http::header::ACCEPT_LANGUAGE;
 
 use crate::entry::StoredResponse;
 use crate::exchange::Generation;
+use crate::fields::vary::Vary;
 use crate::fields::{accept_language, content_language};
 use crate::key::select::Secondary;
 use crate::key::{CacheKey, EntryKey, Folding};
@@ -40,6 +44,18 @@ pub struct Variants {
     /// Bytes, as weighed when this value was made: responses grow afterwards, and a store must
     /// take off what it put on.
     weight: usize,
+    /// The newest nomination in a tier that has more, for other requests, which were not read.
+    others: Option<Arc<Vary>>,
+}
+
+/// What a store is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'l> {
+    pub key: &'l CacheKey,
+    pub presented: &'l HeaderMap,
+    pub folding: Folding,
+    /// What was stored under another generation of the purge log is of no use.
+    pub current: Generation,
 }
 
 /// One tier of storage.
@@ -52,9 +68,17 @@ pub struct Variants {
 /// }
 /// ```
 pub trait Store: Send + Sync + 'static {
-    /// All variants of a key; none is no error.
-    fn variants(&self, key: &CacheKey)
-    -> impl Future<Output = Result<Variants, StoreError>> + Send;
+    /// What this process holds of a key, without waiting for anything.
+    fn local(&self, key: &CacheKey) -> Variants;
+
+    /// Whether there is a tier that other processes store into.
+    fn is_shared(&self) -> bool;
+
+    /// Whether nothing that this process holds was stored, or dropped, since `seen` was found.
+    fn is_unchanged(&self, key: &CacheKey, seen: &Variants) -> bool;
+
+    /// What there is for a request in all tiers; nothing is no error.
+    fn lookup(&self, look: &Look<'_>) -> impl Future<Output = Result<Variants, StoreError>> + Send;
 
     /// Stores under the response's own entry key, unless what is there has a newer fence.
     fn put(
@@ -72,11 +96,20 @@ pub trait Store: Send + Sync + 'static {
 
 /// A store that several share.
 impl<S: Store> Store for Arc<S> {
-    fn variants(
-        &self,
-        key: &CacheKey,
-    ) -> impl Future<Output = Result<Variants, StoreError>> + Send {
-        S::variants(self, key)
+    fn local(&self, key: &CacheKey) -> Variants {
+        S::local(self, key)
+    }
+
+    fn is_shared(&self) -> bool {
+        S::is_shared(self)
+    }
+
+    fn is_unchanged(&self, key: &CacheKey, seen: &Variants) -> bool {
+        S::is_unchanged(self, key, seen)
+    }
+
+    fn lookup(&self, look: &Look<'_>) -> impl Future<Output = Result<Variants, StoreError>> + Send {
+        S::lookup(self, look)
     }
 
     fn put(
@@ -98,7 +131,7 @@ impl<S: Store> Store for Arc<S> {
 
 impl Variants {
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_empty() && self.others.is_none()
     }
 
     /// Whether nothing was stored or dropped between the looks that found these.
@@ -150,16 +183,26 @@ impl Variants {
 
     /// The newest variant's entry key for these fields: what a flight is for, once Vary is known.
     pub fn flight_key(&self, key: &CacheKey, presented: &HeaderMap, folding: Folding) -> EntryKey {
-        match self.entries.first() {
-            Some(newest) => key.select(newest.vary(), presented, folding),
-            None => key.select(&crate::fields::vary::Vary::default(), presented, folding),
+        let newest = self.entries.first().map(|newest| newest.vary());
+        match newest.or(self.others.as_deref()) {
+            Some(newest) => key.select(newest, presented, folding),
+            None => key.select(&Vary::default(), presented, folding),
         }
     }
 
     fn of(entries: impl Iterator<Item = Arc<StoredResponse>>) -> Self {
         let entries: Arc<[Arc<StoredResponse>]> = entries.collect();
         let weight = entries.iter().map(|entry| entry.weight()).sum();
-        Self { entries, weight }
+        Self {
+            entries,
+            weight,
+            others: None,
+        }
+    }
+
+    /// Beside what another tier has for other requests.
+    fn beside(self, others: Option<Arc<Vary>>) -> Self {
+        Self { others, ..self }
     }
 
     /// The same responses, weighed anew.
@@ -223,7 +266,18 @@ impl Variants {
         Self::of(others.cloned())
     }
 
-    fn holds(&self, entry: &Arc<StoredResponse>) -> bool {
+    /// Whether there is this response, or one that came later, for the same requests and under the
+    /// same generation.
+    fn has_one_like(&self, entry: &StoredResponse) -> bool {
+        let age = |entry: &StoredResponse| (entry.fence().position, entry.response_time());
+        self.entries.iter().any(|other| {
+            other.entry_key() == entry.entry_key()
+                && other.fence().generation == entry.fence().generation
+                && age(other) >= age(entry)
+        })
+    }
+
+    pub fn holds(&self, entry: &Arc<StoredResponse>) -> bool {
         self.entries.iter().any(|other| Arc::ptr_eq(other, entry))
     }
 }

@@ -122,6 +122,7 @@ pub struct CacheMetrics {
     bytes: Family<RouteLabel, Count>,
     hits: Family<TierLabel, Count>,
     memory_hits: Count,
+    redis_hits: Count,
     misses: Family<Reason, Counter>,
     bypasses: Family<Reason, Counter>,
     not_stored: Family<Reason, Counter>,
@@ -165,6 +166,7 @@ impl CacheMetrics {
             durations: Durations::new(ANSWERS.map(Answer::as_str)),
             bytes: Family::default(),
             memory_hits: hits.get_or_create_owned(&TierLabel { tier: "memory" }),
+            redis_hits: hits.get_or_create_owned(&TierLabel { tier: "redis" }),
             hits,
             misses: Family::default(),
             bypasses: Family::default(),
@@ -363,6 +365,11 @@ impl CacheMetrics {
     /// A request was answered from memory.
     pub fn memory_hit(&self) {
         self.memory_hits.inc();
+    }
+
+    /// A request was answered from Redis.
+    pub fn redis_hit(&self) {
+        self.redis_hits.inc();
     }
 
     /// A request went forward; `reason` is the `fwd` of RFC 9211 §2.2.

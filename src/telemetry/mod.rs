@@ -13,6 +13,7 @@ pub mod otlp;
 pub mod process;
 pub mod purge;
 pub mod redact;
+pub mod redis;
 pub mod request_id;
 pub mod server;
 pub mod servers;

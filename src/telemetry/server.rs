@@ -22,13 +22,15 @@ pub enum Limit {
     Memory,
     /// A request head took longer than `header_timeout`.
     HeaderTimeout,
-    /// A request head had too many fields or bytes.
+    /// A request head had too many fields or bytes. What HTTP/2 refuses before anybody has seen it
+    /// counts once for each connection, when it ends.
     Headers,
     /// A request's target was longer than `target_bytes_max`.
     Target,
     /// The requests of an HTTP/2 connection had more than `connection_header_bytes_max` of heads.
     ConnectionHeaders,
-    /// A request was refused for its framing, its target or its Host.
+    /// A request was refused for its framing, its target or its Host, or a connection ended for
+    /// breaking the rules of HTTP/2.
     Framing,
     /// A connection without a request was closed after `idle_timeout`.
     Idle,

@@ -15,6 +15,38 @@ fn https_needs_a_certificate_and_a_certificate_needs_https() {
 }
 
 #[test]
+fn a_cache_has_memory_or_redis() {
+    one_mistake(
+        "[cache]\nmemory = \"0B\"\n",
+        "proxy.toml:8: cache.memory: found no memory and no Redis; allowed: at least \"1MiB\", or a redis.url",
+    );
+    one_mistake(
+        "[cache]\nmemory = \"512KiB\"\n",
+        "proxy.toml:8: cache.memory: found less than \"1MiB\"; allowed: \"0B\", or at least \"1MiB\"",
+    );
+    no_mistake("[cache]\nmemory = \"0B\"\n[redis]\nurl = \"redis://127.0.0.1:1\"\n");
+}
+
+#[test]
+fn redis_is_one_server_sentinels_or_a_cluster() {
+    one_mistake(
+        "[redis]\nurl = \"redis://a\"\nservers = [\"b:1\"]\n",
+        "proxy.toml:9: redis.servers: found further servers of a standalone one; allowed: none, or another redis.mode",
+    );
+    one_mistake(
+        "[redis]\nurl = \"redis+unix:///a\"\nmode = \"cluster\"\n",
+        "proxy.toml:8: redis.url: found a socket with another redis.mode than \"standalone\"; allowed: a URL with host and port",
+    );
+    one_mistake(
+        "[redis]\nurl = \"redis://a/1\"\nmode = \"cluster\"\n",
+        "proxy.toml:8: redis.url: found a database of a cluster, which has but one; allowed: a URL without a path",
+    );
+    no_mistake(
+        "[redis]\nurl = \"rediss://user:password@a:1/2\"\nmode = \"sentinel\"\nservers = [\"b:1\", \"[::1]:2\"]\n",
+    );
+}
+
+#[test]
 fn a_redirect_needs_https() {
     one_mistake(
         "[server]\nhttp_mode = \"redirect\"\n",

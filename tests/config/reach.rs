@@ -28,6 +28,11 @@ impl Change {
 }
 
 const HMAC: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"hmac\"")];
+const REDIS: &[(&str, &str, &str)] = &[("redis", "url", "\"redis://127.0.0.1:1\"")];
+const SENTINEL: &[(&str, &str, &str)] = &[
+    ("redis", "url", "\"redis://127.0.0.1:1\""),
+    ("redis", "mode", "\"sentinel\""),
+];
 const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
 const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
@@ -103,6 +108,16 @@ const CHANGES: &[Change] = &[
     change("cache", "memory", "\"1MiB\""),
     change("cache", "variants_max", "1"),
     change("cache", "fills_max", "1"),
+    change("redis", "url", "\"redis://127.0.0.1:1\""),
+    change("redis", "mode", "\"cluster\"").given(REDIS),
+    change("redis", "servers", "[\"a.example:1\"]").given(SENTINEL),
+    change("redis", "sentinel_master", "\"other\"").given(SENTINEL),
+    change("redis", "sentinel_auth", "true").given(SENTINEL),
+    change("redis", "ca", "\"ca.pem\"").given(REDIS),
+    change("redis", "timeout", "\"1s\"").given(REDIS),
+    change("redis", "connect_timeout", "\"2s\"").given(REDIS),
+    change("redis", "connections", "1").given(REDIS),
+    change("redis", "max_object_size", "\"1KiB\"").given(REDIS),
     change("purge", "allow_from", "[]").given(&[
         ("purge", "protocols", "true"), ("purge", "token", "\"0123456789abcdef\""),
     ]),
@@ -176,6 +191,7 @@ const CHANGES: &[Change] = &[
     change("route", "strict_private", "false"),
     change("route", "request_directives", "false"),
     change("route", "request_body_max", "\"1KiB\""),
+    change("route", "cache_status_key", "true"),
     change("route", "vary_ignore", "[\"X-A\"]"),
     change("route", "forward_headers", "[\"X-A\"]"),
     change("route", "key_headers", "[\"X-A\"]"),
@@ -349,7 +365,8 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
-    let cache = (config.memory(), config.limits(4), config.routes());
+    let redis = config.redis().map_err(|error| error.to_string())?;
+    let cache = (config.memory(), redis, config.limits(4), config.routes());
     let purge = (config.purge_targets(), config.protocol(), config.webhooks());
     Ok(format!(
         "{of_the_process:?} {listeners:?} {upstreams:?} {cache:?} {purge:?}"

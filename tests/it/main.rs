@@ -20,6 +20,8 @@ mod support {
     pub(crate) mod stage;
 }
 
+/// How a cache handled a request, told to its client.
+mod cache_status;
 /// Who the client is.
 mod client;
 /// One request to the origin for many that want the same.
@@ -41,6 +43,10 @@ mod expectations;
 mod fence;
 /// Which requests are forwarded, and what of them the origin sees.
 mod forwarding;
+/// Groups of responses that are invalidated together.
+mod groups;
+/// What a HEAD says of what is stored.
+mod head;
 /// Interim responses: early hints, and the 100 that asks for content.
 mod interim;
 /// What a successful unsafe request makes of what is stored.
@@ -56,6 +62,10 @@ mod upgrade;
 
 /// What clients are told when the origin fails.
 mod origin_down;
+/// Parts of representations that are stored.
+mod partial;
+/// Responses to POST that answer GET.
+mod posted;
 /// Nothing private is shared.
 mod privacy;
 /// The program as it is started in production.

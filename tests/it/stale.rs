@@ -257,3 +257,27 @@ async fn nothing_stands_in_over_a_hard_purge() {
     let answer = stage.get("/a", &[]).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
 }
+
+#[tokio::test]
+async fn a_requests_own_window_counts_for_the_origins_errors() {
+    // RFC 5861 §4: stale-if-error "indicates that when an error is encountered, a cached stale
+    // response MAY be used to satisfy the request", in requests as well.
+    let good: &[Field] = &[("cache-control", "max-age=60")];
+    let origin = then_failing(good, || Reply::new(503)).await;
+    let keys =
+        "stale_if_error = \"0s\"\nstale_while_revalidate = \"0s\"\nrequest_directives = true";
+    let stage = Stage::start(&origin, &route(keys)).await;
+    stage.get("/a", &[]).await;
+    stage.clock.advance(2 * MINUTE);
+    let asked = [("cache-control", "stale-if-error=90")];
+    let answer = stage.get("/a", &asked).await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (StatusCode::OK, "good".into())
+    );
+    stage.clock.advance(MINUTE);
+    for asked in [&asked[..], &[]] {
+        let answer = stage.get("/a", asked).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

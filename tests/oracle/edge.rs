@@ -253,18 +253,17 @@ impl Edge {
         let method: Method = method.parse().unwrap();
         let status = StatusCode::from_u16(status).unwrap();
         let fields = header_map(fields.iter().copied());
-        let Some(named) = invalidation::invalidated(&method, status, &fields, target.authority())
-        else {
+        let here = |reference: &str| target.named_here(reference);
+        let Some(named) = invalidation::invalidated(&method, status, &fields, here) else {
             return;
         };
-        let named = named.into_iter().map(|named| (named.path, named.query));
-        let own = (target.path().into(), target.query().map(Into::into));
-        let scopes = std::iter::once(own).chain(named);
-        let scopes = scopes.map(|(path, query)| Scope::Url {
-            host: target.host().into(),
-            path,
-            query: query.unwrap_or_default(),
-        });
+        let scopes = std::iter::once(&target)
+            .chain(&named)
+            .map(|uri| Scope::Url {
+                host: target.host().into(),
+                path: uri.path().into(),
+                query: uri.query().unwrap_or_default().into(),
+            });
         let purge = Purge::new(scopes.collect(), Mode::Hard, Cause::Invalidation);
         self.log.record(&purge.unwrap());
     }

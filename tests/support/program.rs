@@ -2,6 +2,11 @@
 //!
 //! Port 0 takes a free port; which one it was stands in the log.
 
+#![allow(
+    dead_code,
+    reason = "each test binary uses the part of this module that it needs"
+)]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};

@@ -22,6 +22,7 @@ use cms_edge::app::{App, Surroundings};
 use cms_edge::budget::Budget;
 use cms_edge::clock::{Clock, ManualClock, Timestamp};
 use cms_edge::config;
+use cms_edge::exchange::Generation;
 use http::header::{HOST, HeaderName};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -74,8 +75,22 @@ impl Stage {
         Self::start_with(origin, "", settings).await
     }
 
+    /// As [`Stage::start`], with the token that instances share whose purge log is one.
+    pub(crate) async fn start_sharing(origin: &Origin, settings: &str, generation: u64) -> Self {
+        Self::start_as(origin, "", settings, Some(Generation::new(generation))).await
+    }
+
     /// As [`Stage::start`], with more keys of `[server]`.
     pub(crate) async fn start_with(origin: &Origin, server: &str, settings: &str) -> Self {
+        Self::start_as(origin, server, settings, None).await
+    }
+
+    async fn start_as(
+        origin: &Origin,
+        server: &str,
+        settings: &str,
+        generation: Option<Generation>,
+    ) -> Self {
         let routes = if settings.contains("[[route]]") {
             ""
         } else {
@@ -98,6 +113,7 @@ impl Stage {
         let surroundings = Surroundings {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             instance: "stage".to_owned(),
+            generation,
             ..Surroundings::default()
         };
         let app = App::bind(&config, surroundings).await.unwrap();

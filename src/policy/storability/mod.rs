@@ -62,10 +62,12 @@ pub enum NotStorable {
     NoLifetime,
     RequestNoStore,
     EventStream,
+    /// A 206 that cannot be kept as a part (§3.3).
+    Partial,
 }
 
 impl NotStorable {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Method,
         Self::Status,
         Self::NoStore,
@@ -76,6 +78,7 @@ impl NotStorable {
         Self::NoLifetime,
         Self::RequestNoStore,
         Self::EventStream,
+        Self::Partial,
     ];
 
     pub const fn as_str(self) -> &'static str {
@@ -90,6 +93,7 @@ impl NotStorable {
             Self::NoLifetime => "no-lifetime",
             Self::RequestNoStore => "request-no-store",
             Self::EventStream => "event-stream",
+            Self::Partial => "partial",
         }
     }
 }
@@ -231,7 +235,10 @@ pub const fn is_about_request(status: StatusCode) -> bool {
 impl NotStorable {
     /// Whether the same response to another request could have been stored.
     pub const fn is_about_request(self) -> bool {
-        matches!(self, Self::Authorization | Self::RequestNoStore)
+        matches!(
+            self,
+            Self::Authorization | Self::RequestNoStore | Self::Partial
+        )
     }
 }
 

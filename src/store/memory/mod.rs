@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{OptionsBuilder, Weighter};
 
-use super::{Put, Store, StoreError, Variants};
+use super::{Look, Put, Store, StoreError, Variants};
 use crate::entry::StoredResponse;
 use crate::exchange::Generation;
 use crate::key::CacheKey;
@@ -92,6 +92,20 @@ impl Memory {
         self.cache.get(key).unwrap_or_default()
     }
 
+    /// Keeps what another tier has, unless there is the same here, or a newer one.
+    pub fn fill(&self, entry: &Arc<StoredResponse>, current: Generation) {
+        if entry.weight() > self.key_bytes_max {
+            return;
+        }
+        self.update(entry.key(), |variants| {
+            if variants.has_one_like(entry) {
+                return None;
+            }
+            let variants = variants.with(Arc::clone(entry), current, self.settings.variants_max)?;
+            Some(variants.within(self.key_bytes_max))
+        });
+    }
+
     fn update(&self, key: &CacheKey, change: impl FnOnce(Variants) -> Option<Variants>) -> bool {
         let _writer = self.writer(key).lock();
         let Some(variants) = change(self.get(key)) else {
@@ -116,8 +130,20 @@ impl Memory {
 }
 
 impl Store for Memory {
-    async fn variants(&self, key: &CacheKey) -> Result<Variants, StoreError> {
-        Ok(self.get(key))
+    fn local(&self, key: &CacheKey) -> Variants {
+        self.get(key)
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    fn is_unchanged(&self, key: &CacheKey, seen: &Variants) -> bool {
+        self.get(key).is_same(seen)
+    }
+
+    async fn lookup(&self, look: &Look<'_>) -> Result<Variants, StoreError> {
+        Ok(self.get(look.key))
     }
 
     async fn put(

@@ -1,0 +1,165 @@
+//! What a key in Redis is called, and its index: which variants there are under it.
+//!
+//! All of a primary key is one hash: each variant a field, named after its secondary key, and the
+//! index in field `i`, written by the scripts alone. A lookup asks for the index and the variant it
+//! expects at once. A line of the index is
+//! `field generation position response-time expiry vary`, newest fence first.
+
+use std::fmt::Write;
+
+use http::HeaderName;
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::entry::{StoredResponse, format};
+use crate::exchange::{Fence, Generation};
+use crate::fields::vary::{NAMES_MAX, Vary};
+use crate::key::select::Secondary;
+use crate::key::{CacheKey, EntryKey};
+
+/// The field that holds the index.
+pub(super) const INDEX: &str = "i";
+
+/// Lines of an index that are read.
+const LINES_MAX: usize = 1000;
+
+/// One variant, as the index knows it.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Line<'i> {
+    pub field: &'i str,
+    generation: Generation,
+    vary: &'i str,
+}
+
+/// An index that no script of ours has written.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct NoIndex;
+
+/// The name of a primary key. What is in braces decides the slot in a cluster; the version keeps
+/// apart what instances of another version write.
+pub(super) fn name(namespace: &str, key: &CacheKey) -> String {
+    let mut name = String::with_capacity(namespace.len() + 40);
+    name.push('{');
+    name.push_str(namespace);
+    name.push(':');
+    push_hash(&mut name, key.as_str());
+    let _infallible = write!(name, "}}:{}", format::VERSION);
+    name
+}
+
+/// The name of a variant's field. Values carry their full key: two that met here would be seen.
+pub(super) fn field(secondary: &Secondary) -> String {
+    let mut name = String::with_capacity(32);
+    push_hash(&mut name, secondary.as_str());
+    name
+}
+
+fn push_hash(name: &mut String, text: &str) {
+    let mut digits = [0; 32];
+    let hash = xxh3_128(text.as_bytes()).to_be_bytes();
+    // Of the right length, and ASCII: neither can fail.
+    if hex::encode_to_slice(hash, &mut digits).is_ok() {
+        name.push_str(str::from_utf8(&digits).unwrap_or_default());
+    }
+}
+
+/// A response's own arguments of the scripts, in their order: field, generation, position, response
+/// time.
+pub(super) fn identity(key: &EntryKey, fence: Fence, response: &StoredResponse) -> [String; 4] {
+    [
+        field(key.secondary()),
+        format!("{:016x}", fence.generation.token()),
+        format!("{:020}", fence.position.ordinal()),
+        format!("{:020}", response.response_time().as_millis()),
+    ]
+}
+
+/// Names without spaces, as the index has them.
+pub(super) fn vary_text(vary: &Vary) -> String {
+    if vary.is_empty() {
+        return "-".to_owned();
+    }
+    let mut text = String::new();
+    for (at, name) in vary.names().iter().enumerate() {
+        let comma = if at > 0 { "," } else { "" };
+        let _infallible = write!(text, "{comma}{name}");
+    }
+    text
+}
+
+/// The lines of an index that were stored under `current`. Others are not there for anybody.
+pub(super) fn lines(index: &[u8], current: Generation) -> Result<Vec<Line<'_>>, NoIndex> {
+    let text = str::from_utf8(index).map_err(|_| NoIndex)?;
+    let lines: Result<Vec<Line<'_>>, NoIndex> = text.lines().take(LINES_MAX).map(line).collect();
+    let mut lines = lines?;
+    lines.retain(|line| line.generation == current);
+    Ok(lines)
+}
+
+fn line(text: &str) -> Result<Line<'_>, NoIndex> {
+    let mut words = text.split(' ');
+    let mut word = || words.next().ok_or(NoIndex);
+    let (field, generation) = (word()?, word()?);
+    let (_position, _time, _expiry) = (word()?, word()?, word()?);
+    let generation = u64::from_str_radix(generation, 16).map_err(|_| NoIndex)?;
+    let vary = word()?;
+    if field.len() != 32 || words.next().is_some() {
+        return Err(NoIndex);
+    }
+    Ok(Line {
+        field,
+        generation: Generation::new(generation),
+        vary,
+    })
+}
+
+impl Line<'_> {
+    pub(super) fn vary(&self) -> Result<Vary, NoIndex> {
+        if self.vary == "-" {
+            return Ok(Vary::default());
+        }
+        let names: Result<Vec<HeaderName>, _> = self
+            .vary
+            .split(',')
+            .take(NAMES_MAX)
+            .map(|name| HeaderName::from_bytes(name.as_bytes()))
+            .collect();
+        names.map(Vary::from_names).map_err(|_| NoIndex)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ACCEPT, ACCEPT_LANGUAGE};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn vary_comes_back() {
+        for vary in [
+            Vary::default(),
+            Vary::from_names([ACCEPT_LANGUAGE]),
+            Vary::from_names([ACCEPT_LANGUAGE, ACCEPT]),
+        ] {
+            let field = "0".repeat(32);
+            let text = format!("{field} 0a 1 2 3 {}\n", vary_text(&vary));
+            let lines = lines(text.as_bytes(), Generation::new(10)).unwrap();
+            assert_eq!(lines[0].vary().unwrap(), vary);
+            assert_eq!(lines[0].field, field);
+        }
+    }
+
+    #[test]
+    fn lines_of_another_generation_are_not_there() {
+        let text = format!("{} 0b 1 2 3 -\n", "0".repeat(32));
+        assert_eq!(lines(text.as_bytes(), Generation::new(10)), Ok(Vec::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_is_no_index(garbage in proptest::collection::vec(any::<u8>(), 1..200)) {
+            let read = lines(&garbage, Generation::new(10));
+            prop_assert!(read.is_err() || read.unwrap().is_empty());
+        }
+    }
+}

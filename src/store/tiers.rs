@@ -1,0 +1,162 @@
+//! The tiers of the store: memory, Redis, or memory before Redis.
+//!
+//! What Redis answers is kept in memory. Redis alone is a setup, too: memory then only holds what
+//! this process has just stored, until Redis has it, so that whoever waited for it finds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::memory::{self, Memory};
+use super::redis::{Later, Redis, Write};
+use super::{Look, Put, Store, StoreError, Variants};
+use crate::entry::StoredResponse;
+use crate::exchange::Generation;
+use crate::key::CacheKey;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Tiers {
+    memory: Arc<Memory>,
+    redis: Option<Redis>,
+    /// Where memory is a landing place alone: the responses that may be there.
+    landing: Option<Arc<Semaphore>>,
+    variants_max: usize,
+}
+
+/// Bytes of responses on their way to Redis, where there is no memory tier.
+const LANDING_BYTES: usize = 32 << 20;
+/// And their number.
+const LANDING_MAX: usize = 4096;
+/// How long one stays there once Redis has it: for whoever has just looked in vain.
+const LANDED: Duration = Duration::from_millis(100);
+/// And when Redis did not take it: for all who waited for it.
+const STRANDED: Duration = Duration::from_secs(1);
+
+impl Tiers {
+    /// `memory` of zero bytes is none, which is only of use with Redis.
+    pub fn new(memory: memory::Settings, redis: Option<Redis>) -> Self {
+        let is_landing = memory.bytes_max == 0 && redis.is_some();
+        let bytes_max = if is_landing {
+            LANDING_BYTES
+        } else {
+            memory.bytes_max
+        };
+        Self {
+            memory: Arc::new(Memory::new(memory::Settings {
+                bytes_max,
+                ..memory
+            })),
+            redis,
+            landing: is_landing.then(|| Arc::new(Semaphore::new(LANDING_MAX))),
+            variants_max: memory.variants_max,
+        }
+    }
+
+    pub fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    /// Keeps a response for the moment until Redis has it.
+    async fn land(
+        &self,
+        redis: &Redis,
+        places: &Arc<Semaphore>,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+    ) -> Result<Put, StoreError> {
+        if entry.weight() > redis.object_bytes_max() {
+            return Err(StoreError::TooLarge);
+        }
+        let Ok(place) = Arc::clone(places).try_acquire_owned() else {
+            redis.offer(entry, Write::Put, |_| None);
+            return Ok(Put::Stored);
+        };
+        let put = self.memory.put(Arc::clone(&entry), current).await?;
+        if put == Put::Stored {
+            let memory = Arc::clone(&self.memory);
+            let landed = Arc::clone(&entry);
+            redis.offer(entry, Write::Put, move |is_there| {
+                let pause = if is_there { LANDED } else { STRANDED };
+                let work = Box::pin(async move {
+                    memory.remove(&landed).await;
+                    drop(place);
+                });
+                Some(Later { pause, work })
+            });
+        }
+        Ok(put)
+    }
+}
+
+impl Store for Tiers {
+    fn local(&self, key: &CacheKey) -> Variants {
+        self.memory.get(key)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.redis.is_some()
+    }
+
+    fn is_unchanged(&self, key: &CacheKey, seen: &Variants) -> bool {
+        let now = self.memory.get(key);
+        // What Redis alone had may not have found a place here.
+        now.is_same(seen) || (self.is_shared() && now.iter().all(|entry| seen.holds(entry)))
+    }
+
+    async fn lookup(&self, look: &Look<'_>) -> Result<Variants, StoreError> {
+        let Some(redis) = &self.redis else {
+            return Ok(self.local(look.key));
+        };
+        let reply = redis.lookup(look).await?;
+        let Some(entry) = reply.entry else {
+            return Ok(self.local(look.key).beside(reply.others));
+        };
+        if self.landing.is_none() {
+            self.memory.fill(&entry, look.current);
+        }
+        let local = self.local(look.key);
+        if local.has_one_like(&entry) {
+            return Ok(local);
+        }
+        let both = local.with(entry, look.current, self.variants_max);
+        Ok(both.unwrap_or(local))
+    }
+
+    async fn put(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+    ) -> Result<Put, StoreError> {
+        let Some(redis) = &self.redis else {
+            return self.memory.put(entry, current).await;
+        };
+        let is_current = entry.fence().generation == current;
+        match &self.landing {
+            Some(places) if is_current => self.land(redis, places, entry, current).await,
+            Some(_) => Ok(Put::Outdated),
+            None => {
+                let put = self.memory.put(Arc::clone(&entry), current).await;
+                if is_current && put == Ok(Put::Stored) {
+                    redis.offer(entry, Write::Put, |_| None);
+                }
+                put
+            }
+        }
+    }
+
+    async fn remove(&self, entry: &Arc<StoredResponse>) {
+        self.memory.remove(entry).await;
+        if let Some(redis) = &self.redis {
+            redis.remove(entry).await;
+        }
+    }
+
+    async fn grown(&self, entry: &Arc<StoredResponse>) {
+        self.memory.grown(entry).await;
+        if let Some(redis) = &self.redis {
+            redis.offer(Arc::clone(entry), Write::Grow, |_| None);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The Redis tier on real servers, which the tests start: `apt-get install redis-server`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test may stop where it stands"
+)]
+
+#[path = "support"]
+mod support {
+    pub(crate) mod origin;
+    pub(crate) mod redis_server;
+    pub(crate) mod stage;
+}
+
+/// A tier, its servers, and responses to put into it.
+#[path = "redis/bench.rs"]
+mod bench;
+/// Redis stops, dies, comes back, and is full.
+#[path = "redis/failing.rs"]
+mod failing;
+/// Whole instances that share a Redis.
+#[path = "redis/instances.rs"]
+mod instances;
+/// What is put is found, by whom it is for.
+#[path = "redis/sharing.rs"]
+mod sharing;
+/// TLS, users, sockets, Sentinels, clusters.
+#[path = "redis/topology.rs"]
+mod topology;
+/// Nothing is believed that is read.
+#[path = "redis/trust.rs"]
+mod trust;
