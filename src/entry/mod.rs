@@ -11,13 +11,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use bytes::Bytes;
-use http::StatusCode;
+use http::header::DATE;
+use http::{HeaderMap, StatusCode};
 
 use self::head::Head;
 use self::scope::ScopeHash;
 use crate::clock::Timestamp;
 use crate::exchange::Fence;
 use crate::fields::accept_encoding::Coding;
+use crate::fields::date;
 use crate::fields::vary::Vary;
 use crate::key::{CacheKey, EntryKey};
 use crate::policy::reuse::Candidate;
@@ -43,6 +45,8 @@ pub struct StoredResponse {
     tags: Tags,
     terms: Terms,
     response_time: Timestamp,
+    /// See [`StoredResponse::date`].
+    date: u64,
     fence: Fence,
     /// The state of the slot table at which nothing covered this response (see [`purges`]).
     checked_at: AtomicU64,
@@ -79,7 +83,7 @@ pub struct Claim<'c> {
 /// What a stored response weighs beyond its variable parts, in bytes: its own struct, the
 /// allocations behind it and its place in the store. Measured as the growth of the process by
 /// 34,000 responses of 1 KiB, so that the bound on the store bounds what the machine sees.
-const OVERHEAD_BYTES: usize = 840;
+const OVERHEAD_BYTES: usize = 848;
 
 impl StoredResponse {
     /// Makes a stored response of an assessed one. `head` is what clients are sent, `vary` the
@@ -101,6 +105,7 @@ impl StoredResponse {
             tags,
             terms: *storable.terms(),
             response_time: exchange.response_time(),
+            date: recency(storable.headers(), exchange.response_time()),
             fence: exchange.fence(),
             checked_at: AtomicU64::new(0),
             content,
@@ -140,6 +145,11 @@ impl StoredResponse {
         self.response_time
     }
 
+    /// How recent it is, in seconds since the epoch: its `Date`, as far as that is not in the future.
+    pub const fn date(&self) -> u64 {
+        self.date
+    }
+
     pub const fn fence(&self) -> Fence {
         self.fence
     }
@@ -165,6 +175,12 @@ impl StoredResponse {
     fn set_checked_at(&self, change: u64) {
         self.checked_at.fetch_max(change, Ordering::Relaxed);
     }
+}
+
+/// See [`StoredResponse::date`].
+fn recency(origin: &HeaderMap, response_time: Timestamp) -> u64 {
+    let received = response_time.as_secs();
+    date::of(origin, &DATE).map_or(received, |date| date.min(received))
 }
 
 impl Candidate for purges::Live {

@@ -78,12 +78,12 @@ fn standing<E: Candidate>(entry: &E, request: &RequestControl, now: Timestamp) -
     if terms.no_cache {
         return Standing::Unusable(Fwd::Stale);
     }
-    // §5.2.1.4, and RFC 8246 §2: a reload is answered from an immutable response while fresh.
-    if request.no_cache && !(terms.immutable && lifetime > current_age) {
-        return Standing::Unusable(Fwd::Request);
-    }
     // §4.2: "response_is_fresh = (freshness_lifetime > current_age)".
     let is_fresh = lifetime > current_age && !entry.is_softly_purged();
+    // §5.2.1.4, and RFC 8246 §2: a reload is answered from an immutable response while fresh.
+    if request.no_cache && !(terms.immutable && is_fresh) {
+        return Standing::Unusable(Fwd::Request);
+    }
     let staleness = current_age.saturating_sub(lifetime);
     // §5.2.1.1: max-age "the client prefers a response whose age is less than or equal to".
     let too_old = request
@@ -100,8 +100,11 @@ fn standing<E: Candidate>(entry: &E, request: &RequestControl, now: Timestamp) -
             Standing::Usable
         };
     }
-    // A client that asks for freshness gets no stale response.
-    if too_old || request.min_fresh.is_some() {
+    // A client that asks for freshness gets no stale response. §5.2.1.1, of max-age: "Unless the
+    // max-stale request directive is also present, the client does not wish to receive a stale
+    // response."
+    let wants_fresh = request.max_age.is_some() && request.max_stale.is_none();
+    if too_old || wants_fresh || request.min_fresh.is_some() {
         return Standing::Unusable(Fwd::Stale);
     }
     if staleness < terms.stale_while_revalidate
@@ -130,7 +133,10 @@ pub fn may_stand_in<E: Candidate>(entry: &E, request: &RequestControl, now: Time
         return false;
     }
     let staleness = current_age(entry, now).saturating_sub(terms.lifetime.fresh);
-    let asked = Duration::from_secs(request.stale_if_error.unwrap_or(0));
+    // §5.2.2.2: what "MUST NOT" be reused stale is not the client's to allow; the origin's own window
+    // is.
+    let asked = request.stale_if_error.filter(|_| !terms.must_revalidate);
+    let asked = Duration::from_secs(asked.unwrap_or(0));
     // `<=`: a response that is still fresh, and was to be validated for another reason, stands in.
     staleness.is_zero() || staleness < terms.stale_if_error.max(asked)
 }
@@ -239,6 +245,51 @@ mod tests {
             ..stored()
         };
         assert_eq!(word(soft, RequestControl::default(), 1), "swr");
+    }
+
+    #[test]
+    fn a_soft_purge_ends_what_immutable_promises() {
+        // RFC 8246 §2 speaks of the freshness lifetime, which the purge has ended.
+        let mut entry = stored();
+        entry.terms.immutable = true;
+        let reload = RequestControl {
+            no_cache: true,
+            ..RequestControl::default()
+        };
+        assert_eq!(word(entry, reload, 1), "reuse");
+        let mut entry = stored();
+        entry.terms.immutable = true;
+        entry.soft = true;
+        assert_eq!(word(entry, reload, 1), "request");
+    }
+
+    #[test]
+    fn who_names_a_max_age_wants_nothing_stale() {
+        let ask = |max_stale| RequestControl {
+            max_age: Some(100),
+            max_stale,
+            ..RequestControl::default()
+        };
+        assert_eq!(word(stored(), ask(None), 59), "reuse");
+        assert_eq!(word(stored(), ask(None), 61), "stale");
+        assert_eq!(word(stored(), ask(Some(MaxStale::Seconds(5))), 61), "swr");
+    }
+
+    #[test]
+    fn a_client_cannot_widen_the_window_of_what_must_be_revalidated() {
+        let asked = RequestControl {
+            stale_if_error: Some(100),
+            ..RequestControl::default()
+        };
+        let mut entry = stored();
+        entry.terms.stale_if_error = Duration::from_secs(5);
+        let at = |entry: &Stored, age: u64| {
+            may_stand_in(entry, &asked, Timestamp::from_secs(1000 + age))
+        };
+        assert!(at(&entry, 100));
+        entry.terms.must_revalidate = true;
+        assert!(at(&entry, 64));
+        assert!(!at(&entry, 65));
     }
 
     #[test]

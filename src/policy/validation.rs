@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
+    AGE, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName,
     IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
 };
 
@@ -71,8 +71,12 @@ const KEPT: [HeaderName; 6] = [
 ];
 
 /// §3.2: the stored response's fields with those of the answer in their place.
+///
+/// `Age` is "the time since the response was generated or successfully validated at the origin
+/// server" (§5.1): that of an earlier exchange says nothing any more.
 pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
     let mut fields = stored.clone();
+    fields.remove(AGE);
     for name in not_modified.keys().filter(|name| !KEPT.contains(name)) {
         fields.remove(name);
         for value in not_modified.get_all(name) {
@@ -124,6 +128,14 @@ mod tests {
                 ("date", "d2")
             ])
         );
+    }
+
+    #[test]
+    fn the_age_before_the_validation_is_gone() {
+        let stored = headers(&[("etag", "\"a\""), ("age", "50")]);
+        let fresh = |answer| freshened(&stored, &headers(answer));
+        assert_eq!(fresh(&[]), headers(&[("etag", "\"a\"")]));
+        assert_eq!(fresh(&[("age", "3")])[AGE], "3");
     }
 
     #[test]

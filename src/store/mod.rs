@@ -36,7 +36,7 @@ pub enum Put {
     Outdated,
 }
 
-/// The stored responses of one primary key, newest first. They share one index and leave the
+/// The stored responses of one primary key, the most recent first. They share one index and leave the
 /// store together.
 #[derive(Clone, Debug, Default)]
 pub struct Variants {
@@ -244,9 +244,13 @@ impl Variants {
             return None;
         }
         // In the order of their fences, newest first: what left the origin's side before a purge
-        // must not hide, under another Vary, what came after it.
-        let is_newer =
-            |other: &&Arc<StoredResponse>| !entry.fence().may_replace(other.fence(), current);
+        // must not hide, under another Vary, what came after it. Between two purges RFC 9111 §4
+        // counts: "When more than one suitable response is stored, a cache MUST use the most recent
+        // one (as determined by the Date header field)".
+        let is_newer = |other: &&Arc<StoredResponse>| {
+            !entry.fence().may_replace(other.fence(), current)
+                || (entry.fence() == other.fence() && entry.date() < other.date())
+        };
         let others = || self.entries.iter().filter(|other| !is_replaced(other));
         let newer = others().filter(is_newer);
         let older = others().filter(|other| !is_newer(other));

@@ -119,8 +119,8 @@ pub fn assess(
     rule: &CacheRule,
 ) -> Result<Storable, NotStorable> {
     let directives = Directives::of(&response);
-    let vary = permitted(asked, status, &response, &directives, rule)?;
     let terms = terms(&directives, &response, status, &exchange, rule);
+    let vary = permitted(asked, status, &response, &directives, &terms, rule)?;
     // §3: "the response contains at least one of …": something must say for how long, or there
     // must be a validator that makes a stale response useful.
     let is_useless = terms.lifetime.fresh.is_zero() || terms.no_cache;
@@ -145,6 +145,7 @@ fn permitted(
     status: StatusCode,
     response: &HeaderMap,
     directives: &Directives,
+    terms: &Terms,
     rule: &CacheRule,
 ) -> Result<Vary, NotStorable> {
     let control = &directives.control;
@@ -182,9 +183,12 @@ fn permitted(
     }
     // §3.5: "A shared cache MUST NOT use a cached response to a request with an Authorization
     // header field … unless the response contains a Cache-Control field with a response directive
-    // that allows it": must-revalidate, public and s-maxage.
+    // that allows it": must-revalidate, public and s-maxage. The first and the last allow it "subject
+    // to the above requirement on revalidation" (§5.2.2.2): not where the rule's lifetime stands in
+    // the place of the origin's, and of that requirement.
+    let is_revalidated = control.must_revalidate || control.s_maxage.is_some();
     let allows_authorization =
-        control.must_revalidate || control.public || control.s_maxage.is_some();
+        control.public || is_revalidated && terms.lifetime.source != Source::Rule;
     if asked.headers.contains_key(AUTHORIZATION) && !allows_authorization {
         return Err(NotStorable::Authorization);
     }
@@ -261,9 +265,11 @@ fn terms(
         lifetime.source == Source::Rule && matches!(rule.mode, TtlMode::Floor | TtlMode::Override);
     let no_cache =
         (control.no_cache || !control.no_cache_fields.is_empty()) && !rule_replaces_no_cache;
-    let origin_decides = lifetime.source == Source::Origin;
+    // Only a lifetime of the rule's own ends as the rule says; a heuristic one ends as the origin
+    // does (§5.2.2.2: "once the response has become stale, a cache MUST NOT reuse that response").
+    let rule_decides = lifetime.source == Source::Rule;
     // §5.2.2.10: s-maxage "incorporates the semantics of the proxy-revalidate response directive".
-    let must_revalidate = origin_decides
+    let must_revalidate = !rule_decides
         && (control.must_revalidate || control.proxy_revalidate || control.s_maxage.is_some());
     let window = |said: Option<u64>, own: Duration| match said {
         // An explicit window stands, also beside s-maxage, as CDNs have it; the RFC does not.

@@ -205,3 +205,52 @@ fn stale_windows_end_where_the_origin_demands_validation() {
         Ok((0, 0))
     );
 }
+
+#[test]
+fn what_allows_authorization_with_revalidation_allows_nothing_where_the_rule_replaces_it() {
+    // §5.2.2.2: "The must-revalidate directive also permits a shared cache to reuse a response to a
+    // request containing an Authorization header field (Section 3.5), subject to the above requirement
+    // on revalidation."
+    let authorized = [("authorization", "Basic eA==")];
+    for (mode, control, stored) in [
+        (TtlMode::Default, "max-age=0, must-revalidate", true),
+        (TtlMode::Default, "s-maxage=10", true),
+        (TtlMode::Default, "must-revalidate", false),
+        (TtlMode::Override, "max-age=0, must-revalidate", false),
+        (TtlMode::Override, "s-maxage=0", false),
+        (TtlMode::Override, "public, max-age=0", true),
+        (TtlMode::Floor, "max-age=0, must-revalidate", false),
+    ] {
+        let rule = CacheRule { mode, ..rule() };
+        let response = [("cache-control", control), ("etag", "\"a\"")];
+        let found = outcome(&authorized, 200, &response, &rule).map(|_| ());
+        let expected = if stored {
+            Ok(())
+        } else {
+            Err(NotStorable::Authorization)
+        };
+        assert_eq!(found, expected, "{mode:?} {control}");
+        assert!(outcome(&[], 200, &response, &rule).is_ok());
+    }
+}
+
+#[test]
+fn what_must_be_revalidated_must_be_after_a_heuristic_lifetime_too() {
+    // §5.2.2.2: "once the response has become stale, a cache MUST NOT reuse that response to satisfy
+    // another request until it has been successfully validated by the origin".
+    let rule = CacheRule {
+        ttl: Duration::ZERO,
+        profile: Profile::Rfc,
+        ..rule()
+    };
+    let response = [
+        ("cache-control", "must-revalidate"),
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("last-modified", "Sun, 06 Nov 1994 07:49:37 GMT"),
+    ];
+    let terms = outcome(&[], 200, &response, &rule).unwrap();
+    assert_eq!(terms.lifetime.source, Source::Heuristic);
+    assert!(terms.must_revalidate);
+    assert_eq!(terms.stale_while_revalidate, Duration::ZERO);
+    assert_eq!(terms.stale_if_error, Duration::ZERO);
+}

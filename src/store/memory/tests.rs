@@ -20,6 +20,18 @@ const GENERATION: Generation = Generation::new(1);
 /// A response for `path` of `bytes` bytes, fetched behind the purge at `position`, for a client
 /// that sent `accept`.
 fn entry(path: &str, accept: &str, bytes: usize, position: u64) -> Arc<StoredResponse> {
+    let vary = Vary::from_names([ACCEPT]);
+    sealed(path, accept, bytes, position, vary, HeaderMap::new())
+}
+
+fn sealed(
+    path: &str,
+    accept: &str,
+    bytes: usize,
+    position: u64,
+    vary: Vary,
+    response: HeaderMap,
+) -> Arc<StoredResponse> {
     let target = TargetUri::parse("https", "a.example", path, None).unwrap();
     let presented: HeaderMap = [(ACCEPT, accept.parse().unwrap())].into_iter().collect();
     let fence = Fence {
@@ -37,8 +49,7 @@ fn entry(path: &str, accept: &str, bytes: usize, position: u64) -> Arc<StoredRes
         no_store: false,
     };
     let exchange = Forwarded::begin(now, fence).received(now);
-    let storable = assess(asked, StatusCode::OK, HeaderMap::new(), exchange, &rule).unwrap();
-    let vary = Vary::from_names([ACCEPT]);
+    let storable = assess(asked, StatusCode::OK, response, exchange, &rule).unwrap();
     let key = KeyRule::default().key(&target, &presented).key;
     Arc::new(StoredResponse::seal(
         key.select(&vary, &presented, Folding::Careful),
@@ -113,6 +124,58 @@ async fn an_older_fence_never_replaces_a_newer_one() {
     let variants = memory.get(new.key());
     assert!(variants.iter().all(|entry| Arc::ptr_eq(entry, &new)));
     assert_eq!(variants.iter().count(), 1);
+}
+
+#[tokio::test]
+async fn of_several_that_match_the_most_recent_by_date_is_selected() {
+    // RFC 9111 §4: "When more than one suitable response is stored, a cache MUST use the most recent one
+    // (as determined by the Date header field)."
+    let response = |seconds: u64, position, vary| {
+        let date = crate::fields::date::format(seconds);
+        let response = [(http::header::DATE, date)].into_iter().collect();
+        sealed("/a", "a", 10, position, vary, response)
+    };
+    let varying = || Vary::from_names([ACCEPT]);
+    let presented = [(ACCEPT, "a".parse().unwrap())].into_iter().collect();
+    for (first, second, expected) in [
+        // The one that came last was generated first.
+        (
+            response(995, 1, varying()),
+            response(990, 1, Vary::default()),
+            0,
+        ),
+        (
+            response(990, 1, varying()),
+            response(995, 1, Vary::default()),
+            1,
+        ),
+        (
+            response(995, 1, varying()),
+            response(995, 1, Vary::default()),
+            1,
+        ),
+        // What says that it comes from the future comes from now.
+        (
+            response(5000, 1, varying()),
+            response(1000, 1, Vary::default()),
+            1,
+        ),
+        // What was asked for behind a purge hides what was not, whatever it says.
+        (
+            response(995, 1, varying()),
+            response(990, 2, Vary::default()),
+            1,
+        ),
+    ] {
+        let memory = memory(1 << 20);
+        let both = [first, second];
+        for entry in &both {
+            assert_eq!(put(&memory, entry).await, Put::Stored);
+        }
+        let variants = memory.get(both[0].key());
+        let selected = variants.select(&presented, Folding::Careful).unwrap();
+        assert!(Arc::ptr_eq(selected, &both[expected]));
+    }
 }
 
 #[tokio::test]

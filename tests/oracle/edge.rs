@@ -1,0 +1,568 @@
+//! The product's own functions, called in the order in which `proxy` calls them, without sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cms_edge::clock::{Clock, ManualClock, Timestamp};
+use cms_edge::entry::head::Head;
+use cms_edge::entry::purges::{Live, Mode, Purges};
+use cms_edge::entry::scope::Scope;
+use cms_edge::entry::{Content, StoredResponse, Tags};
+use cms_edge::exchange::{Exchange, Fence, Forwarded};
+use cms_edge::fields::accept_encoding::Coding;
+use cms_edge::fields::cache_control::RequestControl;
+use cms_edge::fields::cache_status::Fwd;
+use cms_edge::fields::{content_language, date, forwarded, tags};
+use cms_edge::key::language::{LanguageSettings, Source};
+use cms_edge::key::{Folding, KeyRule, LanguageRule, Negotiated, TargetUri, VaryRule};
+use cms_edge::policy::reuse::{self, Disposition, Found};
+use cms_edge::policy::storability::{self, Asked, NEVER_STORED, Storable};
+use cms_edge::policy::{CacheRule, Profile, StatusTtl, invalidation, validation};
+use cms_edge::purge::local::LocalLog;
+use cms_edge::purge::{Cause, Purge};
+use cms_edge::respond::stored;
+use cms_edge::store::memory::{Memory, Settings};
+use cms_edge::store::{Put, Store, Variants};
+use cms_edge::telemetry::purge::PurgeMetrics;
+use futures_util::FutureExt;
+use http::header::{ACCEPT_LANGUAGE, DATE, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use super::script::{self, Ask, Lines, Reply, START, Seen, Setup, URLS, What};
+
+const TAG_FIELD: HeaderName = HeaderName::from_static("cache-tag");
+/// Exchanges of one fill, as in `proxy`.
+const EXCHANGES_MAX: usize = 3;
+
+pub(crate) struct Edge {
+    rule: CacheRule,
+    key: KeyRule,
+    vary: VaryRule,
+    clock: Arc<ManualClock>,
+    purges: Arc<Purges>,
+    log: LocalLog,
+    store: Memory,
+    exchanges: usize,
+    pending: Vec<Fill>,
+}
+
+/// An exchange that is under way.
+struct Fill {
+    number: usize,
+    target: TargetUri,
+    language: Option<Negotiated>,
+    presented: HeaderMap,
+    control: RequestControl,
+    stored: Option<Live>,
+    is_observed: bool,
+    reply: Reply,
+    sent: Option<Sent>,
+}
+
+struct Sent {
+    forwarded: Forwarded,
+    fence: Fence,
+    validated: Option<Live>,
+    if_none_match: Option<String>,
+}
+
+impl Edge {
+    /// `purges` is made once and used by many: it is large. What earlier cases purged is older than
+    /// all that this one stores.
+    pub(crate) fn new(setup: &Setup, purges: &Arc<Purges>) -> Self {
+        let clock = Arc::new(ManualClock::starting_at(Timestamp::from_millis(START)));
+        let seconds = Duration::from_secs;
+        let settings = Settings {
+            bytes_max: 1 << 20,
+            variants_max: setup.variants_max,
+        };
+        let by_status = |(status, ttl): &(u16, u64)| StatusTtl {
+            status: *status,
+            ttl: seconds(*ttl),
+        };
+        let language = setup.has_languages.then(|| {
+            let settings = LanguageSettings {
+                supported: script::LANGUAGES.map(Into::into).into(),
+                sources: vec![Source::Header],
+                drift_guard: true,
+                ..LanguageSettings::default()
+            };
+            LanguageRule::new(settings).unwrap()
+        });
+        Self {
+            vary: VaryRule {
+                ignored: language.iter().map(|_| ACCEPT_LANGUAGE).collect(),
+                folding: match setup.profile {
+                    Profile::Cms => Folding::Careful,
+                    Profile::Rfc => Folding::Full,
+                },
+            },
+            key: KeyRule {
+                language,
+                ..KeyRule::default()
+            },
+            rule: CacheRule {
+                ttl: seconds(setup.ttl),
+                mode: setup.mode,
+                ttl_max: seconds(setup.ttl_max),
+                ttl_by_status: setup.ttl_by_status.iter().map(by_status).collect(),
+                stale_while_revalidate: setup.stale_while_revalidate.map(seconds),
+                stale_if_error: seconds(setup.stale_if_error),
+                strict_private: setup.strict_private,
+                request_directives: setup.request_directives,
+                profile: setup.profile,
+                ..CacheRule::default()
+            },
+            log: LocalLog::new(
+                Arc::clone(purges),
+                Arc::clone(&clock) as Arc<dyn Clock>,
+                "oracle",
+                PurgeMetrics::unregistered(),
+            ),
+            purges: Arc::clone(purges),
+            store: Memory::new(settings),
+            clock,
+            exchanges: 0,
+            pending: Vec::new(),
+        }
+    }
+
+    pub(crate) fn advance(&self, millis: u64) {
+        self.clock.advance(Duration::from_millis(millis));
+    }
+
+    pub(crate) const fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// A GET or HEAD, until it is answered from the store or its exchange is under way.
+    pub(crate) fn ask(&mut self, ask: &Ask) -> Vec<Seen> {
+        let target = target(ask.url);
+        let presented = header_map(ask.fields.iter().map(|(name, value)| (*name, *value)));
+        let control = if self.rule.request_directives {
+            RequestControl::parse(&presented)
+        } else {
+            RequestControl::default()
+        };
+        let keyed = self.key.key(&target, &presented);
+        let sent = self.pending.iter().filter_map(|fill| fill.sent.as_ref());
+        let open = sent.map(|sent| self.purges.still_open(sent.fence, &keyed.key));
+        let mut seen = vec![Seen::Open(open.collect())];
+        let found = self.found(&self.store.get(&keyed.key), &presented);
+        let now = self.clock.now();
+        let method = if ask.head { Method::HEAD } else { Method::GET };
+        let disposition = reuse::decide(found, &control, now);
+        let mut fill = Fill {
+            number: 0,
+            target,
+            language: keyed.language,
+            presented,
+            control,
+            stored: None,
+            is_observed: true,
+            reply: ask.reply.clone(),
+            sent: None,
+        };
+        let why = match disposition {
+            Disposition::Reuse(live) => {
+                seen.push(self.serve("hit", &live, &method, &fill.presented));
+                return seen;
+            }
+            Disposition::ReuseWhileRevalidating(live) => {
+                seen.push(self.serve("stale", &live, &method, &fill.presented));
+                fill.stored = Some(live);
+                fill.is_observed = false;
+                Fwd::Stale
+            }
+            Disposition::GatewayTimeout => {
+                seen.push(Seen::GatewayTimeout);
+                return seen;
+            }
+            Disposition::Validate(why, live) => {
+                fill.stored = Some(live);
+                why
+            }
+            Disposition::Forward(why) => why,
+        };
+        if ask.head && fill.is_observed {
+            seen.push(Seen::Passed(why.token()));
+            return seen;
+        }
+        seen.push(self.send(&mut fill, why.token()));
+        self.pending.push(fill);
+        seen
+    }
+
+    /// Ends the exchange that is under way at this place.
+    pub(crate) fn land(&mut self, at: usize) -> Vec<Seen> {
+        let mut fill = self.pending.remove(at);
+        let mut seen = Vec::new();
+        for attempt in 1..=EXCHANGES_MAX {
+            let Some(sent) = fill.sent.take() else { break };
+            let now = self.clock.now();
+            let answered = answer(&fill.reply, &sent, now);
+            let exchange = sent.forwarded.received(now);
+            let Some((status, mut headers)) = answered else {
+                seen.push(self.stand_in(&fill));
+                break;
+            };
+            if date::of(&headers, &DATE).is_none() {
+                headers.insert(DATE, date::format(exchange.response_time().as_secs()));
+            }
+            if self.is_stood_in_for(&fill, status) {
+                seen.push(self.stand_in(&fill));
+                break;
+            }
+            if status == StatusCode::NOT_MODIFIED
+                && let Some(validated) = sent.validated
+            {
+                if let Some(live) = self.freshen(&fill, &validated, exchange, &headers) {
+                    seen.push(self.serve("validated", &live, &Method::GET, &fill.presented));
+                    break;
+                }
+                fill.stored = None;
+                if attempt < EXCHANGES_MAX {
+                    seen.push(self.send(&mut fill, "again"));
+                    continue;
+                }
+            }
+            if status == StatusCode::NOT_MODIFIED {
+                seen.push(self.stand_in(&fill));
+                break;
+            }
+            seen.push(self.take(&fill, status, headers, exchange));
+            break;
+        }
+        let keyed = self.key.key(&fill.target, &fill.presented);
+        let variants = self.store.get(&keyed.key);
+        seen.push(Seen::Holds(
+            variants.iter().map(|entry| content(entry)).collect(),
+        ));
+        seen
+    }
+
+    /// An unsafe request was answered.
+    pub(crate) fn write(
+        &self,
+        (method, url): (&str, usize),
+        status: u16,
+        fields: &[(&'static str, &'static str)],
+    ) {
+        let target = target(url);
+        let method: Method = method.parse().unwrap();
+        let status = StatusCode::from_u16(status).unwrap();
+        let fields = header_map(fields.iter().copied());
+        let here = |reference: &str| target.named_here(reference);
+        let Some(named) = invalidation::invalidated(&method, status, &fields, here) else {
+            return;
+        };
+        let scopes = std::iter::once(&target)
+            .chain(&named)
+            .map(|uri| Scope::Url {
+                host: target.host().into(),
+                path: uri.path().into(),
+                query: uri.query().unwrap_or_default().into(),
+            });
+        let purge = Purge::new(scopes.collect(), Mode::Hard, Cause::Invalidation);
+        self.log.record(&purge.unwrap());
+    }
+
+    pub(crate) fn purge(&self, what: What, mode: Mode) {
+        let scope = match what {
+            What::Everything => Scope::Everything,
+            What::Host(host) => Scope::Host(host.into()),
+            What::Tag(tag) => Scope::tag(tag),
+            What::Prefix(host, path) => Scope::Prefix {
+                host: host.into(),
+                path: path.into(),
+            },
+            What::Path(host, path) => Scope::Path {
+                host: host.into(),
+                path: path.into(),
+            },
+            What::Url(host, path, query) => Scope::Url {
+                host: host.into(),
+                path: path.into(),
+                query: query.into(),
+            },
+        };
+        let purge = Purge::new(vec![scope], mode, Cause::Admin).unwrap();
+        self.log.record(&purge);
+    }
+
+    /// What the purges make of all that is stored.
+    pub(crate) fn inspect(&self) -> Vec<Seen> {
+        let mut all = Vec::new();
+        let languages: &[&str] = match self.key.language {
+            Some(_) => &script::LANGUAGES,
+            None => &["en"],
+        };
+        for (url, language) in
+            (0..URLS.len()).flat_map(|url| languages.iter().map(move |l| (url, l)))
+        {
+            let presented = header_map(std::iter::once(("accept-language", *language)));
+            let keyed = self.key.key(&target(url), &presented);
+            for entry in self.store.get(&keyed.key).iter() {
+                let covered = match self.purges.admit(Arc::clone(entry)) {
+                    None => "dropped",
+                    Some(live) if live.is_softly_purged() => "stale",
+                    Some(_) => "untouched",
+                };
+                all.push((content(entry), covered));
+            }
+        }
+        all.sort_unstable();
+        vec![Seen::Covered(all)]
+    }
+
+    fn found(&self, variants: &Variants, presented: &HeaderMap) -> Found<Live> {
+        let Some(entry) = variants.select(presented, self.vary.folding) else {
+            return if variants.is_empty() {
+                Found::Nothing
+            } else {
+                Found::OtherVariants
+            };
+        };
+        match self.purges.admit(Arc::clone(entry)) {
+            Some(live) => Found::Entry(live),
+            None => {
+                for superseded in variants.matching(presented, self.vary.folding) {
+                    now(self.store.remove(superseded));
+                }
+                Found::Nothing
+            }
+        }
+    }
+
+    fn serve(&self, how: &'static str, live: &Live, method: &Method, request: &HeaderMap) -> Seen {
+        let now = self.clock.now();
+        let response = stored::response(live, method, request, Coding::Identity, now);
+        let age = response.headers().get("age").map(HeaderValue::to_str);
+        Seen::Served {
+            how,
+            content: content(live.entry()),
+            status: response.status().as_u16(),
+            age: age.map_or_else(
+                || reuse::current_age(live, now).as_secs(),
+                |age| age.unwrap().parse().unwrap(),
+            ),
+            ttl: stored::ttl(live, now),
+        }
+    }
+
+    /// Reads the fence, checks what may be validated under it, and sends – in this order.
+    fn send(&mut self, fill: &mut Fill, why: &'static str) -> Seen {
+        let fence = self.purges.fence();
+        let stored = fill.stored.as_ref();
+        let candidate = stored.and_then(|live| self.purges.admit(Arc::clone(live.entry())));
+        let mut request = HeaderMap::new();
+        let validated = candidate.filter(|live| {
+            validation::make_conditional(&mut request, &live.entry().head().origin())
+        });
+        let text = |name| {
+            let value: Option<&HeaderValue> = request.get(name);
+            value.map(|value| value.to_str().unwrap().to_owned())
+        };
+        fill.number = self.exchanges;
+        self.exchanges += 1;
+        let seen = Seen::Asked {
+            why,
+            validates: validated.as_ref().map(|live| content(live.entry())),
+            if_none_match: text(IF_NONE_MATCH),
+            if_modified_since: text(IF_MODIFIED_SINCE),
+        };
+        fill.sent = Some(Sent {
+            forwarded: Forwarded::begin(self.clock.now(), fence),
+            fence,
+            validated,
+            if_none_match: text(IF_NONE_MATCH),
+        });
+        seen
+    }
+
+    fn is_stood_in_for(&self, fill: &Fill, status: StatusCode) -> bool {
+        let control = RequestControl {
+            stale_if_error: fill.control.stale_if_error,
+            ..RequestControl::default()
+        };
+        matches!(status.as_u16(), 500 | 502 | 503 | 504)
+            && fill
+                .stored
+                .as_ref()
+                .is_some_and(|live| reuse::may_stand_in(live, &control, self.clock.now()))
+    }
+
+    fn stand_in(&self, fill: &Fill) -> Seen {
+        let stored = fill.stored.as_ref().filter(|_| fill.is_observed);
+        let live = stored
+            .and_then(|live| self.purges.admit(Arc::clone(live.entry())))
+            .filter(|live| reuse::may_stand_in(live, &fill.control, self.clock.now()));
+        match live {
+            Some(live) => self.serve("on-error", &live, &Method::GET, &fill.presented),
+            None => Seen::Failed,
+        }
+    }
+
+    fn freshen(
+        &self,
+        fill: &Fill,
+        validated: &Live,
+        exchange: Exchange,
+        answer: &HeaderMap,
+    ) -> Option<Live> {
+        let entry = validated.entry();
+        let origin = entry.head().origin();
+        if !validation::selects(&origin, answer) {
+            return None;
+        }
+        let merged = validation::freshened(&origin, answer);
+        let storable =
+            storability::assess(fill.asked(), entry.status(), merged, exchange, &self.rule).ok()?;
+        let names = [TAG_FIELD];
+        let declared = tags::declared(storable.headers(), &names);
+        let fresh = StoredResponse::seal(
+            entry.entry_key().clone(),
+            entry.vary().clone(),
+            &storable,
+            head(&storable),
+            Tags::new(declared.tags).and(entry.tags()),
+            entry.content().clone(),
+        );
+        self.put(Arc::new(fresh)).map(|(live, _)| live)
+    }
+
+    fn take(
+        &self,
+        fill: &Fill,
+        status: StatusCode,
+        headers: HeaderMap,
+        exchange: Exchange,
+    ) -> Seen {
+        let storable =
+            storability::assess(fill.asked(), status, headers.clone(), exchange, &self.rule);
+        let reason = match &storable {
+            Err(reason) => Some((reason.as_str(), reason.is_about_request())),
+            Ok(storable) => self
+                .forbids(fill, storable, &headers)
+                .map(|name| (name, false)),
+        };
+        if !reason.is_some_and(|(_, is_about_request)| is_about_request)
+            && !status.is_server_error()
+            && !storability::is_about_request(status)
+            && let Some(live) = &fill.stored
+        {
+            now(self.store.remove(live.entry()));
+        }
+        let (Ok(storable), None) = (storable, reason) else {
+            return Seen::NotStored(reason.iter().map(|(name, _)| *name).collect());
+        };
+        let vary = self.vary.counting(storable.vary());
+        let keyed = self.key.key(&fill.target, &fill.presented);
+        let names = [TAG_FIELD];
+        let declared = tags::declared(storable.headers(), &names);
+        let text = Bytes::from(fill.number.to_string());
+        let entry = StoredResponse::seal(
+            keyed.key.select(&vary, &fill.presented, self.vary.folding),
+            vary,
+            &storable,
+            head(&storable),
+            Tags::new(declared.tags),
+            Content::new(text, Coding::Identity, false),
+        );
+        match self.put(Arc::new(entry)) {
+            None => Seen::Purged,
+            Some((live, Put::Stored)) => self.serve("stored", &live, &Method::GET, &fill.presented),
+            Some((live, Put::Outdated)) => {
+                self.serve("outdated", &live, &Method::GET, &fill.presented)
+            }
+        }
+    }
+
+    /// What forbids storing besides the policy, as `proxy::seal` has it.
+    fn forbids(
+        &self,
+        fill: &Fill,
+        storable: &Storable,
+        headers: &HeaderMap,
+    ) -> Option<&'static str> {
+        let counting = self.vary.counting(storable.vary());
+        if counting.names().iter().any(forwarded::names_client) {
+            return Some("vary-client");
+        }
+        let (rule, negotiated) = self.key.language.as_ref().zip(fill.language)?;
+        let mut languages = content_language::tags(headers).peekable();
+        let drifted =
+            languages.peek().is_some() && !languages.any(|tag| rule.admits(negotiated, tag));
+        drifted.then_some("language-drift")
+    }
+
+    fn put(&self, entry: Arc<StoredResponse>) -> Option<(Live, Put)> {
+        let live = self.purges.admit(Arc::clone(&entry))?;
+        let put = now(self.store.put(entry, self.purges.generation())).unwrap();
+        Some((live, put))
+    }
+}
+
+impl Fill {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            method: &Method::GET,
+            headers: &self.presented,
+            no_store: self.control.no_store,
+        }
+    }
+}
+
+fn answer(reply: &Reply, sent: &Sent, now: Timestamp) -> Option<(StatusCode, HeaderMap)> {
+    let now = now.as_millis();
+    let echo = sent.if_none_match.as_deref();
+    let (status, fields) = match &reply.not_modified {
+        Some(fields) if sent.validated.is_some() => (304, fields),
+        _ => (reply.status, &reply.fields),
+    };
+    let status = StatusCode::from_u16(status).ok()?;
+    let lines: Lines = script::lines(fields, now, echo);
+    Some((
+        status,
+        header_map(lines.iter().map(|(name, value)| (*name, &**value))),
+    ))
+}
+
+fn head(storable: &Storable) -> Head {
+    let mut client = storable.headers().clone();
+    for name in &NEVER_STORED {
+        client.remove(name);
+    }
+    Head::new(&client, storable.headers())
+}
+
+fn content(entry: &StoredResponse) -> usize {
+    let text = std::str::from_utf8(entry.content().original()).unwrap();
+    text.parse().unwrap()
+}
+
+fn target(url: usize) -> TargetUri {
+    let (authority, path, query) = URLS[url];
+    let query = (!query.is_empty()).then_some(query);
+    TargetUri::parse("https", authority, path, query).unwrap()
+}
+
+fn header_map<'l>(lines: impl Iterator<Item = (&'static str, &'l str)>) -> HeaderMap {
+    lines
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_str(value).unwrap(),
+            )
+        })
+        .fold(HeaderMap::new(), |mut all, (name, value)| {
+            all.append(name, value);
+            all
+        })
+}
+
+/// The memory store waits for nothing.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    future.now_or_never().unwrap()
+}
