@@ -70,7 +70,7 @@ impl Config {
         let upstreams = upstream::upstreams(root);
         let routes = route::routes(root, &tiers, &upstreams);
         let webhooks = webhook::webhooks(root);
-        let mut notices = root.reader.operator.notices.clone();
+        let mut notices = Vec::new();
         if trace.endpoint.is_some() && !cfg!(feature = "otlp") {
             let why = "trace.endpoint has no effect: this build is without the feature otlp";
             notices.push(why.to_owned());

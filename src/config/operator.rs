@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::operation::{LIFETIME_MAX, LIFETIME_MIN};
 use super::reader::Reader;
-use super::section::{hidden_text, quoted};
+use super::section::quoted;
 use super::units;
 use crate::switches;
 
@@ -19,8 +19,6 @@ pub(super) struct Operator {
     pub(super) ttl: Option<Duration>,
     pub(super) compression: Option<Levels>,
     pub(super) metrics_port: Option<u16>,
-    /// What is understood and has no effect.
-    pub(super) notices: Vec<String>,
 }
 
 /// Efforts of routes that set none.
@@ -35,7 +33,6 @@ const COMPRESSION_LEVEL: &str = "COMPRESSION_LEVEL";
 const ENABLE_CACHING: &str = "ENABLE_CACHING";
 const ENABLE_COMPRESSION: &str = "ENABLE_COMPRESSION";
 const METRICS_PORT: &str = "METRICS_PORT";
-const REDIS_URL: &str = "REDIS_URL";
 
 /// Brotli's effort for gzip's 1 to 9, at about the same cost.
 const BROTLI: [u64; 9] = [1, 2, 3, 3, 4, 5, 6, 8, 9];
@@ -69,7 +66,6 @@ impl Operator {
             ttl: variables.take(CACHE_TTL, &lifetimes, lifetime),
             compression: level,
             metrics_port: port,
-            notices: variables.notices(),
         }
     }
 
@@ -115,25 +111,6 @@ impl Variables<'_> {
             }
         });
         on.unwrap_or(true)
-    }
-
-    fn notices(&self) -> Vec<String> {
-        let mut notices = Vec::new();
-        if let Some(url) = self.get(REDIS_URL) {
-            if !["redis://", "rediss://", "unix://"]
-                .iter()
-                .any(|scheme| url.starts_with(scheme))
-            {
-                // It may have a password in it.
-                let allowed = "a URL like \"redis://127.0.0.1:6379/0\"";
-                self.reader
-                    .report_variable(REDIS_URL, hidden_text(url), allowed);
-            }
-            notices.push(format!(
-                "{REDIS_URL} has no effect: this version keeps its cache in memory alone"
-            ));
-        }
-        notices
     }
 }
 

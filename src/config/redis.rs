@@ -185,7 +185,27 @@ fn url(s: &Section<'_>) -> Option<ConnectionInfo> {
             text => parsed(&s.resolve(text)?).map(Some),
         }
     });
-    taken.flatten()
+    if s.is_given("url") {
+        return taken.flatten();
+    }
+    from_variable(s)
+}
+
+/// What other programs call it.
+const REDIS_URL: &str = "REDIS_URL";
+
+fn from_variable(s: &Section<'_>) -> Option<ConnectionInfo> {
+    let url = s.reader.environment.get(REDIS_URL)?.trim();
+    if url.is_empty() {
+        return None;
+    }
+    let taken = parsed(url);
+    if taken.is_err() {
+        let allowed = "a URL like \"redis://127.0.0.1:6379/0\"";
+        s.reader
+            .report_variable(REDIS_URL, hidden_text(url), allowed);
+    }
+    taken.ok()
 }
 
 fn parsed(url: &str) -> Result<ConnectionInfo, Wrong> {

@@ -25,7 +25,7 @@ underscores for each dot, e.g. CMS_EDGE_ADMIN__LISTEN=127.0.0.1:9191. A list is 
 [\"a\", \"b\"] or a,b. Variables do not reach into [[…]] tables, and one that names no key is a \
 mistake.
 
-Some names that other programs have are understood, too, and give way to what is set otherwise: METRICS_PORT (the port of admin.listen), CACHE_TTL (seconds or a duration: the `ttl` of routes that set none), COMPRESSION_LEVEL (1 to 9: `gzip` and `brotli` of routes that set none), ENABLE_CACHING and ENABLE_COMPRESSION (false: off until it is turned on by the admin API). REDIS_URL is read and has no effect yet.
+Some names that other programs have are understood, too, and give way to what is set otherwise: METRICS_PORT (the port of admin.listen), CACHE_TTL (seconds or a duration: the `ttl` of routes that set none), COMPRESSION_LEVEL (1 to 9: `gzip` and `brotli` of routes that set none), ENABLE_CACHING and ENABLE_COMPRESSION (false: off until it is turned on by the admin API). REDIS_URL is the `url` of [redis].
 
 Tokens and secrets may be given as \"env:NAME\" (another variable, whose name does not begin with \
 CMS_EDGE_) or \"file:/path\" (its content, e.g. a credential from systemd).";

@@ -20,8 +20,9 @@ use crate::telemetry::origin::UpstreamMetrics;
 /// How long the reader of one response may keep it waiting, in all, before the response holds no
 /// place at the upstream any more. The places are there to spare the CMS work, and a CMS that waits
 /// for a slow client works no more; without this, a handful of slow clients would keep everybody
-/// else away from it. Until then a CMS with few workers is not asked for more than it can do.
-const READER_PATIENCE: Duration = Duration::from_secs(10);
+/// else away from it. Until then a CMS with few workers is not asked for more than it can do. Well
+/// below the default `queue_timeout` of 10 s: whoever waits behind slow readers still gets a place.
+const READER_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Content on its way from an origin server.
 ///
