@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use figment::value::Value;
-use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use redis::ConnectionInfo;
 
-use super::describe::{Kind, Presence, Sample};
-use super::section::{Key, Section, Wrong, default, hidden_text};
+use super::redis::url_of_redis;
+use super::section::{Section, default};
 use crate::purge::shared;
 
 #[derive(Clone, Debug)]
@@ -29,9 +28,6 @@ const PURGE_LOG: &str = "The purges of several instances, in one Redis (6.2 or l
     once a receipt says complete, none of them serves what the purge has ended. Its \
     maxmemory-policy must not be one of allkeys-*.";
 
-const URL: &str = "\"\", a URL like \"redis://user:password@host:6379/0\", \"rediss://…\" (TLS), \
-    \"redis+unix:///path\", \"env:NAME\" or \"file:/path\"";
-
 /// How wrong the rate of a clock may be, in percent.
 const CLOCK_PERCENT: u32 = 1;
 
@@ -39,7 +35,11 @@ impl PurgeLog {
     pub(super) fn read(parent: &Section<'_>) -> Self {
         let s = parent.section("purge_log", PURGE_LOG);
         let log = Self {
-            url: url(&s),
+            url: url_of_redis(
+                &s,
+                "Where Redis is. Empty: nowhere; the log is in the process, and each instance has \
+                 to be told of each purge.",
+            ),
             lease: s.duration(
                 "lease",
                 "5s",
@@ -139,39 +139,4 @@ fn spool(s: &Section<'_>) -> Option<PathBuf> {
     );
     let folder = folder.filter(|folder| !folder.is_empty())?;
     Some(s.reader.folder.join(folder))
-}
-
-fn url(s: &Section<'_>) -> Option<ConnectionInfo> {
-    let key = Key {
-        name: "url",
-        kind: Kind::Secret(URL),
-        presence: Presence::Default(Sample::Text("")),
-        doc: "Where Redis is. Empty: nowhere; the log is in the process, and each instance has to be \
-              told of each purge.",
-    };
-    let taken = s.take(key, |value: &Value, _| {
-        match value.as_str().ok_or_else(Wrong::default)? {
-            "" => Ok(None),
-            text => parsed(&s.resolve(text)?).map(Some),
-        }
-    });
-    taken.flatten()
-}
-
-fn parsed(url: &str) -> Result<ConnectionInfo, Wrong> {
-    // What is in it must not be shown.
-    let wrong = |why: &str| Wrong {
-        found: Some(hidden_text(url)),
-        because: Some(why.to_owned()),
-        ..Wrong::default()
-    };
-    let info = url
-        .into_connection_info()
-        .map_err(|_| wrong("it is no such URL"))?;
-    match info.addr() {
-        ConnectionAddr::TcpTls { insecure: true, .. } => {
-            Err(wrong("TLS that trusts everybody protects from nobody"))
-        }
-        _ => Ok(info),
-    }
 }

@@ -171,13 +171,23 @@ impl Redis {
 }
 
 fn url(s: &Section<'_>) -> Option<ConnectionInfo> {
+    let doc = "Where Redis is. Empty: nowhere; each instance keeps its own in memory. User and \
+        password are those of an ACL that allows HGET, HSET, HDEL, HMGET, UNLINK, PTTL, PEXPIRE, \
+        TIME, EVAL, EVALSHA, PING and INFO.";
+    let given = url_of_redis(s, doc);
+    if s.is_given("url") {
+        return given;
+    }
+    from_variable(s)
+}
+
+/// The key `url` of a section; "" is none.
+pub(super) fn url_of_redis(s: &Section<'_>, doc: &'static str) -> Option<ConnectionInfo> {
     let key = Key {
         name: "url",
         kind: Kind::Secret(URL),
         presence: Presence::Default(Sample::Text("")),
-        doc: "Where Redis is. Empty: nowhere; each instance keeps its own in memory. User and \
-              password are those of an ACL that allows HGET, HSET, HDEL, HMGET, UNLINK, PTTL, \
-              PEXPIRE, TIME, EVAL, EVALSHA, PING and INFO.",
+        doc,
     };
     let taken = s.take(key, |value: &Value, _| {
         match value.as_str().ok_or_else(Wrong::default)? {
@@ -185,10 +195,7 @@ fn url(s: &Section<'_>) -> Option<ConnectionInfo> {
             text => parsed(&s.resolve(text)?).map(Some),
         }
     });
-    if s.is_given("url") {
-        return taken.flatten();
-    }
-    from_variable(s)
+    taken.flatten()
 }
 
 /// What other programs call it.
