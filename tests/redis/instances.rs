@@ -11,7 +11,8 @@ const GENERATION: u64 = 42;
 
 fn redis(server: &Server, more: &str) -> String {
     format!(
-        "[redis]\nurl = \"redis://127.0.0.1:{}\"\ntimeout = \"5s\"\n{more}\n",
+        "[redis]\nurl = \"redis://127.0.0.1:{}\"\ntimeout = \"5s\"\n\
+         [purge_log]\nenabled = false\n{more}\n",
         server.port
     )
 }
