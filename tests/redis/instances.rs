@@ -130,6 +130,7 @@ async fn what_one_instance_compressed_the_other_need_not() {
     );
     let brotli = [("accept-encoding", "br")];
     one.get("/a", &brotli).await;
+    written(&one, 1).await;
     eventually("it is compressed for all", || async {
         let answer = other.get("/a", &brotli).await;
         answer.is_hit() && answer.field("content-encoding") == "br"

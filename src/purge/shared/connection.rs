@@ -91,17 +91,6 @@ impl Link {
             Err(_) => Err(late()),
         }
     }
-
-    /// What Redis does when its memory is full; nothing, if it does not say.
-    pub(super) async fn eviction_policy(&mut self) -> Option<String> {
-        let mut command = redis::cmd("INFO");
-        command.arg("memory");
-        let memory: String = command.query_async(&mut self.scripts).await.ok()?;
-        memory
-            .lines()
-            .find_map(|line| line.strip_prefix("maxmemory_policy:"))
-            .map(|policy| policy.trim().to_owned())
-    }
 }
 
 impl Pauses {

@@ -2,9 +2,10 @@
 //! what the purge has ended. docs/purge-log.md is the protocol, proven by `tests/model.rs`.
 //!
 //! `scripts` is what is done to the log, `session` an instance that follows it, `ledger` the
-//! receipts, `spool` the purges that wait for Redis.
+//! receipts, `guard` what Redis is set to do to it, `spool` the purges that wait for Redis.
 
 mod connection;
+mod guard;
 mod ledger;
 mod record;
 mod scripts;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::connection::{Link, Servers};
+use self::guard::Told;
 use self::ledger::{Ledger, Quarantine};
 use self::record::Draft;
 use self::scripts::{Appended, Keys, Status};
@@ -101,6 +103,7 @@ struct Instance {
     /// While Redis can be reached.
     link: Mutex<Option<Link>>,
     standing: Mutex<Standing>,
+    told: Mutex<Told>,
     applied: watch::Sender<Fence>,
     ledger: Mutex<Ledger>,
     /// Changes when receipts do.
@@ -156,6 +159,7 @@ impl SharedLog {
             metrics: parts.metrics,
             link: Mutex::default(),
             standing: Mutex::default(),
+            told: Mutex::default(),
             ledger: Mutex::new(ledger),
             updated: watch::Sender::new(()),
             open: Notify::new(),

@@ -80,12 +80,17 @@ pub(super) const FORMAT: &str = "1";
 /// How long a delivery is known: longer than any sender repeats one.
 const DELIVERY_SECONDS: u64 = 24 * 3600;
 
+/// How long a record stays at least, and half of how long it stays at most, while somebody renews a lease:
+/// longer than `gone` may be. Whoever was away for longer reads the snapshot.
+const RECORD_SECONDS: u64 = 15 * 60;
+
 /// Begins a new generation where the log was lost, or belongs to another server, or to another
 /// incarnation of this one. Writes, so that a master that may not write gives no answers.
 const ENSURE: &str = r"
 local FORMAT = '1'
 local state, log = KEYS[1], KEYS[2]
-local stamp = redis.call('INFO', 'server'):match('run_id:(%x+)') .. ':'
+local server = redis.call('INFO', 'server')
+local stamp = server:match('run_id:(%x+)') .. ':'
   .. redis.call('INFO', 'replication'):match('master_replid:(%x+)')
 local had = redis.call('HMGET', state, 'stamp', 'format')
 if had[1] ~= stamp then
@@ -153,9 +158,20 @@ end
 return { generation, position, '0' }
 ";
 
-/// 2 generation, 3 incarnation, 4 name, 5 applied.
+/// 2 generation, 3 incarnation, 4 name, 5 applied, 6 seconds a record stays. `aged` is a time (the
+/// server's uptime: the user need not have TIME) and the head at that time. Trimming is safe whatever
+/// the clock says.
 const RENEW: &str = r"
 if generation ~= ARGV[2] then return { generation } end
+local now, keep = tonumber(server:match('uptime_in_seconds:(%d+)')), tonumber(ARGV[6])
+local since, then_head = (redis.call('HGET', state, 'aged') or ''):match('^(%-?%d+) (%d+)$')
+local age = since and now - tonumber(since) or keep
+if age >= keep or age < 0 then
+  if then_head and age >= keep then
+    redis.call('XTRIM', log, 'MINID', '=', plain(tonumber(then_head) + 1) .. '-0')
+  end
+  redis.call('HSET', state, 'aged', plain(now) .. ' ' .. head)
+end
 local one = registered(ARGV[3])
 if one then
   one.applied = math.max(one.applied, tonumber(ARGV[5]))
@@ -290,7 +306,8 @@ impl Scripts<'_> {
         call.arg(hex(generation.token()))
             .arg(incarnation)
             .arg(name)
-            .arg(applied.ordinal());
+            .arg(applied.ordinal())
+            .arg(RECORD_SECONDS);
         let mut answer = self.answer(call).await?;
         let found = answer.generation()?;
         if found != generation {

@@ -73,19 +73,19 @@ impl Instance {
     }
 
     async fn session(&self, pauses: &mut Pauses) -> Result<Infallible, Ended> {
-        let mut link = self.servers.open().await?;
+        let link = self.servers.open().await?;
         *self.link.lock() = Some(link.clone());
         if !self.standing.lock().joined {
             self.join(&link).await?;
         }
         pauses.connected();
         self.metrics.connected.set(1);
-        self.look_at_policy(&mut link).await;
         tokio::select! {
             ended = self.follow(link.clone()) => ended,
             ended = self.renew(&link) => ended,
             ended = self.replay(&link) => ended,
             ended = self.look_at_generation(&link) => ended,
+            ended = self.look_after_redis(&link) => ended,
         }
     }
 
@@ -337,20 +337,6 @@ impl Instance {
             tracing::info!(%id, place = %appended.place, "a lost purge is in the log again");
         }
         Ok(())
-    }
-
-    /// A policy that evicts keys without a lifetime may take the log: hits are lost then, and
-    /// nothing else, but all of them.
-    async fn look_at_policy(&self, link: &mut Link) {
-        let policy = link.eviction_policy().await.unwrap_or_default();
-        let may_evict = policy.starts_with("allkeys-");
-        let before = self.metrics.evictable.set(i64::from(may_evict));
-        if may_evict && before == 0 {
-            tracing::warn!(
-                policy,
-                "Redis may evict the purge log when its memory is full; better is volatile-lru"
-            );
-        }
     }
 
     pub(super) fn scripts(&self, link: &Link) -> Scripts<'_> {
