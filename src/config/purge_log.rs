@@ -33,9 +33,8 @@ const URL: &str = "Where Redis is. Empty: where [redis] has it, and as it is rea
     keys below are for a URL of its own. Without either, the log is in the process: right for one \
     instance alone.";
 
-const SPLIT: &str = "How long a Redis master may take writes after another one was promoted; an \
-    instance that starts, or learns of another master, serves nothing that is stored for so long. \
-    Empty: 0s for one server; 11s with Sentinel (min-replicas-max-lag of 10 and 1 s; it needs \
+const SPLIT: &str = "How long a Redis master may take writes after another one was promoted. For so long \
+    after that, and after the log began, instances serve nothing that is stored. Empty: 0s for one server; 11s with Sentinel (min-replicas-max-lag of 10 and 1 s; it needs \
     min-replicas-to-write as many as there are replicas); 16s with a cluster (cluster-node-timeout \
     of 15 s and 1 s). Too short: a failover may bring back what was purged.";
 

@@ -22,6 +22,35 @@ async fn who_joins_late_takes_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_joins_a_log_that_others_have_known_for_long_need_not_wait() {
+    let (redis, versions) = (Server::start(&[]).await, Versions::start().await);
+    let a = Edge::start("a", &redis, &versions).await;
+    let long = "split = \"10m\"\ngone = \"5m\"\n";
+    let b = Edge::start_with("b", &redis, &versions, long).await;
+    for _ in 0..3 {
+        // For all that b knows another master may give receipts.
+        a.purge(EVERYTHING).await;
+        b.get("/x").await;
+        assert!(!b.get("/x").await.is_hit());
+    }
+    a.boottime.skip(Duration::from_secs(3600));
+    eventually("a has told for how long it knows the log", || async {
+        let known: u64 = redis.ask(&["HGET", STATE, "known"]).await;
+        known > 15 * 60 * 1000
+    })
+    .await;
+    let c = Edge::start_with("c", &redis, &versions, long).await;
+    c.serves().await;
+    let receipt = c.purge(EVERYTHING).await;
+    assert_eq!(receipt["complete"], true, "{receipt}");
+    // A log that begins anew is known to nobody.
+    let _ok: String = redis.ask(&["FLUSHALL"]).await;
+    c.is_fenced().await;
+    let known: Option<u64> = redis.ask(&["HGET", STATE, "known"]).await;
+    assert!(known.is_none_or(|known| known < 60_000), "{known:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_instance_is_another_one_of_the_same_name() {
     let (redis, versions) = (Server::start(&[]).await, Versions::start().await);
     let a = Edge::start("a", &redis, &versions).await;
