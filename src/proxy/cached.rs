@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
 
+use super::across::Across;
 use super::ask::Client;
 use super::context::Context;
 use super::fill::{self, Fill, Filled};
@@ -31,12 +32,15 @@ use crate::respond::head::Presented;
 use crate::respond::stored::{self, Plan};
 use crate::respond::synthetic;
 use crate::route::Route;
+use crate::store::claim::Claim;
 use crate::store::{Store, Variants};
 use crate::telemetry::cache::Answer;
 use crate::transform::NotDerived;
 
 /// How often one request looks again after somebody else's flight, before it goes alone.
-const FLIGHTS_MAX: usize = 3;
+const FLIGHTS_MAX: usize = 5;
+/// After so many looks it waits for nobody in another instance.
+const CLAIMS_MAX: usize = 3;
 
 /// A request on a cached route, and what has been found out about it.
 pub(super) struct Ask<'r> {
@@ -92,8 +96,8 @@ impl<S: Store> Proxy<S> {
             return Box::pin(passed).await;
         }
         let mut followed = None;
-        for _ in 0..FLIGHTS_MAX {
-            match self.turn(&ask, followed).await {
+        for look in 1..=FLIGHTS_MAX {
+            match self.turn(&ask, look, followed).await {
                 Turn::Answered(answer) => return answer,
                 Turn::LookAgain(why) => followed = followed.or(Some(why)),
                 Turn::Alone(why) => {
@@ -107,7 +111,7 @@ impl<S: Store> Proxy<S> {
     }
 
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
-    async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
+    async fn turn(self: &Arc<Self>, ask: &Ask<'_>, look: usize, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
         let Looked {
             variants,
@@ -147,7 +151,7 @@ impl<S: Store> Proxy<S> {
                 Err(why) => (why, None),
             },
         };
-        Box::pin(self.forward(ask, why, stored, &variants)).await
+        Box::pin(self.forward(ask, look, why, stored, &variants)).await
     }
 
     /// Nothing stored answers as it is: the origin is asked, unless another request does so, or
@@ -155,6 +159,7 @@ impl<S: Store> Proxy<S> {
     async fn forward(
         self: &Arc<Self>,
         ask: &Ask<'_>,
+        look: usize,
         why: Fwd,
         stored: Option<Live>,
         variants: &Variants,
@@ -195,8 +200,21 @@ impl<S: Store> Proxy<S> {
                     drop(lead);
                     return Turn::LookAgain(why);
                 }
-                let answer = Box::pin(self.fill(ask, why, flight_key, Some(lead), stored)).await;
-                return Turn::Answered(answer);
+                let across = match look <= CLAIMS_MAX {
+                    true => {
+                        self.across(ask, lead, &flight_key, variants, stored.as_ref())
+                            .await
+                    }
+                    false => Across::Fetch(lead, None),
+                };
+                match across {
+                    Across::Landed(landing) => landing,
+                    Across::Fetch(lead, claim) => {
+                        let lead = Some((lead, claim));
+                        let fill = self.fill(ask, why, flight_key, lead, stored);
+                        return Turn::Answered(Box::pin(fill).await);
+                    }
+                }
             }
             Flight::Follow(follow) => {
                 let waited = self.shared.patiently(
@@ -305,7 +323,7 @@ impl<S: Store> Proxy<S> {
         ask: &Ask<'_>,
         why: Fwd,
         flight_key: EntryKey,
-        lead: Option<Lead>,
+        lead: Option<(Lead, Option<Claim>)>,
         stored: Option<Live>,
     ) -> (Response<Body>, Outcome) {
         if self.shared.budget.pressure() > Pressure::Low {
@@ -319,7 +337,9 @@ impl<S: Store> Proxy<S> {
                 .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
+        let (lead, claim) = lead.unzip();
         let mut fill = self.new_fill(ask, flight_key.clone(), lead, stored.clone());
+        fill.claim = claim.flatten();
         fill.relay = Some(ask.context.relay(ask.route));
         let filled = fill.start(permit);
         let waited = self.shared.patiently(
@@ -417,7 +437,7 @@ impl<S: Store> Proxy<S> {
             return;
         };
         let fill = self.new_fill(ask, flight_key.clone(), Some(lead), Some(live.clone()));
-        fill.start_unobserved(permit);
+        fill.start_unless_claimed(seen.clone(), ask.folding(), permit);
     }
 
     pub(super) fn new_fill(
@@ -440,6 +460,7 @@ impl<S: Store> Proxy<S> {
             key: ask.keyed.key.clone(),
             flight_key,
             lead,
+            claim: None,
             wanted: self.wanted(ask, stored.as_ref()),
             stored,
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::claim::{Claim, Claimed, Want};
 use super::memory::{self, Memory};
 use super::redis::{Later, Redis, Write};
 use super::{Look, Put, Store, StoreError, Variants};
@@ -65,12 +66,14 @@ impl Tiers {
         places: &Arc<Semaphore>,
         entry: Arc<StoredResponse>,
         current: Generation,
+        claim: Option<Claim>,
     ) -> Result<Put, StoreError> {
         if entry.weight() > redis.object_bytes_max() {
+            drop(ended(claim, false));
             return Err(StoreError::TooLarge);
         }
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            redis.offer(entry, Write::Put, |_| None);
+            redis.offer(entry, Write::Put, |is_there| ended(claim, is_there));
             return Ok(Put::Stored);
         };
         let put = self.memory.put(Arc::clone(&entry), current).await?;
@@ -78,6 +81,7 @@ impl Tiers {
             let memory = Arc::clone(&self.memory);
             let landed = Arc::clone(&entry);
             redis.offer(entry, Write::Put, move |is_there| {
+                drop(ended(claim, is_there));
                 let pause = if is_there { LANDED } else { STRANDED };
                 let work = Box::pin(async move {
                     memory.remove(&landed).await;
@@ -88,6 +92,12 @@ impl Tiers {
         }
         Ok(put)
     }
+}
+
+/// Ends the claim under which something was written, or was not; nothing is left to do.
+fn ended(claim: Option<Claim>, is_there: bool) -> Option<Later> {
+    claim?.end(is_there);
+    None
 }
 
 impl Store for Tiers {
@@ -124,22 +134,42 @@ impl Store for Tiers {
         Ok(both.unwrap_or(local))
     }
 
+    async fn claim(&self, want: &Want<'_>) -> Claimed {
+        match &self.redis {
+            Some(redis) => redis.claim(want).await,
+            None => Claimed::Unclaimed,
+        }
+    }
+
     async fn put(
         &self,
         entry: Arc<StoredResponse>,
         current: Generation,
+    ) -> Result<Put, StoreError> {
+        self.put_claimed(entry, current, None).await
+    }
+
+    async fn put_claimed(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+        claim: Option<Claim>,
     ) -> Result<Put, StoreError> {
         let Some(redis) = &self.redis else {
             return self.memory.put(entry, current).await;
         };
         let is_current = entry.fence().generation == current;
         match &self.landing {
-            Some(places) if is_current => self.land(redis, places, entry, current).await,
+            Some(places) if is_current => self.land(redis, places, entry, current, claim).await,
             Some(_) => Ok(Put::Outdated),
             None => {
                 let put = self.memory.put(Arc::clone(&entry), current).await;
-                if is_current && put == Ok(Put::Stored) {
-                    redis.offer(entry, Write::Put, |_| None);
+                match put {
+                    Ok(Put::Stored) if is_current => {
+                        redis.offer(entry, Write::Put, |is_there| ended(claim, is_there));
+                    }
+                    Ok(_) => {}
+                    Err(_) => drop(ended(claim, false)),
                 }
                 put
             }

@@ -203,7 +203,7 @@ impl Fault {
 }
 
 /// Half of `pause` and up to half more: instances that lost Redis together come back apart.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or_default();
     let part = f64::from(random) / f64::from(u32::MAX);
     pause / 2 + (pause / 2).mul_f64(part)

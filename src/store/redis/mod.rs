@@ -4,6 +4,7 @@
 //! not at all while Redis is known not to answer ([`link`]); storing is done behind the client's
 //! back, in bounds, and may be left out. What is read is checked in full (`entry::format`).
 
+mod collapse;
 pub mod connect;
 mod figures;
 pub mod index;
@@ -25,6 +26,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::connect::Servers;
 use self::link::{Connections, Fault, Link};
 use self::script::Script;
+use super::claim::{Claimed, Want};
 use super::{Look, StoreError};
 use crate::entry::StoredResponse;
 use crate::fields::vary::Vary;
@@ -44,6 +46,9 @@ pub struct Settings {
     pub object_bytes_max: usize,
     /// Variants of one primary key.
     pub variants_max: usize,
+    /// How long the fetch of another instance is waited for. Zero: not at all, and nobody is told of
+    /// one's own.
+    pub collapse_wait: Duration,
 }
 
 /// What Redis has for a request.
@@ -86,6 +91,10 @@ struct Shared {
     writes: Arc<Semaphore>,
     put: Script,
     remove: Script,
+    claim: Script,
+    unclaim: Script,
+    /// Places of those who wait for another instance.
+    claim_waits: Semaphore,
     metrics: Arc<RedisMetrics>,
     /// That Redis refuses commands was said: it is a mistake in somebody's settings.
     is_told: AtomicBool,
@@ -116,6 +125,9 @@ impl Redis {
             writes: Arc::new(Semaphore::new(WRITES_BYTES_MAX / WRITE_UNIT_BYTES)),
             put: Script::new(include_str!("put.lua")),
             remove: Script::new(include_str!("remove.lua")),
+            claim: Script::new(include_str!("claim.lua")),
+            unclaim: Script::new(include_str!("unclaim.lua")),
+            claim_waits: Semaphore::new(collapse::WAITS_MAX),
             metrics: Arc::clone(&metrics),
             is_told: AtomicBool::new(false),
             settings,
@@ -134,6 +146,12 @@ impl Redis {
     /// Redis was asked and did not answer as it should. That it was not asked is no error.
     pub async fn lookup(&self, look: &Look<'_>) -> Result<Reply, StoreError> {
         self.shared.lookup(look).await
+    }
+
+    /// Who of all instances fetches. It may take as long as `collapse_wait`; with a Redis that does
+    /// not answer, no longer than one lookup.
+    pub async fn claim(&self, want: &Want<'_>) -> Claimed {
+        self.shared.claim(want).await
     }
 
     /// Bytes of the largest value that is written.
