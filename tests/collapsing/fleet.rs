@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use http::Request;
 use http::header::HOST;
@@ -23,7 +24,7 @@ pub(crate) struct Fleet {
     _folders: Vec<TempDir>,
 }
 
-/// An origin that answers when it is told to.
+/// An origin that answers when it is told to, with what was so when it was asked.
 pub(crate) struct Held {
     pub(crate) origin: Origin,
     gate: Arc<Semaphore>,
@@ -32,14 +33,16 @@ pub(crate) struct Held {
 impl Held {
     pub(crate) async fn start(reply: impl Fn(Received) -> Reply + Send + Sync + 'static) -> Self {
         let gate = Arc::new(Semaphore::new(0));
-        let (keeper, reply) = (Arc::clone(&gate), Arc::new(reply));
+        let keeper = Arc::clone(&gate);
         let origin = Origin::start(move |request| {
-            let (gate, reply) = (Arc::clone(&keeper), Arc::clone(&reply));
+            let gate = Arc::clone(&keeper);
+            let is_probe = request.target == "/probe";
+            let reply = reply(request);
             async move {
-                if request.target != "/probe" {
+                if !is_probe {
                     gate.acquire().await.unwrap().forget();
                 }
-                reply(request)
+                reply
             }
         })
         .await;
@@ -193,7 +196,7 @@ pub(crate) async fn get(to: SocketAddr, path: &str, fields: &[(&str, &str)]) -> 
     for (name, value) in fields {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::default()).unwrap();
+    let request = request.body(Full::<Bytes>::default()).unwrap();
     let asking = async {
         let stream = tokio::net::TcpStream::connect(to).await.unwrap();
         let io = hyper_util::rt::TokioIo::new(stream);

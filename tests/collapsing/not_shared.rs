@@ -1,15 +1,18 @@
 //! What may not be stored, and what failed, makes nobody wait for another instance.
 
-use super::fleet::{Fleet, Held, REDIS, settings};
+use super::fleet::{Fleet, Held};
 use crate::support::origin::Reply;
 use crate::support::redis_server::Server;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_for_one_client_lets_all_others_go_at_once() {
     let redis = Server::start(&[]).await;
-    let private = |_| Reply::ok("mine").header("set-cookie", "id=1");
-    let held = Held::start(private).await;
-    let fleet = Fleet::start_with(4, &settings(&redis, &held.origin, REDIS)).await;
+    let held = Held::start(|request| match request.target.as_str() {
+        "/probe" => Reply::ok("probe").header("cache-control", "max-age=60"),
+        _ => Reply::ok("mine").header("set-cookie", "id=1"),
+    })
+    .await;
+    let fleet = Fleet::start(4, &redis, &held.origin).await;
     let clients = fleet.crowd(0..4, 5, "/cart");
     held.was_asked("/cart", 1).await;
     let leader = fleet.leader().await;
