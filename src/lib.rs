@@ -15,6 +15,7 @@ pub mod body;
 pub mod telemetry;
 pub mod tunnel;
 
+pub mod outage;
 pub mod switches;
 
 pub mod key;
@@ -39,6 +40,7 @@ pub mod config;
 
 pub mod app;
 pub mod demo;
+pub mod drill;
 pub mod health;
 pub mod run;
 

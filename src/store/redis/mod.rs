@@ -30,6 +30,7 @@ use super::claim::{Claimed, Want};
 use super::{Look, StoreError};
 use crate::entry::StoredResponse;
 use crate::fields::vary::Vary;
+use crate::outage::Outage;
 use crate::telemetry::redis::RedisMetrics;
 
 /// The Redis tier.
@@ -77,6 +78,7 @@ pub struct Later {
 /// See the module. Dropped, it lets go of Redis.
 pub struct Redis {
     shared: Arc<Shared>,
+    _heeds_outages: AbortOnDropHandle<()>,
     _keeps_open: AbortOnDropHandle<()>,
     _asks_figures: AbortOnDropHandle<()>,
 }
@@ -112,10 +114,16 @@ impl Redis {
     /// Begins to look for Redis in the background, and goes on without it meanwhile. Within a
     /// runtime.
     pub fn new(settings: Settings, metrics: Arc<RedisMetrics>) -> Self {
+        Self::with_outage(settings, metrics, Outage::default())
+    }
+
+    /// As [`Redis::new`]; while there is an outage, Redis counts as unreachable.
+    pub fn with_outage(settings: Settings, metrics: Arc<RedisMetrics>, outage: Outage) -> Self {
         let link = Arc::new(Link::new(
             settings.servers.clone(),
             settings.connections,
             settings.timeout,
+            outage,
             Arc::clone(&metrics),
         ));
         let shared = Arc::new(Shared {
@@ -135,6 +143,7 @@ impl Redis {
         let asking = figures::ask_regularly(Arc::clone(&link), metrics);
         Self {
             shared,
+            _heeds_outages: AbortOnDropHandle::new(tokio::spawn(Arc::clone(&link).heed_outages())),
             _keeps_open: AbortOnDropHandle::new(tokio::spawn(link.keep_open())),
             _asks_figures: AbortOnDropHandle::new(tokio::spawn(asking)),
         }
