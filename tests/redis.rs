@@ -17,6 +17,9 @@ mod support {
 /// A tier, its servers, and responses to put into it.
 #[path = "redis/bench.rs"]
 mod bench;
+/// Who fetches for all.
+#[path = "redis/claims.rs"]
+mod claims;
 /// Redis fails in each way while readers read on.
 #[path = "redis/degradation.rs"]
 mod degradation;

@@ -83,13 +83,7 @@ impl Redis {
                 false,
                 "Whether Sentinels ask for the user and password of the URL, too.",
             ),
-            ca: optional_file(
-                &s,
-                "ca",
-                Content::Certificate,
-                "The authorities that may sign the certificates of rediss servers. Empty: those of \
-                 the system.",
-            ),
+            ca: ca(&s),
             timeout: s.duration(
                 "timeout",
                 "50ms",
@@ -111,14 +105,7 @@ impl Redis {
                 "Connections for lookups, each shared by many requests; writes have one more. \
                  High: more work for Redis, little gain.",
             ),
-            collapse_wait: s.duration(
-                "collapse_wait",
-                "10s",
-                "0s"..="1m",
-                "How long a miss waits for what another instance fetches already, so that all \
-                 instances together ask the CMS once. 0: never; each asks once. Long: readers \
-                 wait for an instance whose CMS is slow; one that died is noticed within 2 s.",
-            ),
+            collapse_wait: collapse_wait(&s),
             max_object_size: s.size(
                 "max_object_size",
                 "1MiB",
@@ -251,6 +238,27 @@ fn server(text: &str) -> Result<(String, u16), Wrong> {
     }
     let host = host.trim_start_matches('[').trim_end_matches(']');
     Ok((host.to_owned(), port))
+}
+
+fn collapse_wait(s: &Section<'_>) -> Duration {
+    s.duration(
+        "collapse_wait",
+        "10s",
+        "0s"..="1m",
+        "How long a miss waits for what another instance fetches already, so that all \
+                 instances together ask the CMS once. 0: never; each asks once. Long: readers \
+                 wait for an instance whose CMS is slow; one that died is noticed within 2 s.",
+    )
+}
+
+fn ca(s: &Section<'_>) -> Option<PathBuf> {
+    optional_file(
+        s,
+        "ca",
+        Content::Certificate,
+        "The authorities that may sign the certificates of rediss servers. Empty: those of \
+                 the system.",
+    )
 }
 
 fn master(s: &Section<'_>) -> String {

@@ -24,9 +24,34 @@ pub(super) enum Across {
     Landed(Landing),
 }
 
+/// After so many looks a request waits for nobody in another instance.
+const CLAIMS_MAX: usize = 3;
+
 impl<S: Store> Proxy<S> {
+    /// What a leader does when it is its turn, at this look of its request.
+    pub(super) async fn depart(
+        &self,
+        ask: &Ask<'_>,
+        look: usize,
+        mut lead: Lead,
+        flight_key: &EntryKey,
+        seen: &Variants,
+        stored: &Option<Live>,
+    ) -> Across {
+        self.take_turn(ask, &mut lead, stored, flight_key).await;
+        let may_serve = self.shared.purges.may_serve();
+        // Between the look and the flight another one may have landed.
+        if may_serve && !self.store.is_unchanged(&ask.keyed.key, seen) {
+            return Across::Landed(Landing::Abandoned);
+        }
+        if !may_serve || !self.store.is_shared() || look > CLAIMS_MAX {
+            return Across::Fetch(lead, None);
+        }
+        Box::pin(self.across(ask, lead, flight_key, seen, stored.as_ref())).await
+    }
+
     /// Leads for all instances, or waits for the one that does.
-    pub(super) async fn across(
+    async fn across(
         &self,
         ask: &Ask<'_>,
         lead: Lead,
@@ -34,9 +59,6 @@ impl<S: Store> Proxy<S> {
         seen: &Variants,
         stored: Option<&Live>,
     ) -> Across {
-        if !self.store.is_shared() || !self.shared.purges.may_serve() {
-            return Across::Fetch(lead, None);
-        }
         let want = Want {
             key: &ask.keyed.key,
             flight: flight_key,
@@ -53,7 +75,11 @@ impl<S: Store> Proxy<S> {
         let landing = match waited.await {
             Some(Claimed::Mine(claim)) => return Across::Fetch(lead, Some(claim)),
             Some(Claimed::Unclaimed | Claimed::Theirs) => return Across::Fetch(lead, None),
-            Some(Claimed::Changed) => Landing::Stored,
+            // Whoever follows finds it in memory, where there is one.
+            Some(Claimed::Changed) => {
+                let _found = self.lookup(ask).await;
+                Landing::Stored
+            }
             Some(Claimed::NotShared(left)) => {
                 let now = self.shared.clock.now();
                 let rule = ask.route.cache.as_ref();

@@ -39,8 +39,6 @@ use crate::transform::NotDerived;
 
 /// How often one request looks again after somebody else's flight, before it goes alone.
 const FLIGHTS_MAX: usize = 5;
-/// After so many looks it waits for nobody in another instance.
-const CLAIMS_MAX: usize = 3;
 
 /// A request on a cached route, and what has been found out about it.
 pub(super) struct Ask<'r> {
@@ -167,8 +165,10 @@ impl<S: Store> Proxy<S> {
         let presented = &ask.parts.headers;
         let now = self.shared.clock.now();
         let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
-        let shared = &self.shared;
-        if shared.has_just_failed(stored.as_ref(), &ask.control, &flight_key, now) {
+        if self
+            .shared
+            .has_just_failed(stored.as_ref(), &ask.control, &flight_key, now)
+        {
             let (status, error) = JUST_FAILED;
             let answer = self.stand_in(ask, why, stored, status, error).await;
             return Turn::Answered(answer);
@@ -184,30 +184,13 @@ impl<S: Store> Proxy<S> {
         if is_marked && presented.contains_key(RANGE) {
             return Turn::Alone(why);
         }
-        // Nor has anybody else something of an answer to a request that says no-store.
-        let is_own = ask.control.no_store
-            || stored.as_ref().is_some_and(|live| live.terms().no_cache)
-            || matches!(self.wanted(ask, stored.as_ref()), Wanted::Range);
-        if is_marked || is_own {
+        if is_marked || self.is_own(ask, stored.as_ref()) {
             return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
         let landing = match self.shared.flights.join(&flight_key) {
-            Flight::Lead(mut lead) => {
-                self.take_turn(ask, &mut lead, &stored, &flight_key).await;
-                // Between the look and the flight another one may have landed.
-                let may_serve = self.shared.purges.may_serve();
-                if may_serve && !self.store.is_unchanged(&ask.keyed.key, variants) {
-                    drop(lead);
-                    return Turn::LookAgain(why);
-                }
-                let across = match look <= CLAIMS_MAX {
-                    true => {
-                        self.across(ask, lead, &flight_key, variants, stored.as_ref())
-                            .await
-                    }
-                    false => Across::Fetch(lead, None),
-                };
-                match across {
+            Flight::Lead(lead) => {
+                let across = self.depart(ask, look, lead, &flight_key, variants, &stored);
+                match across.await {
                     Across::Landed(landing) => landing,
                     Across::Fetch(lead, claim) => {
                         let lead = Some((lead, claim));
@@ -240,6 +223,14 @@ impl<S: Store> Proxy<S> {
                 Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
+    }
+
+    /// Whether nobody else has something of the answer: to a request that says no-store, to one for a
+    /// part, and of what must be validated each time.
+    fn is_own(&self, ask: &Ask<'_>, stored: Option<&Live>) -> bool {
+        ask.control.no_store
+            || stored.is_some_and(|live| live.terms().no_cache)
+            || matches!(self.wanted(ask, stored), Wanted::Range)
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.

@@ -151,10 +151,12 @@ impl Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use http::header::{ACCEPT, ACCEPT_LANGUAGE};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::key::{Folding, KeyRule, TargetUri};
 
     #[test]
     fn vary_comes_back() {
@@ -169,6 +171,17 @@ mod tests {
             assert_eq!(lines[0].vary().unwrap(), vary);
             assert_eq!(lines[0].field, field);
         }
+    }
+
+    #[test]
+    fn a_claim_is_in_the_slot_of_what_it_is_for() {
+        let target = TargetUri::parse("https", "a.example", "/a", None).unwrap();
+        let key = KeyRule::default().key(&target, &HeaderMap::new()).key;
+        let flight = key.select(&Vary::default(), &HeaderMap::new(), Folding::Careful);
+        let tag = |name: &str| name.split_once('}').unwrap().0.to_owned();
+        let claim = claim_name("site", &flight);
+        assert_eq!(tag(&claim), tag(&name("site", &key)));
+        assert_ne!(claim, name("site", &key));
     }
 
     #[test]
