@@ -13,7 +13,7 @@ use super::patience::WAITED_OUT;
 use crate::entry::purges::Live;
 use crate::fetch::flight::{Landing, Lead};
 use crate::key::{EntryKey, Folding};
-use crate::store::claim::{Claim, Claimed, Want};
+use crate::store::claim::{APART, Claim, Claimed, Ending, Want};
 use crate::store::{Store, Variants};
 
 /// What a leader does then.
@@ -103,14 +103,16 @@ impl<S: Store> Fill<S> {
     /// Others are told that what was fetched for them, too, will not be there.
     pub(super) fn claim_lands(&mut self, landing: &Landing) {
         match (self.claim.take(), landing) {
-            (Some(claim), Landing::Failed { .. } | Landing::NotShared) => claim.end(false),
+            (Some(claim), Landing::Failed { .. } | Landing::NotShared) => {
+                claim.end(Ending::Apart(APART))
+            }
             (claim, _) => drop(claim),
         }
     }
 
     pub(super) fn claim_not_shared(&mut self, lasts: Duration) {
         if let Some(claim) = self.claim.take() {
-            claim.not_shared(lasts);
+            claim.end(Ending::NotShared(lasts));
         }
     }
 

@@ -44,14 +44,23 @@ pub enum Claimed {
 /// takes it.
 pub struct Claim(Box<dyn Held>);
 
+/// How long nobody waits for another instance after a fetch came to nothing.
+pub const APART: Duration = Duration::from_secs(1);
+
+/// How what was fetched under a claim ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ending {
+    /// It is in the shared store.
+    Shared,
+    /// It is not, nor will be for so long: each instance that wants it fetches for itself.
+    Apart(Duration),
+    /// It may not be shared, nor may the next answers for so long: nobody waits for anybody.
+    NotShared(Duration),
+}
+
 /// What a store keeps of a claim while it is held.
 pub trait Held: Send + Sync + 'static {
-    /// What came of it is in the shared store (`true`), or will not be, though it may be there another
-    /// time: whoever waited fetches for itself.
-    fn end(self: Box<Self>, is_there: bool);
-
-    /// What came of it may not be shared, nor will the next answers for so long.
-    fn not_shared(self: Box<Self>, lasts: Duration);
+    fn end(self: Box<Self>, ending: Ending);
 }
 
 impl Claim {
@@ -59,14 +68,8 @@ impl Claim {
         Self(Box::new(held))
     }
 
-    /// See [`Held::end`].
-    pub fn end(self, is_there: bool) {
-        self.0.end(is_there);
-    }
-
-    /// See [`Held::not_shared`].
-    pub fn not_shared(self, lasts: Duration) {
-        self.0.not_shared(lasts);
+    pub fn end(self, ending: Ending) {
+        self.0.end(ending);
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::claim::{Claim, Claimed, Want};
+use super::claim::{APART, Claim, Claimed, Ending, Want};
 use super::memory::{self, Memory};
 use super::redis::{Later, Redis, Write};
 use super::{Look, Put, Store, StoreError, Variants};
@@ -34,6 +34,9 @@ const LANDING_MAX: usize = 4096;
 const LANDED: Duration = Duration::from_millis(100);
 /// And when Redis did not take it: for all who waited for it.
 const STRANDED: Duration = Duration::from_secs(1);
+
+/// How long no instance waits for another's fetch of what was too large for Redis.
+const TOO_LARGE: Duration = Duration::from_secs(60);
 
 impl Tiers {
     /// `memory` of zero bytes is none, which is only of use with Redis.
@@ -69,7 +72,6 @@ impl Tiers {
         claim: Option<Claim>,
     ) -> Result<Put, StoreError> {
         if entry.weight() > redis.object_bytes_max() {
-            drop(ended(claim, false));
             return Err(StoreError::TooLarge);
         }
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
@@ -94,9 +96,13 @@ impl Tiers {
     }
 }
 
-/// Ends the claim under which something was written, or was not; nothing is left to do.
+/// Ends the claim under which something was to be shared; nothing is left to do.
 fn ended(claim: Option<Claim>, is_there: bool) -> Option<Later> {
-    claim?.end(is_there);
+    claim?.end(if is_there {
+        Ending::Shared
+    } else {
+        Ending::Apart(APART)
+    });
     None
 }
 
@@ -159,6 +165,14 @@ impl Store for Tiers {
             return self.memory.put(entry, current).await;
         };
         let is_current = entry.fence().generation == current;
+        let is_too_large = entry.weight() > redis.object_bytes_max();
+        let claim = claim.and_then(|claim| match is_too_large {
+            true => {
+                claim.end(Ending::Apart(TOO_LARGE));
+                None
+            }
+            false => Some(claim),
+        });
         match &self.landing {
             Some(places) if is_current => self.land(redis, places, entry, current, claim).await,
             Some(_) => Ok(Put::Outdated),

@@ -8,7 +8,7 @@ use cms_edge::exchange::{Generation, Position};
 use cms_edge::fields::vary::Vary;
 use cms_edge::key::{EntryKey, Folding};
 use cms_edge::store::Variants;
-use cms_edge::store::claim::{Claim, Claimed, Want};
+use cms_edge::store::claim::{APART, Claim, Claimed, Ending, Want};
 use cms_edge::store::redis::Settings;
 use http::header::ACCEPT;
 
@@ -67,6 +67,21 @@ fn flight(accept: &str) -> EntryKey {
     key("/a").select(&vary, &presented(accept), Folding::Careful)
 }
 
+/// Whether a claim for this path can be taken; it is given back at once.
+pub(crate) async fn can_claim(bench: &Bench, path: &str) -> bool {
+    let (key, presented) = (key(path), presented(""));
+    let want = Want {
+        key: &key,
+        flight: &key.select(&Vary::default(), &presented, Folding::Careful),
+        presented: &presented,
+        folding: Folding::Careful,
+        seen: &Variants::default(),
+        purges: &Purges::new(GENERATION),
+        waits: false,
+    };
+    matches!(bench.redis.claim(&want).await, Claimed::Mine(_))
+}
+
 fn mine(claimed: Claimed) -> Claim {
     match claimed {
         Claimed::Mine(claim) => claim,
@@ -90,7 +105,7 @@ async fn one_fetches_and_what_it_stores_ends_the_wait() {
         })
         .await;
         assert!(one.bench.put(&plain("/a", "hello").response()).await);
-        claim.end(true);
+        claim.end(Ending::Shared);
     };
     let (waited, ()) = tokio::join!(waiting, fetching);
     assert!(matches!(waited, Claimed::Changed), "{waited:?}");
@@ -163,7 +178,7 @@ async fn what_is_not_shared_or_failed_lets_everybody_go() {
         Instance::start(&server).await,
         Instance::start(&server).await,
     );
-    mine(one.claim(true).await).end(false);
+    mine(one.claim(true).await).end(Ending::Apart(APART));
     eventually("everybody fetches", || async {
         let claimed = other.claim(false).await;
         matches!(claimed, Claimed::Unclaimed)
@@ -177,7 +192,8 @@ async fn what_is_not_shared_or_failed_lets_everybody_go() {
             claim = Some(mine);
         }
     }
-    claim.unwrap().not_shared(Duration::from_secs(60));
+    let minute = Duration::from_secs(60);
+    claim.unwrap().end(Ending::NotShared(minute));
     eventually("it is not shared", || async {
         let claimed = other.claim(true).await;
         matches!(claimed, Claimed::NotShared(left) if left > Duration::from_secs(30))
@@ -199,7 +215,7 @@ async fn a_claim_from_before_a_purge_is_taken_over() {
     let newer = mine(other.claim(true).await);
     assert_eq!(other.asked("taken_over"), 1);
     // Who holds it no more ends nothing.
-    claim.not_shared(Duration::from_secs(60));
+    claim.end(Ending::NotShared(Duration::from_secs(60)));
     eventually("it was told to end", || async {
         one.bench.metric("redis_claims_held") == 0
     })

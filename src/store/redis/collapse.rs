@@ -18,14 +18,12 @@ use tokio_util::task::AbortOnDropHandle;
 use super::link::{Fault, jittered};
 use super::{Shared, index};
 use crate::exchange::{Fence, Generation, Position};
-use crate::store::claim::{Claim, Claimed, Held, Want};
+use crate::store::claim::{APART, Claim, Claimed, Ending, Held, Want};
 
 /// How long a claim holds that is not renewed: what a killed instance costs those that wait.
 const LIFE: Duration = Duration::from_secs(2);
 /// How often it is renewed.
 const RENEWED_EVERY: Duration = Duration::from_millis(500);
-/// How long nobody waits for a key after its fetch came to nothing.
-const FREE: Duration = Duration::from_secs(1);
 /// The first pause between looks at another's claim, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
@@ -261,16 +259,12 @@ impl Reply {
 }
 
 impl Held for Holding {
-    fn end(mut self: Box<Self>, is_there: bool) {
-        if !is_there {
-            self.next = (EVERYBODY, FREE);
-        }
-    }
-
-    fn not_shared(mut self: Box<Self>, lasts: Duration) {
-        self.next = match lasts.is_zero() {
-            true => (EVERYBODY, FREE),
-            false => (NOT_SHARED, lasts),
+    fn end(mut self: Box<Self>, ending: Ending) {
+        self.next = match ending {
+            Ending::Shared => ("", Duration::ZERO),
+            Ending::NotShared(lasts) if !lasts.is_zero() => (NOT_SHARED, lasts),
+            Ending::NotShared(_) => (EVERYBODY, APART),
+            Ending::Apart(lasts) => (EVERYBODY, lasts),
         };
     }
 }
