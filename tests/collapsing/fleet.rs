@@ -169,9 +169,9 @@ impl Fleet {
         panic!("nobody fetches");
     }
 
-    pub(crate) async fn kill(&mut self, at: usize) {
+    pub(crate) async fn signal(&self, at: usize, signal: &str) {
         let id = self.programs[at].id().to_string();
-        let sent = Command::new("kill").args(["-KILL", &id]).status().await;
+        let sent = Command::new("kill").args([signal, &id]).status().await;
         assert!(sent.unwrap().success());
     }
 

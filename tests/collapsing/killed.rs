@@ -11,13 +11,13 @@ fn page() -> Reply {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_leader_costs_one_more_request() {
     let (redis, held) = (Server::start(&[]).await, Held::start(|_| page()).await);
-    let mut fleet = Fleet::start(10, &redis, &held.origin).await;
+    let fleet = Fleet::start(10, &redis, &held.origin).await;
     let dying = fleet.crowd([0], 1, "/cold");
     held.was_asked("/cold", 1).await;
     assert_eq!(fleet.leader().await, 0);
     let clients = fleet.crowd(1..10, 20, "/cold");
     fleet.waits(1..10).await;
-    fleet.kill(0).await;
+    fleet.signal(0, "-KILL").await;
     held.was_asked("/cold", 2).await;
     held.answer_all();
     for answer in clients.await.unwrap() {
@@ -57,4 +57,27 @@ async fn without_redis_each_instance_asks_once() {
     for at in 0..10 {
         assert_eq!(fleet.metric(at, "cms_edge_redis_claims_waiting").await, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_hangs_costs_one_more_request_and_comes_back_too_late() {
+    let (redis, held) = (Server::start(&[]).await, Held::start(|_| page()).await);
+    let fleet = Fleet::start(3, &redis, &held.origin).await;
+    let hanging = fleet.crowd([0], 1, "/cold");
+    held.was_asked("/cold", 1).await;
+    assert_eq!(fleet.leader().await, 0);
+    let clients = fleet.crowd([1, 2], 20, "/cold");
+    fleet.waits([1, 2]).await;
+    fleet.signal(0, "-STOP").await;
+    held.was_asked("/cold", 2).await;
+    held.answer_all();
+    for answer in clients.await.unwrap() {
+        assert_eq!(answer.text(), "page");
+    }
+    fleet.signal(0, "-CONT").await;
+    assert_eq!(hanging.await.unwrap()[0].text(), "page");
+    for at in 0..3 {
+        assert_eq!(fleet.get(at, "/cold", &[]).await.text(), "page");
+    }
+    assert_eq!(held.asked("/cold"), 2);
 }

@@ -60,7 +60,7 @@ impl Scene {
         let url = redis.url();
         let scene = Self::start(&format!(
             "[redis]\nurl = \"{url}\"\ntimeout = \"1s\"\n\
-             [purge_log]\nurl = \"{url}\"\nlease = \"600ms\"\nrenew = \"100ms\"\ngone = \"700ms\"\n"
+             [purge_log]\nurl = \"{url}\"\nlease = \"1500ms\"\nrenew = \"100ms\"\ngone = \"1700ms\"\n"
         ))
         .await;
         scene.uses_redis().await;
@@ -110,7 +110,8 @@ impl Scene {
     }
 }
 
-const SHORT: [&str; 5] = ["--for", "2s", "--watch", "1s", "--yes"];
+/// Longer than the lease.
+const SHORT: [&str; 5] = ["--for", "4s", "--watch", "1s", "--yes"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn readers_get_no_error_and_all_is_as_before() {
@@ -132,7 +133,7 @@ async fn readers_get_no_error_and_all_is_as_before() {
     }
     assert!(scene.origin.hits() > before);
     assert_eq!(readers.stop().await, 0);
-    assert_eq!(scene.metric("cms_edge_redis_trips_total").await, Some(1));
+    assert!(scene.metric("cms_edge_redis_trips_total").await >= Some(1));
     scene.uses_redis().await;
 }
 
