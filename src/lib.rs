@@ -16,6 +16,7 @@ pub mod body;
 pub mod telemetry;
 pub mod tunnel;
 
+pub mod outage;
 pub mod switches;
 
 pub mod key;
@@ -40,6 +41,7 @@ pub mod config;
 
 pub mod app;
 pub mod demo;
+pub mod drill;
 pub mod health;
 pub mod run;
 

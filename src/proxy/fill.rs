@@ -33,6 +33,7 @@ use crate::policy::{CacheRule, reuse, validation};
 use crate::respond::head::{self, Presented};
 use crate::respond::synthetic::ORIGIN_ERROR;
 use crate::route::Route;
+use crate::store::claim::Claim;
 use crate::store::{Store, StoreError};
 
 /// A fetch for the store.
@@ -53,6 +54,8 @@ pub(super) struct Fill<S> {
     pub flight_key: EntryKey,
     /// Nothing: nobody waits for this fill but its client.
     pub lead: Option<Lead>,
+    /// Where other instances wait for it.
+    pub claim: Option<Claim>,
     /// What is stored and may be validated, or stand in.
     pub stored: Option<Live>,
     pub wanted: Wanted,
@@ -501,6 +504,7 @@ impl<S: Store> Fill<S> {
         if !is_own {
             let now = shared.clock.now();
             shared.marks.set(&self.flight_key, now, rule.hit_for_miss);
+            self.claim_not_shared(rule.hit_for_miss);
         }
         self.land(Landing::NotShared);
     }
@@ -545,6 +549,7 @@ impl<S: Store> Fill<S> {
         if !matches!(landing, Landing::Failed { .. }) {
             self.proxy.shared.failed.clear(&self.flight_key);
         }
+        self.claim_lands(&landing);
         if let Some(lead) = self.lead.take() {
             lead.land(landing);
         }
