@@ -54,7 +54,7 @@ use self::breaker::Leave;
 use self::head::Head;
 use self::limit::Limiter;
 use self::link::Arriving;
-use self::loan::{Lender, Loan};
+use self::loan::{Lender, Loan, Returned};
 use self::pool::Via;
 use self::probe::Checks;
 use self::reserve::Reserve;
@@ -282,6 +282,8 @@ impl Upstream {
         let (head, mut content) = Head::split(request)?;
         let empty = content.is_end_stream();
         let mut budget = Budget::new(self.retries);
+        let idempotent = head.is_repeatable();
+        let is_copied = idempotent && self.retries > 0;
         let usual = head.via();
         let (mut tried, mut via) = (Vec::new(), usual);
         self.reserve.earn();
@@ -289,11 +291,12 @@ impl Upstream {
         let mut seat = self.roster.seat(&tried).ok_or_else(nobody)?;
         loop {
             let server = self.roster.server(seat.at()).ok_or_else(nobody)?;
-            let (loan, lender) = loan::lend(content);
+            let (loan, mut lender) = loan::lend(content, is_copied);
             let mut request = head.to(&server.site, &self.host, loan)?;
             self.relay_interim(&head, &mut request);
             let failure = match self.connections.exchange(server, request, via).await {
                 Ok(response) => {
+                    lender.forget_copy();
                     self.note_answer(seat.at(), response.status());
                     return Ok((response, seat, lender));
                 }
@@ -315,11 +318,12 @@ impl Upstream {
             let next = budget.spend(Failed {
                 kind,
                 connection_reused: failure.connection_reused,
-                idempotent: head.method().is_idempotent(),
+                idempotent,
                 content: match &returned {
                     _ if empty => Content::Empty,
-                    Some(_) => Content::Untouched,
-                    None => Content::Consumed,
+                    Returned::Untouched(_) => Content::Untouched,
+                    Returned::Copied(_) => Content::Copied,
+                    Returned::Gone => Content::Consumed,
                 },
             });
             match next {
@@ -337,7 +341,10 @@ impl Upstream {
                 return Err(error);
             }
             self.metrics.retried(kind.label());
-            content = returned.unwrap_or_default();
+            content = match returned {
+                Returned::Untouched(content) | Returned::Copied(content) => content,
+                Returned::Gone => Body::empty(),
+            };
         }
     }
 
