@@ -13,6 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use super::retry::Content;
 use crate::body::{Body, BodyError};
 
 /// A body that gives its content back when it is dropped before anybody read from it. The
@@ -33,20 +34,12 @@ pub(super) struct Loan {
 struct Copy {
     pieces: BytesMut,
     is_whole: bool,
+    /// Nothing is kept any more.
+    is_forgotten: bool,
 }
 
 /// Bytes of content that are kept to be sent again; of larger content nothing is.
 pub(super) const COPY_BYTES_MAX: usize = 64 * 1024;
-
-/// What is there of the content when an attempt has failed.
-#[derive(Debug)]
-pub(super) enum Returned {
-    /// Nobody has read any of it.
-    Untouched(Body),
-    /// A copy: all of it was read, and may have been sent.
-    Copied(Body),
-    Gone,
-}
 
 /// The error of content that broke off while it was lent. HTTP/2 does not tell it from a failure
 /// of the other side.
@@ -101,25 +94,29 @@ impl Lender {
         self.is_awaited.load(Relaxed)
     }
 
-    /// The content, if the loan has ended without anybody reading from it, or a copy of the whole.
-    pub(super) fn take_back(mut self) -> Returned {
+    /// The content, if the loan has ended without anybody reading from it, or a copy of the whole, and
+    /// which of the two it is.
+    pub(super) fn take_back(mut self) -> (Content, Body) {
         if let Ok(content) = self.returned.try_recv() {
-            return Returned::Untouched(content);
+            return (Content::Untouched, content);
         }
-        let Some(copy) = &self.copy else {
-            return Returned::Gone;
-        };
-        let mut copy = copy.lock();
-        if !copy.is_whole {
-            return Returned::Gone;
+        let copy = self
+            .copy
+            .take()
+            .map(|copy| std::mem::take(&mut *copy.lock()));
+        match copy.filter(|copy| copy.is_whole) {
+            Some(copy) => (Content::Copied, Body::full(copy.pieces)),
+            None => (Content::Consumed, Body::empty()),
         }
-        Returned::Copied(Body::full(std::mem::take(&mut copy.pieces)))
     }
 
     /// There will be no other attempt.
     pub(super) fn forget_copy(&mut self) {
         if let Some(copy) = self.copy.take() {
-            *copy.lock() = Copy::default();
+            *copy.lock() = Copy {
+                is_forgotten: true,
+                ..Copy::default()
+            };
         }
     }
 }
@@ -153,6 +150,7 @@ impl Loan {
         };
         let mut kept = copy.lock();
         let added = match read {
+            _ if kept.is_forgotten => Err(Uncopied),
             Some(Ok(frame)) => kept.add(frame),
             Some(Err(_)) => Err(Uncopied),
             None => Ok(()),
@@ -215,13 +213,9 @@ mod tests {
 
     use super::*;
 
-    async fn returned(returned: Returned) -> Option<(bool, Bytes)> {
-        let (is_copy, content) = match returned {
-            Returned::Untouched(content) => (false, content),
-            Returned::Copied(content) => (true, content),
-            Returned::Gone => return None,
-        };
-        Some((is_copy, content.collect().await.unwrap().to_bytes()))
+    async fn returned(lender: Lender) -> (Content, Bytes) {
+        let (state, content) = lender.take_back();
+        (state, content.collect().await.unwrap().to_bytes())
     }
 
     fn content() -> Body {
@@ -233,40 +227,47 @@ mod tests {
         for is_copied in [false, true] {
             let (loan, lender) = lend(content(), is_copied);
             drop(loan);
-            let expected = Some((false, "all of it".into()));
-            assert_eq!(returned(lender.take_back()).await, expected);
+            let expected = (Content::Untouched, "all of it".into());
+            assert_eq!(returned(lender).await, expected);
         }
     }
 
     #[tokio::test]
     async fn content_that_was_read_from_comes_back_as_a_copy_or_not_at_all() {
-        for (is_copied, expected) in [(false, None), (true, Some((true, "all of it".into())))] {
+        for (is_copied, expected) in [
+            (false, (Content::Consumed, "".into())),
+            (true, (Content::Copied, "all of it".into())),
+        ] {
             let (mut loan, lender) = lend(content(), is_copied);
             assert!(loan.frame().await.unwrap().is_ok());
-            assert_eq!(returned(lender.take_back()).await, expected);
+            assert_eq!(returned(lender).await, expected);
         }
     }
 
     #[tokio::test]
     async fn content_is_copied_as_a_whole_or_not_at_all() {
-        let large = vec![0; COPY_BYTES_MAX];
-        for (pieces, is_whole) in [
-            (vec!["a".into()], false),
-            (vec![Bytes::from(large.clone()), "a".into()], false),
-            (vec![Bytes::from(large)], true),
-            (vec!["a".into(), "b".into()], true),
+        let large = Bytes::from(vec![0; COPY_BYTES_MAX]);
+        let small = || Bytes::from("a");
+        for (pieces, ends, expected) in [
+            (vec![small()], false, Content::Consumed),
+            (vec![large.clone(), small()], true, Content::Consumed),
+            (vec![large], true, Content::Copied),
+            (vec![small(), small()], true, Content::Copied),
         ] {
             let (writer, reader) = crate::body::tee::tee(None);
             let (mut loan, lender) = lend(Body::stream(reader), true);
+            let whole = pieces.concat();
             for piece in pieces {
                 assert!(writer.write(piece).is_ok());
                 assert!(loan.frame().await.unwrap().is_ok());
             }
-            if is_whole {
+            if ends {
                 writer.finish(None);
                 assert!(loan.frame().await.is_none());
             }
-            assert_eq!(returned(lender.take_back()).await.is_some(), is_whole);
+            let (state, content) = returned(lender).await;
+            assert_eq!(state, expected);
+            assert!(state != Content::Copied || content == whole);
         }
     }
 
@@ -275,13 +276,14 @@ mod tests {
         let (mut loan, mut lender) = lend(content(), true);
         lender.forget_copy();
         assert!(loan.frame().await.unwrap().is_ok());
-        assert!(returned(lender.take_back()).await.is_none());
+        assert!(loan.copy.is_none());
+        assert_eq!(returned(lender).await.0, Content::Consumed);
     }
 
     #[tokio::test]
     async fn content_that_is_still_lent_does_not_come_back() {
         let (_loan, lender) = lend(content(), false);
-        assert!(returned(lender.take_back()).await.is_none());
+        assert_eq!(returned(lender).await.0, Content::Consumed);
     }
 
     #[tokio::test]

@@ -54,7 +54,7 @@ use self::breaker::Leave;
 use self::head::Head;
 use self::limit::Limiter;
 use self::link::Arriving;
-use self::loan::{Lender, Loan, Returned};
+use self::loan::{Lender, Loan};
 use self::pool::Via;
 use self::probe::Checks;
 use self::reserve::Reserve;
@@ -314,17 +314,12 @@ impl Upstream {
             if kind.is_trouble() && !is_stale {
                 self.roster.failed(seat.at(), kind);
             }
-            let returned = lender.take_back();
+            let (state, returned) = lender.take_back();
             let next = budget.spend(Failed {
                 kind,
                 connection_reused: failure.connection_reused,
                 idempotent,
-                content: match &returned {
-                    _ if empty => Content::Empty,
-                    Returned::Untouched(_) => Content::Untouched,
-                    Returned::Copied(_) => Content::Copied,
-                    Returned::Gone => Content::Consumed,
-                },
+                content: if empty { Content::Empty } else { state },
             });
             match next {
                 Next::GiveUp => return Err(error),
@@ -341,10 +336,7 @@ impl Upstream {
                 return Err(error);
             }
             self.metrics.retried(kind.label());
-            content = match returned {
-                Returned::Untouched(content) | Returned::Copied(content) => content,
-                Returned::Gone => Body::empty(),
-            };
+            content = returned;
         }
     }
 
