@@ -22,6 +22,9 @@ mod failing;
 /// Whole instances that share a Redis.
 #[path = "redis/instances.rs"]
 mod instances;
+/// What is stored for several URLs.
+#[path = "redis/no_vary_search.rs"]
+mod no_vary_search;
 /// What is put is found, by whom it is for.
 #[path = "redis/sharing.rs"]
 mod sharing;

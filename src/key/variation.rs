@@ -71,9 +71,10 @@ pub(super) fn begins(parts: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use http::HeaderMap;
+    use proptest::prelude::*;
 
     use super::*;
-    use crate::fields::no_vary_search::NO_VARY_SEARCH;
+    use crate::fields::no_vary_search::{NO_VARY_SEARCH, Params};
     use crate::key::{CacheKey, KeyRule, QueryRule, TargetUri};
 
     fn variation(value: &str) -> Variation {
@@ -148,6 +149,41 @@ mod tests {
                 expected,
                 "{value} {one} {other}"
             );
+        }
+    }
+
+    /// §6 as it is written, for a config that is not the default one.
+    fn model(said: &NoVarySearch, one: &str, other: &str) -> bool {
+        let [one, other] = [one, other].map(|query| {
+            let mut list: Vec<_> = pairs(query).collect();
+            match &said.params {
+                Params::Ignored(names) => {
+                    list.retain(|(name, _)| !names.contains(&name.to_string()))
+                }
+                Params::Counting(names) => {
+                    list.retain(|(name, _)| names.contains(&name.to_string()))
+                }
+            }
+            if !said.varies_by_order {
+                list.sort_by_key(|(name, _)| name.encode_utf16().collect::<Vec<_>>());
+            }
+            list
+        });
+        one == other
+    }
+
+    proptest! {
+        #[test]
+        fn keys_are_equal_where_the_draft_says_that_urls_are_equivalent(
+            config in prop::sample::select(&[
+                "key-order", "params=(\"a\")", "params=(\"a\" \"+\"), key-order", "except=(\"a\" \"%25\")",
+                "except=()", "except=(\"b\" \"a\"), key-order", "params=(\"\")",
+            ][..]),
+            queries in prop::array::uniform2("(a|b|c|=|&|&|%|%25|%26|%3D|%3d|[+]|%2B|%20|é|%C3%A9){0,8}"),
+        ) {
+            let said = variation(config).said;
+            let [one, other] = queries.each_ref().map(|query| Some(query.as_str()));
+            prop_assert_eq!(are_equivalent(config, one, other), model(&said, &queries[0], &queries[1]));
         }
     }
 

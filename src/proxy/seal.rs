@@ -40,7 +40,7 @@ impl<S: Store> Fill<S> {
         if !validation::selects(&origin, &answer.headers) {
             return None;
         }
-        let merged = validation::freshened(&origin, &answer.headers);
+        let merged = validation::freshened(&origin, &answer.headers, rule.profile);
         let storable = storability::assess(self.asked(), entry.status(), merged, exchange, rule);
         let storable = storable.ok()?;
         if !self.is_keyed_by(route, storable.headers()) {

@@ -1,6 +1,7 @@
 //! What responses have last said of the queries of their paths (`No-Vary-Search`). It is a guess about
 //! the next response, as that a URL varies by what it varied by: what a response says itself is in
-//! the key it is stored under. A guess that is lost, or that another path left, costs a miss.
+//! the key it is stored under. A guess that is lost, or that another path left, costs a miss. Instances
+//! that share a Redis learn each from the first response of a path that it fetches itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -55,9 +55,8 @@ function start (command, args, env, cwd) {
 function stopAll () {
   for (const child of children) {
     child.stopping = true
-    child.kill('SIGTERM')
+    child.kill(child.spawnfile === 'redis-server' ? 'SIGKILL' : 'SIGTERM')
   }
-  // Redis, which is still ending, empties it, too.
   for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
 }
 
@@ -298,8 +297,9 @@ async function main () {
   const file = join(here, `expected-${the.edition}-${options.profile}.json`)
   const known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
   let results = JSON.parse(first)
-  if (compare(known, byId, score(byId, results), results).length > 0) {
-    console.log('not all as expected: once more')
+  const surprises = compare(known, byId, score(byId, results), results)
+  if (surprises.length > 0) {
+    console.log(`not as expected, so once more:\n  ${surprises.join('\n  ')}`)
     results = settled(known, byId, results, JSON.parse(await run(the, port, origin)))
   }
   stopAll()
