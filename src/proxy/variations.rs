@@ -84,27 +84,28 @@ impl<S: Store> Proxy<S> {
     }
 }
 
-impl<S: Store> Fill<S> {
-    /// The key for a response with these fields, and what it says of queries. Nothing it says counts
-    /// where a tag is made of a parameter that makes no difference: a purge by that tag would miss
-    /// those who asked with another one.
-    pub(super) fn key_of(
-        &self,
-        route: &Route,
-        response: &HeaderMap,
-    ) -> (CacheKey, Option<Arc<Variation>>) {
-        let is_tagged = |said: &NoVarySearch| route.tags.queries().any(|name| !said.counts(name));
-        let said = NoVarySearch::of(response).filter(|said| !is_tagged(said));
-        let variation = said.map(|said| Arc::new(Variation::new(said)));
-        let keyed = route
-            .key
-            .key_by(&self.target, &self.presented, variation.as_deref());
-        (keyed.key, variation)
-    }
+/// The key for a response with these fields, and what it says of queries. Nothing it says counts where
+/// the route does not hear it, nor where a tag is made of a parameter that makes no difference: a purge
+/// by that tag would miss those who asked with another one.
+pub(super) fn key_of(
+    route: &Route,
+    target: &TargetUri,
+    presented: &HeaderMap,
+    response: &HeaderMap,
+) -> (CacheKey, Option<Arc<Variation>>) {
+    let is_tagged = |said: &NoVarySearch| route.tags.queries().any(|name| !said.counts(name));
+    let is_heard = route.key.query.no_vary_search;
+    let said = NoVarySearch::of(response).filter(|said| is_heard && !is_tagged(said));
+    let variation = said.map(|said| Arc::new(Variation::new(said)));
+    let keyed = route.key.key_by(target, presented, variation.as_deref());
+    (keyed.key, variation)
+}
 
+impl<S: Store> Fill<S> {
     /// Whether a response with these fields is stored where this request was looked up.
     pub(super) fn is_keyed_by(&self, route: &Route, response: &HeaderMap) -> bool {
-        !route.key.query.no_vary_search || self.key_of(route, response).0 == self.key
+        !route.key.query.no_vary_search
+            || key_of(route, &self.target, &self.presented, response).0 == self.key
     }
 
     /// Moves to the key that the response itself wants. What is stored for this URL elsewhere goes: it
@@ -113,7 +114,7 @@ impl<S: Store> Fill<S> {
         if !route.key.query.no_vary_search {
             return;
         }
-        let (key, variation) = self.key_of(route, response);
+        let (key, variation) = key_of(route, &self.target, &self.presented, response);
         if let Some(variation) = variation {
             self.proxy.shared.variations.learn(&self.target, &variation);
         }
