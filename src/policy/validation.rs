@@ -66,7 +66,7 @@ const KEPT: [HeaderName; 5] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, 
 
 /// §3.2: the stored response's fields with those of the answer in their place.
 ///
-/// In profile `cms` the `Content-Type` stays, too: PHP and others put the type of their pages on every
+/// In profile `cms` the `Content-Type` stays, too: origins put the default type of their pages on a
 /// 304, also where the 200 was JSON, and what was done with the content went by its type.
 ///
 /// `Age` is "the time since the response was generated or successfully validated at the origin
