@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::atomics::{AtomicU64, Ordering};
 use crate::clock::{Boottime, SystemBoottime, Uptime};
 
 /// See the module. Reading it takes one load, and a look at the clock where it can end.

@@ -48,6 +48,7 @@ fn terms(name: &'static str, limits: &'static [&'static str]) -> Terms {
         growth: 48,
         connections: 50,
         time: Duration::from_millis(1000),
+        is_on_origin: false,
     }
 }
 
@@ -100,7 +101,12 @@ async fn many_fields_over_http_2() {
         })
         .await;
     };
-    play(&arena, terms("many fields of HTTP/2", &["headers"]), attack).await;
+    play(
+        &arena,
+        terms("many fields of HTTP/2", &["headers", "h2_refused"]),
+        attack,
+    )
+    .await;
     assert!(arena.origin.is_none_or(|origin| origin.take().is_empty()));
 }
 
