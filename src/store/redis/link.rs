@@ -14,6 +14,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::asking::Asking;
 use super::connect::{Connection, Servers};
 use crate::telemetry::redis::RedisMetrics;
 
@@ -30,7 +31,7 @@ pub struct Link {
 
 /// Connections that were found to work together.
 pub struct Connections {
-    lookups: Box<[Connection]>,
+    lookups: Box<[Asking]>,
     /// Large values must not stand in the way of lookups.
     writes: Connection,
     /// They lead to the wrong server, or what comes from them cannot be understood.
@@ -139,7 +140,7 @@ impl Link {
         }
         let mut lookups = Vec::with_capacity(self.lookups);
         for _ in 0..self.lookups {
-            lookups.push(self.servers.open().await?);
+            lookups.push(self.servers.open_for_lookups().await?);
         }
         let new = Connections {
             lookups: lookups.into(),
@@ -152,13 +153,14 @@ impl Link {
 
     /// Whether all of them answer as fast as requests need it.
     async fn answers(&self, way: &Connections) -> RedisResult<()> {
-        for connection in way.lookups.iter().chain([&way.writes]) {
-            let mut connection = connection.clone();
-            let ping = cmd("PING");
-            match timeout(self.patience, ping.exec_async(&mut connection)).await {
-                Ok(answer) => answer?,
-                Err(_) => return Err((ErrorKind::Io, "it does not answer in time").into()),
-            }
+        for connection in &way.lookups {
+            connection.ping(Instant::now() + self.patience).await?;
+        }
+        let mut connection = way.writes();
+        let ping = cmd("PING");
+        match timeout(self.patience, ping.exec_async(&mut connection)).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err((ErrorKind::Io, "it does not answer in time").into()),
         }
         Ok(())
     }
@@ -171,8 +173,8 @@ impl Connections {
         clippy::cast_possible_truncation,
         reason = "the index is taken modulo the number of connections, of which there is one"
     )]
-    pub fn lookups(&self, hash: u64) -> Connection {
-        self.lookups[hash as usize % self.lookups.len()].clone()
+    pub fn lookups(&self, hash: u64) -> &Asking {
+        &self.lookups[hash as usize % self.lookups.len()]
     }
 
     pub fn writes(&self) -> Connection {

@@ -4,9 +4,11 @@
 //! not at all while Redis is known not to answer ([`link`]); storing is done behind the client's
 //! back, in bounds, and may be left out. What is read is checked in full (`entry::format`).
 
+pub mod asking;
 pub mod connect;
 mod figures;
 pub mod index;
+mod lane;
 pub mod link;
 mod lookup;
 pub mod script;
