@@ -82,7 +82,8 @@ impl Shared {
     ) -> Result<Reply, Trouble> {
         let asking = way.lookups(look.key.hash_value());
         let name = index::name(&self.settings.namespace, look.key);
-        let guessed = self.guesses.get(&look.key.hash_value()).unwrap_or_default();
+        let guessed = self.guesses.get(&look.key.hash_value());
+        let guessed = guessed.unwrap_or_else(|| Arc::clone(&self.no_vary));
         let guess = look.key.select(&guessed, look.presented, look.folding);
         let field = index::field(guess.secondary());
         let words: [&[u8]; 4] = [
@@ -95,10 +96,13 @@ impl Shared {
         let Some(index) = values.get(0) else {
             return Ok(Reply::default());
         };
-        let lines = index::lines(index, look.current).map_err(|_| Trouble::Corrupt(None))?;
         let mut newest = None;
-        for line in lines {
-            let vary = Arc::new(line.vary().map_err(|_| Trouble::Corrupt(None))?);
+        for line in index::lines(index, look.current) {
+            let line = line.map_err(|_| Trouble::Corrupt(None))?;
+            let vary = match line.has_vary(&guessed) {
+                true => Arc::clone(&guessed),
+                false => Arc::new(line.vary().map_err(|_| Trouble::Corrupt(None))?),
+            };
             let other = (*vary != *guessed).then(|| {
                 let key = look.key.select(&vary, look.presented, look.folding);
                 let field = index::field(key.secondary());

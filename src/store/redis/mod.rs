@@ -83,6 +83,7 @@ struct Shared {
     link: Arc<Link>,
     /// What Vary was last seen under a primary key, by its hash, where it nominated something.
     guesses: Cache<u64, Arc<Vary>>,
+    no_vary: Arc<Vary>,
     lookups: Semaphore,
     /// In units of [`WRITE_UNIT_BYTES`].
     writes: Arc<Semaphore>,
@@ -114,6 +115,7 @@ impl Redis {
         let shared = Arc::new(Shared {
             link: Arc::clone(&link),
             guesses: Cache::new(GUESSES_MAX),
+            no_vary: Arc::default(),
             lookups: Semaphore::new(LOOKUPS_MAX),
             writes: Arc::new(Semaphore::new(WRITES_BYTES_MAX / WRITE_UNIT_BYTES)),
             put: Script::new(include_str!("put.lua")),
