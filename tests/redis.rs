@@ -16,6 +16,9 @@ mod support {
 /// A tier, its servers, and responses to put into it.
 #[path = "redis/bench.rs"]
 mod bench;
+/// `cms-edge demo --redis URL`.
+#[path = "redis/demo.rs"]
+mod demo;
 /// Redis stops, dies, comes back, and is full.
 #[path = "redis/failing.rs"]
 mod failing;
