@@ -161,3 +161,6 @@ impl Lane {
 fn closed() -> RedisError {
     (ErrorKind::Io, "the connection is closed").into()
 }
+
+#[cfg(test)]
+mod tests;
