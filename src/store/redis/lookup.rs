@@ -97,8 +97,8 @@ impl Shared {
             return Ok(Reply::default());
         };
         let mut newest = None;
-        for line in index::lines(index, look.current) {
-            let line = line.map_err(|_| Trouble::Corrupt(None))?;
+        let lines = index::lines(index, look.current).map_err(|_| Trouble::Corrupt(None))?;
+        for line in lines {
             let vary = match line.has_vary(&guessed) {
                 true => Arc::clone(&guessed),
                 false => Arc::new(line.vary().map_err(|_| Trouble::Corrupt(None))?),
