@@ -7,6 +7,8 @@
 //! (RFC 9113 §4.1), keeps nothing of their payload, and reads no clock: it takes from budgets that
 //! the connection's watch refills.
 
+use super::block::Block;
+
 /// Length of the client's preface (RFC 9113 §3.4) and of a frame's head, in bytes.
 const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
@@ -36,11 +38,19 @@ const TINY_BYTES: usize = 64;
 const FRAME_BYTES: usize = 16 * 1024;
 const CONTINUATIONS_MIN: usize = 5;
 
+/// How many times `headers_max` the fields of a block may be, before the connection is cut instead
+/// of its request refused: browsers send each cookie as a field of its own (RFC 9113 §8.2.3).
+const FIELDS_FACTOR: usize = 4;
+
 /// h2 answers a head of more than `header_bytes_max` by itself, with a 431 that has nothing but its
 /// status: a literal of the static table's `:status` (RFC 7541 §6.2.1), up to so many bytes. From
 /// the second on, it is one byte, which may be anything.
 const STATUS_LITERAL: u8 = 0x48;
 const STATUS_BYTES_MAX: usize = 5;
+
+/// Codes of RST_STREAM (RFC 9113 §7) that tell of no fault of the client's: NO_ERROR,
+/// INTERNAL_ERROR, REFUSED_STREAM, CANCEL.
+const BLAMELESS: [u8; 4] = [0, 2, 7, 8];
 
 /// ENHANCE_YOUR_CALM (RFC 9113 §7).
 const CALM: u32 = 0x0b;
@@ -53,11 +63,19 @@ pub(super) enum Flood {
     Control,
     Continuation,
     Empty,
+    Refused,
+    Fields,
 }
 
 impl Flood {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Resets, Self::Control, Self::Continuation, Self::Empty];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Resets,
+        Self::Control,
+        Self::Continuation,
+        Self::Empty,
+        Self::Refused,
+        Self::Fields,
+    ];
 }
 
 /// How many frames of a kind a client may send per second, for long.
@@ -66,8 +84,12 @@ pub(super) struct Rates {
     pub(super) resets: u32,
     pub(super) control: u32,
     pub(super) empty: u32,
+    /// Requests that are refused for what they are; nothing: any number.
+    pub(super) refused: Option<u32>,
     /// Bytes of a request head.
     pub(super) header_bytes_max: usize,
+    /// Fields of a request head.
+    pub(super) headers_max: usize,
 }
 
 /// Follows both directions of one connection.
@@ -79,9 +101,14 @@ pub(super) struct Frames {
     resets: Bucket,
     control: Bucket,
     empty: Bucket,
+    refused: Option<Bucket>,
+    /// Requests refused since they were last taken from that budget.
+    refusals: usize,
     /// CONTINUATION frames since the last HEADERS frame.
     continuations: usize,
     continuations_max: usize,
+    block: Block,
+    fields_max: usize,
     last_stream: u32,
     /// The last frame from the client is part of a header block; and the block goes on after it.
     is_block: bool,
@@ -101,8 +128,12 @@ impl Frames {
             resets: Bucket::new(rates.resets),
             control: Bucket::new(rates.control),
             empty: Bucket::new(rates.empty),
+            refused: rates.refused.map(Bucket::new),
+            refusals: 0,
             continuations: 0,
             continuations_max: CONTINUATIONS_MIN.max(of_head + of_head / 4),
+            block: Block::default(),
+            fields_max: rates.headers_max.saturating_mul(FIELDS_FACTOR),
             last_stream: 0,
             is_block: false,
             goes_on: false,
@@ -135,10 +166,30 @@ impl Frames {
         let preface = self.preface_left.min(bytes.len());
         self.preface_left -= preface;
         let mut bytes = bytes.get(preface..).unwrap_or_default();
-        while let Some(frame) = self.inbound.next(&mut bytes) {
+        loop {
+            let payload = self.inbound.payload(&mut bytes);
+            if self.is_block && self.block.read(payload) > self.fields_max {
+                return Err(Flood::Fields);
+            }
+            let Some(frame) = self.inbound.next(&mut bytes) else {
+                return Ok(());
+            };
             self.frame(frame, bytes.first(), millis)?;
         }
-        Ok(())
+    }
+
+    /// So many requests were refused by others than h2 itself, `millis` after the connection was
+    /// opened. Returns whether any were, with those that h2 refused since this was last asked.
+    ///
+    /// # Errors
+    /// They are too many; the connection is to be cut.
+    pub(super) fn refused(&mut self, others: usize, millis: u64) -> Result<bool, Flood> {
+        let count = std::mem::take(&mut self.refusals) + others;
+        let Some(refused) = &mut self.refused else {
+            return Ok(false);
+        };
+        let is_enough = (0..count).all(|_| refused.take(millis));
+        is_enough.or(Flood::Refused).map(|()| count > 0)
     }
 
     /// Takes the next bytes that went to the client.
@@ -150,8 +201,15 @@ impl Frames {
                 let more = left + CONTROL_PER_DATA + length / CONTROL_BYTES;
                 self.control.left = more.min(CONTROL_MAX.max(left));
             } else if frame.kind == Kind::Headers && frame.is_last() {
-                self.has_oversize |=
-                    frame.length <= STATUS_BYTES_MAX && bytes.first() == Some(&STATUS_LITERAL);
+                // Nothing else that goes out is so short; but trailers are, in other connections.
+                let is_short = frame.length <= STATUS_BYTES_MAX;
+                self.has_oversize |= is_short && bytes.first() == Some(&STATUS_LITERAL);
+                self.refusals += usize::from(is_short && self.has_oversize);
+            } else if frame.kind == Kind::Reset {
+                // The code's last byte; the payload of a frame so small is sent with its head.
+                let code = bytes.get(3);
+                let is_blame = code.is_some_and(|code| !BLAMELESS.contains(code));
+                self.refusals += usize::from(is_blame);
             }
         }
     }
@@ -167,11 +225,15 @@ impl Frames {
     }
 
     fn frame(&mut self, frame: Head, next: Option<&u8>, millis: u64) -> Result<(), Flood> {
-        self.is_block = matches!(frame.kind, Kind::Headers | Kind::Continuation);
+        // A larger frame ends the connection, as h2 sees to (RFC 9113 §4.2).
+        let is_block = matches!(frame.kind, Kind::Headers | Kind::Continuation);
+        self.is_block = is_block && frame.length <= FRAME_BYTES;
         self.goes_on = self.is_block && !frame.ends_headers();
         let is_enough = match frame.kind {
             Kind::Data => frame.is_last() || !frame.is_tiny(next) || self.empty.take(millis),
             Kind::Headers => {
+                self.block
+                    .begin(frame.length, frame.is_padded(), frame.has_priority());
                 self.continuations = 0;
                 self.heads += 1;
                 self.last_stream = self.last_stream.max(frame.stream);
@@ -179,6 +241,7 @@ impl Frames {
                 frame.length > 0 || self.empty.take(millis)
             }
             Kind::Continuation => {
+                self.block.go_on(frame.length);
                 self.continuations += 1;
                 if self.continuations > self.continuations_max {
                     return Err(Flood::Continuation);
@@ -247,12 +310,21 @@ impl Head {
         self.flags & 4 != 0
     }
 
+    /// PADDED, of DATA and HEADERS.
+    const fn is_padded(self) -> bool {
+        self.flags & 8 != 0
+    }
+
+    /// PRIORITY, of HEADERS.
+    const fn has_priority(self) -> bool {
+        self.flags & 0x20 != 0
+    }
+
     /// Whether a DATA frame has next to no content. `next` is the first byte of its payload, the
     /// length of its padding if it has any (RFC 9113 §6.1).
     fn is_tiny(self, next: Option<&u8>) -> bool {
-        let is_padded = self.flags & 8 != 0;
         let padding = match next {
-            _ if !is_padded => 0,
+            _ if !self.is_padded() => 0,
             Some(length) => usize::from(*length) + 1,
             None => self.length,
         };
@@ -269,11 +341,18 @@ struct Scan {
 }
 
 impl Scan {
+    /// What of the current frame's payload is in `bytes`, which then begin with what follows it.
+    fn payload<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
+        let count = self.payload_left.min(bytes.len());
+        self.payload_left -= count;
+        let (payload, rest) = bytes.split_at_checked(count).unwrap_or_default();
+        *bytes = rest;
+        payload
+    }
+
     /// The next head in `bytes`, which then begin with what follows it.
     fn next(&mut self, bytes: &mut &[u8]) -> Option<Head> {
-        let payload = self.payload_left.min(bytes.len());
-        self.payload_left -= payload;
-        *bytes = bytes.get(payload..).unwrap_or_default();
+        self.payload(bytes);
         let room = self.head.get_mut(self.head_read..).unwrap_or_default();
         let count = room.len().min(bytes.len());
         if count == 0 {
@@ -349,6 +428,8 @@ mod tests {
         resets: 10,
         control: 10,
         empty: 10,
+        refused: Some(2),
+        headers_max: 10,
         header_bytes_max: 32 * 1024,
     };
 
