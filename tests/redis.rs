@@ -24,6 +24,9 @@ mod claims;
 /// Redis fails in each way while readers read on.
 #[path = "redis/degradation.rs"]
 mod degradation;
+/// `cms-edge demo --redis URL`.
+#[path = "redis/demo.rs"]
+mod demo;
 /// An operator takes Redis away.
 #[path = "redis/drill.rs"]
 mod drill;

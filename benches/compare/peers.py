@@ -34,11 +34,20 @@ COMMANDS = {
         *(["-p", f"thread_pool_min={peer.connections + 16}"] if peer.connections > 150 else []),
     ]),
     "nginx-sendfile": NGINX,
+    "cms-edge-redis": ("proxy-redis.toml.in", lambda peer: [peer.binary, "serve", "--config", peer.config]),
+    "nginx-lua": ("nginx-lua.conf.in", NGINX[1]),
 }
+# These keep responses in a Redis of their own, whose CPU time is counted apart.
+WITH_REDIS = ("cms-edge-redis", "nginx-lua")
 NAMES = tuple(COMMANDS)
 DEFAULT = ("cms-edge", "nginx", "varnish")
-PROGRAMS = {"cms-edge": [], "nginx": ["nginx"], "nginx-sendfile": ["nginx"], "varnish": ["varnishd"]}
-PACKAGES = {"nginx": "nginx-light", "varnishd": "varnish", "wrk": "wrk", "taskset": "util-linux", "setpriv": "util-linux"}
+PROGRAMS = {"cms-edge": [], "nginx": ["nginx"], "nginx-sendfile": ["nginx"], "varnish": ["varnishd"],
+            "cms-edge-redis": ["redis-server"], "nginx-lua": ["nginx", "redis-server"]}
+# What nginx-lua needs beside programs: Debian's name for lua-resty-redis is lua-nginx-redis.
+FILES = {"nginx-lua": {"/usr/lib/nginx/modules/ngx_http_lua_module.so": "libnginx-mod-http-lua",
+                       "/usr/share/lua/5.1/nginx/redis.lua": "lua-nginx-redis"}}
+PACKAGES = {"nginx": "nginx-light", "varnishd": "varnish", "wrk": "wrk",
+            "redis-server": "redis-server", "taskset": "util-linux", "setpriv": "util-linux"}
 
 
 class Missing(Exception):
@@ -51,13 +60,15 @@ class Broken(Exception):
 
 def require(names, install, binary):
     """Makes sure that every program is there; installs Debian packages if `install`."""
-    if "cms-edge" in names and not os.access(binary, os.X_OK):
+    if {"cms-edge", "cms-edge-redis"} & set(names) and not os.access(binary, os.X_OK):
         raise Missing(f"there is no cms-edge program at {binary}; run `cargo build --release`, "
                       "or name it with --binary, or leave it out with --peers nginx,varnish")
     # Where Debian keeps servers, often not on a user's PATH.
     os.environ["PATH"] = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
     programs = ["wrk", "taskset", "setpriv", *(program for name in names for program in PROGRAMS[name])]
-    missing = sorted({PACKAGES[program] for program in programs if shutil.which(program) is None})
+    files = {file: package for name in names for file, package in FILES.get(name, {}).items()}
+    missing = sorted({PACKAGES[program] for program in programs if shutil.which(program) is None}
+                     | {package for file, package in files.items() if not os.path.exists(file)})
     if not missing:
         return
     command = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
@@ -74,9 +85,11 @@ def require(names, install, binary):
 def versions(options):
     """The version each peer and wrk tell of themselves."""
     asked = {"cms-edge": [options.binary, "--version"], "nginx": ["nginx", "-v"], "nginx-sendfile": ["nginx", "-v"],
-             "varnish": ["varnishd", "-V"], "wrk": ["wrk", "-v"]}
+             "varnish": ["varnishd", "-V"], "wrk": ["wrk", "-v"], "redis": ["redis-server", "--version"],
+             "cms-edge-redis": [options.binary, "--version"], "nginx-lua": ["nginx", "-v"]}
     found = {}
-    for name in [*options.peers, "wrk"]:
+    redis = ["redis"] if set(WITH_REDIS) & set(options.peers) else []
+    for name in [*options.peers, *redis, "wrk"]:
         try:
             told = subprocess.run(asked[name], capture_output=True, text=True, timeout=START_SECONDS_MAX, check=False)
             version = re.search(r"\d+\.\d+(\.\d+)?[\w.+-]*", told.stdout + told.stderr)
@@ -95,34 +108,36 @@ class Peer:
         self.core = options.server_core
         self.template, self.command = COMMANDS[name]
         self.config, self.log = folder / self.template.removesuffix(".in"), folder / "log"
-        self.port = self.admin_port = self.process = None
+        self.client_core = options.client_core
+        self.port = self.admin_port = self.process = self.redis_port = self.redis = None
 
     def start(self):
         """Starts the server on its core and waits until it accepts connections."""
         self.folder.mkdir()
-        self.port, self.admin_port = free_ports(2)
+        self.port, self.admin_port, self.redis_port = free_ports(3)
+        if self.name in WITH_REDIS:
+            self.start_redis()
         self.config.write_text(self.configuration())
+        self.process = self.spawn(self.core, self.command(self))
+        wait_until_open(self.name, lambda: self.process.poll() is None, self.port, self.log_tail)
+
+    def start_redis(self):
+        """Its own Redis, on the client's core: nothing of it is in the peer's account."""
+        command = ["redis-server", "--port", self.redis_port, "--bind", "127.0.0.1", "--dir", self.folder, "--save", "",
+                   "--appendonly", "no", "--maxmemory", "512mb", "--maxmemory-policy", "volatile-lru"]
+        self.redis = self.spawn(self.client_core, command)
+        wait_until_open("redis-server", lambda: self.redis.poll() is None, self.redis_port, self.log_tail)
+
+    def spawn(self, core, command):
         # Should the harness be killed, the kernel ends the server.
-        arguments = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", self.core, *self.command(self)]
+        arguments = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", core, *command]
         # Settings from the environment would change what is compared.
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("CMS_EDGE_")}
+        environment = {key: value for key, value in os.environ.items()
+                       if not key.startswith("CMS_EDGE_") and key != "REDIS_URL"}
         with self.log.open("ab") as log:
             # A session of its own: Ctrl-C reaches the harness alone, which then stops servers in order.
-            self.process = subprocess.Popen([str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env=environment, cwd=self.folder, start_new_session=True)
-        self.wait_until_open()
-
-    def wait_until_open(self):
-        deadline = time.monotonic() + START_SECONDS_MAX
-        while time.monotonic() < deadline:
-            if not self.alive():
-                raise Broken(f"{self.name} exited at its start:\n{self.log_tail()}")
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise Broken(f"{self.name} did not listen within {START_SECONDS_MAX} s:\n{self.log_tail()}")
+            return subprocess.Popen([str(argument) for argument in arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                    env=environment, cwd=self.folder, start_new_session=True)
 
     def configuration(self):
         """The template with its @NAMES@ filled in; one that stays open is a mistake in the template."""
@@ -130,6 +145,7 @@ class Peer:
             "PORT": self.port,
             "ADMIN_PORT": self.admin_port,
             "ORIGIN_PORT": self.origin.port,
+            "REDIS_PORT": self.redis_port,
             "WORKERS": self.workers,
             "FOLDER": self.folder,
             # Started by root, nginx would hand its workers to a user who cannot read the scratch folder.
@@ -139,10 +155,15 @@ class Peer:
         return re.sub(r"@([A-Z_]+)@", lambda name: str(values[name[1]]), (TEMPLATES / self.template).read_text())
 
     def alive(self):
-        return self.process is not None and self.process.poll() is None
+        has_redis = self.redis is None or self.redis.poll() is None
+        return self.process is not None and self.process.poll() is None and has_redis
 
     def cpu(self):
         return process.cpu(self.process.pid)
+
+    def redis_cpu(self):
+        """Of its Redis, or nothing where it has none."""
+        return process.cpu(self.redis.pid) if self.redis is not None else None
 
     def memory_peak(self):
         """Bytes of resident memory at the peak, and of cache files in tmpfs, which no resident set shows."""
@@ -158,18 +179,36 @@ class Peer:
 
     def stop(self):
         """Ends the server, what it started and may have left behind (its own process group), and its origin."""
-        if self.process is not None:
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_SECONDS_MAX)
-            except subprocess.TimeoutExpired:
-                pass
-            try:
-                os.killpg(self.process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # The usual case: nothing is left.
-            self.process.wait(STOP_SECONDS_MAX)
+        for started in (self.process, self.redis):
+            if started is not None:
+                end(started)
         self.origin.stop()
+
+
+def end(started):
+    started.terminate()
+    try:
+        started.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        pass
+    try:
+        os.killpg(started.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass  # The usual case: nothing is left.
+    started.wait(STOP_SECONDS_MAX)
+
+
+def wait_until_open(name, alive, port, log_tail):
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        if not alive():
+            raise Broken(f"{name} exited at its start:\n{log_tail()}")
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.05)
+    raise Broken(f"{name} did not listen within {START_SECONDS_MAX} s:\n{log_tail()}")
 
 
 def free_ports(count):

@@ -5,8 +5,11 @@ import os
 import platform
 import statistics
 
+from peers import WITH_REDIS
+
 BASELINE = "nginx"
-FIGURES = ("cpu_us_per_request", "requests_per_second", "p50_us", "p99_us", "server_busy", "client_busy", "system_share")
+FIGURES = ("cpu_us_per_request", "requests_per_second", "p50_us", "p99_us", "server_busy", "client_busy", "system_share",
+           "redis_us_per_request")
 
 
 def reasons(sample, length, encoding):
@@ -29,7 +32,7 @@ def result(options, sizes, machine, evidence, rounds, memory):
     return {
         "machine": machine,
         "settings": {key: getattr(options, key) for key in
-                     ("rounds", "seconds", "connections", "threads", "workers", "encoding")},
+                     ("rounds", "seconds", "connections", "threads", "workers", "encoding")} | {"where": where(options.peers)},
         "baseline": baseline,
         "hit_evidence": evidence,
         "memory_peak": memory,
@@ -39,6 +42,12 @@ def result(options, sizes, machine, evidence, rounds, memory):
                     for sample in rounds for reason in sample["invalid"]],
         "rounds": rounds,
     }
+
+
+def where(names):
+    """Where the peers have what they answer with; those that ask a Redis are not mixed with others for nothing."""
+    with_redis = len(set(names) & set(WITH_REDIS))
+    return "Memory" if not with_redis else "Redis" if with_redis == len(names) else "Memory and Redis"
 
 
 def summary(names, baseline, size, rounds):
@@ -67,7 +76,7 @@ def text(found):
     """The report for people."""
     told = found["settings"]
     lines = [
-        "Memory hits, HTTP/1.1 plaintext, JSON with Vary: Accept-Language, "
+        f"{told['where']} hits, HTTP/1.1 plaintext, JSON with Vary: Accept-Language, "
         f"coding {told['encoding']}, one browser's Accept-Language",
         f"machine  {found['machine']['cpu']}, {found['machine']['cores']} cores, Linux {found['machine']['kernel']}, "
         f"load {found['machine']['load_1m']:.1f}; server on core {found['machine']['server_core']}, "
@@ -94,7 +103,7 @@ def text(found):
 def rows(table, baseline):
     """One aligned line per peer under a heading."""
     heading = ("peer", "CPU µs/request", f"× {baseline}", "requests/s", f"× {baseline}",
-               "p50 ms", "p99 ms", "server busy", "client busy", "in kernel")
+               "p50 ms", "p99 ms", "server busy", "client busy", "in kernel", "Redis µs/request")
     cells = [heading]
     for name, figures in table.items():
         cells.append((
@@ -108,6 +117,7 @@ def rows(table, baseline):
             cell(figures["server_busy"], "{:.0f} %", 100, False),
             cell(figures["client_busy"], "{:.0f} %", 100, False),
             cell(figures["system_share"], "{:.0f} %", 100, False),
+            cell(figures["redis_us_per_request"], "{:.2f}", 1.0, False) if name in WITH_REDIS else "-",
         ))
     widths = [max(len(row[column]) for row in cells) for column in range(len(heading))]
     return ["  ".join([row[0].ljust(widths[0])] + [value.rjust(width) for value, width in zip(row[1:], widths[1:])])

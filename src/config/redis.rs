@@ -46,7 +46,7 @@ impl Redis {
                 "connections",
                 2,
                 1..=64,
-                "Connections for lookups, each shared by many requests; writes have one more. \
+                "Connections for lookups, each shared by many requests; writes and claims have one more each. \
                  High: more work for Redis, little gain.",
             ),
             collapse_wait: collapse_wait(&s),

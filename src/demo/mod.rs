@@ -37,7 +37,7 @@ pub struct Arguments {
     /// Port of the CMS.
     #[arg(long, default_value_t = 8000)]
     cms_port: u16,
-    /// URL of a Redis to keep responses in, beside memory.
+    /// URL of a Redis, for stored responses and the purge log, both in a namespace of this run.
     #[arg(long)]
     redis: Option<String>,
     /// Run the whole story without anybody watching, and exit with 0 if it went as it should.
@@ -103,7 +103,7 @@ pub async fn run(
         let _told_or_gone = edge_stopped.await;
     }));
     let went_well = if arguments.check {
-        story::check(places, &Client::trusting(&certificate)?).await
+        story::check(places, &Client::trusting(&certificate)?, &token).await
     } else {
         println!("{}", story::tell(places));
         stop.await;
@@ -127,10 +127,16 @@ fn demo_config(
         .replace("{cms}", &cms.to_string())
         .replace("{secret}", secret)
         .replace("{token}", token);
-    let redis = arguments.redis.clone();
-    // It is alone: its purges need no log of others.
-    let alone = ("CMS_EDGE_PURGE_LOG__ENABLED".to_owned(), "false".to_owned());
-    let redis = redis.map(|url| [("CMS_EDGE_REDIS__URL".to_owned(), url), alone]);
+    // Nothing that an earlier demo has left in Redis is found by this one.
+    let run = getrandom::u32()?;
+    let settings = |url: &String| {
+        [
+            ("CMS_EDGE_REDIS__URL".to_owned(), url.clone()),
+            ("CMS_EDGE_PURGE_LOG__URL".to_owned(), url.clone()),
+            ("CMS_EDGE_NAMESPACE".to_owned(), format!("demo-{run:08x}")),
+        ]
+    };
+    let redis = arguments.redis.as_ref().map(settings);
     config::parse(
         &text,
         "demo.toml",

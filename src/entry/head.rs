@@ -8,6 +8,8 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, header};
 
+use crate::fields::date;
+
 /// Both maps, serialised: fields of the client's, then those the origin sent otherwise.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -50,6 +52,9 @@ const COMMON: [HeaderName; 28] = [
     header::CONTENT_LOCATION,
     header::ALT_SVC,
 ];
+
+/// Where `Date` is in [`COMMON`].
+const DATE_MARK: u8 = 1;
 
 /// Marks a name that is spelled out: its length as `u16`, then its text.
 const SPELLED: u8 = u8::MAX;
@@ -112,6 +117,34 @@ impl Head {
             }
         }
         fields
+    }
+
+    /// What the origin's `Date` says, in seconds since the epoch, as [`date::of`] reads it, without
+    /// making a map.
+    pub(super) fn origin_date(&self) -> Option<u64> {
+        let origin_at = self.origin_at as usize;
+        let (lines, value) = match self.dates(origin_at, self.block.len()) {
+            (0, _) => self.dates(0, origin_at),
+            own => own,
+        };
+        date::parse_bytes(value.filter(|_| lines == 1)?)
+    }
+
+    /// How many fields are called `Date` between two places of the block, and the value of the last.
+    /// An absent one is empty.
+    fn dates(&self, mut at: usize, end: usize) -> (usize, Option<&[u8]>) {
+        let (mut lines, mut value) = (0, None);
+        while at < end {
+            let begin = at;
+            if skip_field(&self.block, &mut at).is_none() {
+                break;
+            }
+            if self.block.get(begin) == Some(&DATE_MARK) {
+                lines += 1;
+                value = self.block.get(begin + 1 + size_of::<u32>()..at);
+            }
+        }
+        (lines, value)
     }
 
     pub(super) const fn weight(&self) -> usize {
@@ -286,6 +319,30 @@ mod tests {
         let head = Head::new(&client, &origin);
         assert_eq!(head.client(), client);
         assert_eq!(head.origin(), origin);
+    }
+
+    #[test]
+    fn the_origins_date_is_found_without_a_map() {
+        let (early, late) = (
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+            "Mon, 07 Nov 1994 08:49:37 GMT",
+        );
+        let cases: [[&[(&'static str, &'static str)]; 2]; 6] = [
+            [&[("date", early)], &[("date", early)]],
+            [
+                &[("date", late), ("server", "a")],
+                &[("date", early), ("server", "b")],
+            ],
+            [&[("date", late)], &[]],
+            [&[], &[("date", early)]],
+            [&[("date", early)], &[("date", early), ("date", late)]],
+            [&[("etag", "\"a\""), ("date", "soon")], &[("date", "soon")]],
+        ];
+        for [client, origin] in cases {
+            let head = Head::new(&headers(client), &headers(origin));
+            let expected = date::of(&headers(origin), &header::DATE);
+            assert_eq!(head.origin_date(), expected, "{client:?} {origin:?}");
+        }
     }
 
     #[test]

@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::DATE;
-use http::{HeaderMap, StatusCode};
 
 use self::head::Head;
 use self::scope::ScopeHash;
@@ -105,7 +105,10 @@ impl StoredResponse {
             tags,
             terms: *storable.terms(),
             response_time: exchange.response_time(),
-            date: recency(storable.headers(), exchange.response_time()),
+            date: recency(
+                date::of(storable.headers(), &DATE),
+                exchange.response_time(),
+            ),
             fence: exchange.fence(),
             checked_at: AtomicU64::new(0),
             content,
@@ -178,9 +181,9 @@ impl StoredResponse {
 }
 
 /// See [`StoredResponse::date`].
-fn recency(origin: &HeaderMap, response_time: Timestamp) -> u64 {
+fn recency(date: Option<u64>, response_time: Timestamp) -> u64 {
     let received = response_time.as_secs();
-    date::of(origin, &DATE).map_or(received, |date| date.min(received))
+    date.map_or(received, |date| date.min(received))
 }
 
 impl Candidate for purges::Live {

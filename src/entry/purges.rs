@@ -183,10 +183,11 @@ impl Purges {
             });
         }
         let since = fence.position.ordinal();
-        if covers(&table, entry.key(), entry.tags(), Mode::Hard, since) {
+        let covering = strongest_covering(&table, entry.key(), entry.tags(), since);
+        if covering == Some(Mode::Hard) {
             return None;
         }
-        let softly_purged = covers(&table, entry.key(), entry.tags(), Mode::Soft, since);
+        let softly_purged = covering.is_some();
         if !softly_purged {
             entry.set_checked_at(changes);
         }
@@ -232,6 +233,29 @@ pub struct Snapshot {
     /// All records up to here are in it.
     pub applied: Position,
     pub slots: Vec<(SlotName, Mode, Position)>,
+}
+
+/// The mode of the strongest purge after `since` that covers a response.
+fn strongest_covering(
+    table: &Table,
+    key: &CacheKey,
+    tags: &[ScopeHash],
+    since: u64,
+) -> Option<Mode> {
+    if !table.is_any_after(since) {
+        return None;
+    }
+    let mut strongest = table.everything().strongest_after(since);
+    // True: nothing stronger can come.
+    let mut visit = |hash: ScopeHash| {
+        strongest = match table.of(hash).strongest_after(since) {
+            Some(Mode::Hard) => Some(Mode::Hard),
+            soft => strongest.or(soft),
+        };
+        strongest == Some(Mode::Hard)
+    };
+    let _stopped = tags.iter().any(|tag| visit(*tag)) || scope::any_covering(key, visit);
+    strongest
 }
 
 pub(super) fn covers(

@@ -164,7 +164,7 @@ fn prefixes(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn hash(seed: u64, parts: &[&str]) -> ScopeHash {
-    let mut buffer = [0_u8; 512];
+    let mut buffer = [0_u8; 192];
     let length = parts.iter().map(|part| part.len() + 1).sum();
     if let Some(buffer) = buffer.get_mut(..length) {
         let mut rest = &mut buffer[..];

@@ -25,6 +25,8 @@ pub struct Table {
     /// The newest purge that named a tag: what a response on its way may be tagged with is not
     /// known yet.
     any_tag: Slot,
+    /// The highest position in any slot.
+    newest: AtomicU64,
     slots: Box<[Slot]>,
 }
 
@@ -50,6 +52,7 @@ impl Table {
             applied: AtomicU64::new(0),
             everything: Slot::default(),
             any_tag: Slot::default(),
+            newest: AtomicU64::new(0),
             slots: std::iter::repeat_with(Slot::default).take(SLOTS).collect(),
         }
     }
@@ -72,6 +75,12 @@ impl Table {
             SlotName::Numbered(number) => self.numbered(u64::from(number)),
         };
         slot.raise(mode, position);
+        self.newest.fetch_max(position.ordinal(), Ordering::Release);
+    }
+
+    /// Whether any purge at all came after `since`.
+    pub(super) fn is_any_after(&self, since: u64) -> bool {
+        self.newest.load(Ordering::Acquire) > since
     }
 
     /// All records up to `position` have been applied: their slots are raised.
@@ -152,6 +161,15 @@ impl Slot {
 
     pub(super) fn is_after(&self, mode: Mode, since: u64) -> bool {
         self.of(mode).load(Ordering::Acquire) > since
+    }
+
+    /// The mode of the strongest purge after `since`.
+    pub(super) fn strongest_after(&self, since: u64) -> Option<Mode> {
+        if self.is_after(Mode::Hard, since) {
+            Some(Mode::Hard)
+        } else {
+            self.is_after(Mode::Soft, since).then_some(Mode::Soft)
+        }
     }
 
     const fn of(&self, mode: Mode) -> &AtomicU64 {

@@ -15,7 +15,12 @@ use super::{list, text};
 /// of the week must be one, but need not be the right one. A leap second counts as the one before,
 /// the "nearest time equal to or earlier than the received value".
 pub fn parse(value: &HeaderValue) -> Option<u64> {
-    let text = list::trim(value.as_bytes());
+    parse_bytes(value.as_bytes())
+}
+
+/// As [`parse`], of a value's bytes.
+pub fn parse_bytes(value: &[u8]) -> Option<u64> {
+    let text = list::trim(value);
     // The 29 bytes of an IMF-fixdate, the form everybody generates.
     imf_fixdate(text)
         .or_else(|| rfc850_date(text))

@@ -110,9 +110,9 @@ pub fn encode(entry: &StoredResponse) -> Option<Vec<u8>> {
 /// # Errors
 /// [`Corrupt`], for anything but what [`encode`] wrote for the very key `expected`.
 pub fn decode(bytes: &Bytes, expected: &EntryKey) -> Result<StoredResponse, Corrupt> {
-    let mut from = Reader(checked(bytes)?);
-    let is_key = from.sized()? == *expected.primary().as_str().as_bytes()
-        && from.sized()? == *expected.secondary().as_str().as_bytes();
+    let mut from = checked(bytes)?;
+    let is_key = from.sized()? == expected.primary().as_str().as_bytes()
+        && from.sized()? == expected.secondary().as_str().as_bytes();
     if !is_key {
         return Err(Corrupt::Key);
     }
@@ -126,10 +126,10 @@ pub fn decode(bytes: &Bytes, expected: &EntryKey) -> Result<StoredResponse, Corr
     let vary = read_vary(&mut from)?;
     let tags = read_tags(&mut from)?;
     let (origin_at, client_fields) = (from.u32()?, from.u16()?);
-    let head = Head::from_raw(from.sized()?, origin_at, client_fields);
+    let head = Head::from_raw(from.shared()?, origin_at, client_fields);
     let head = head.ok_or(Corrupt::Field("head"))?;
     let content = read_content(&mut from, transformable)?;
-    if !from.0.is_empty() {
+    if !from.rest().is_empty() {
         return Err(Corrupt::Length);
     }
     Ok(StoredResponse {
@@ -139,7 +139,7 @@ pub fn decode(bytes: &Bytes, expected: &EntryKey) -> Result<StoredResponse, Corr
         tags,
         terms,
         response_time,
-        date: super::recency(&head.origin(), response_time),
+        date: super::recency(head.origin_date(), response_time),
         head,
         fence,
         checked_at: AtomicU64::new(fence.position.ordinal()),
@@ -148,9 +148,9 @@ pub fn decode(bytes: &Bytes, expected: &EntryKey) -> Result<StoredResponse, Corr
 }
 
 /// What is behind the prefix, if length and checksum are right.
-fn checked(bytes: &Bytes) -> Result<Bytes, Corrupt> {
-    let mut from = Reader(bytes.clone());
-    if from.take(MAGIC.len()).map_err(|_| Corrupt::Magic)? != MAGIC[..] {
+fn checked(bytes: &Bytes) -> Result<Reader<'_>, Corrupt> {
+    let mut from = Reader { bytes, at: 0 };
+    if from.take(MAGIC.len()).map_err(|_| Corrupt::Magic)? != MAGIC {
         return Err(Corrupt::Magic);
     }
     if from.u16()? != VERSION {
@@ -160,10 +160,10 @@ fn checked(bytes: &Bytes) -> Result<Bytes, Corrupt> {
         return Err(Corrupt::Length);
     }
     let checksum = from.u64()?;
-    if xxh3_64(&from.0) != checksum {
+    if xxh3_64(from.rest()) != checksum {
         return Err(Corrupt::Checksum);
     }
-    Ok(from.0)
+    Ok(from)
 }
 
 fn put_sized(out: &mut Vec<u8>, bytes: &[u8]) -> Option<()> {
@@ -199,7 +199,7 @@ fn put_terms(out: &mut Vec<u8>, terms: &Terms, transformable: bool) {
     }
 }
 
-fn read_terms(from: &mut Reader) -> Result<(Terms, bool), Corrupt> {
+fn read_terms(from: &mut Reader<'_>) -> Result<(Terms, bool), Corrupt> {
     let source = match from.u8()? {
         0 => Source::Origin,
         1 => Source::Rule,
@@ -226,7 +226,7 @@ fn read_terms(from: &mut Reader) -> Result<(Terms, bool), Corrupt> {
     Ok((terms, is_set(TRANSFORMABLE)))
 }
 
-fn read_vary(from: &mut Reader) -> Result<Vary, Corrupt> {
+fn read_vary(from: &mut Reader<'_>) -> Result<Vary, Corrupt> {
     let count = usize::from(from.u8()?);
     if count > NAMES_MAX {
         return Err(Corrupt::Field("vary"));
@@ -235,20 +235,18 @@ fn read_vary(from: &mut Reader) -> Result<Vary, Corrupt> {
     for _ in 0..count {
         let length = from.u16()?;
         let name = from.take(usize::from(length))?;
-        names.push(HeaderName::from_bytes(&name).map_err(|_| Corrupt::Field("vary"))?);
+        names.push(HeaderName::from_bytes(name).map_err(|_| Corrupt::Field("vary"))?);
     }
     Ok(Vary::from_names(names))
 }
 
-fn read_tags(from: &mut Reader) -> Result<Tags, Corrupt> {
+fn read_tags(from: &mut Reader<'_>) -> Result<Tags, Corrupt> {
     let count = from.u32()? as usize;
     let bytes = count.checked_mul(8).ok_or(Corrupt::Length)?;
     // Taken before anything is allocated: there are no more than fit into what is there.
-    let mut tags = Reader(from.take(bytes)?);
-    let tags: Result<_, _> = (0..count)
-        .map(|_| tags.u64().map(ScopeHash::from_value))
-        .collect();
-    Ok(Tags(tags?))
+    let (tags, _none) = from.take(bytes)?.as_chunks();
+    let tag = |bytes: &[u8; 8]| ScopeHash::from_value(u64::from_be_bytes(*bytes));
+    Ok(Tags(tags.iter().map(tag).collect()))
 }
 
 fn put_content(out: &mut Vec<u8>, content: &Content) -> Option<()> {
@@ -266,41 +264,49 @@ fn put_content(out: &mut Vec<u8>, content: &Content) -> Option<()> {
     Some(())
 }
 
-fn read_content(from: &mut Reader, transformable: bool) -> Result<Content, Corrupt> {
+fn read_content(from: &mut Reader<'_>, transformable: bool) -> Result<Content, Corrupt> {
     let original = from.u8()?;
     let bits = from.u8()?;
-    let mut bodies = Vec::with_capacity(CODINGS.len());
-    for coding in CODINGS {
-        if bits & 1 << coding as u8 != 0 {
-            bodies.push((coding, from.sized()?));
+    let mut bodies = CODINGS.map(|coding| (coding, None));
+    for (coding, body) in &mut bodies {
+        if bits & 1 << *coding as u8 != 0 {
+            *body = Some(from.shared()?);
         }
     }
-    let is_original = |(coding, _): &&(Coding, Bytes)| *coding as u8 == original;
-    let (coding, body) = bodies
-        .iter()
-        .find(is_original)
-        .ok_or(Corrupt::Field("coding"))?;
-    let content = Content::new(body.clone(), *coding, transformable);
+    let original = bodies
+        .iter_mut()
+        .find(|(coding, _)| *coding as u8 == original)
+        .and_then(|(coding, body)| Some((*coding, body.take()?)));
+    let (coding, body) = original.ok_or(Corrupt::Field("coding"))?;
+    let content = Content::new(body, coding, transformable);
     for (coding, body) in bodies {
-        content.derived(coding, body);
+        if let Some(body) = body {
+            content.derived(coding, body);
+        }
     }
     Ok(content)
 }
 
-/// What has not been read yet.
-struct Reader(Bytes);
+/// A place in a value, and what has not been read yet behind it.
+struct Reader<'b> {
+    bytes: &'b Bytes,
+    at: usize,
+}
 
-impl Reader {
-    fn take(&mut self, length: usize) -> Result<Bytes, Corrupt> {
-        if length > self.0.len() {
-            return Err(Corrupt::Length);
-        }
-        Ok(self.0.split_to(length))
+impl<'b> Reader<'b> {
+    fn rest(&self) -> &'b [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    fn take(&mut self, length: usize) -> Result<&'b [u8], Corrupt> {
+        let taken = self.rest().get(..length).ok_or(Corrupt::Length)?;
+        self.at += length;
+        Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Corrupt> {
-        let bytes = self.0.first_chunk().copied().ok_or(Corrupt::Length)?;
-        let _read = self.take(N)?;
+        let bytes = self.rest().first_chunk().copied().ok_or(Corrupt::Length)?;
+        self.at += N;
         Ok(bytes)
     }
 
@@ -328,9 +334,15 @@ impl Reader {
         Ok(Duration::new(seconds, nanos))
     }
 
-    fn sized(&mut self) -> Result<Bytes, Corrupt> {
+    fn sized(&mut self) -> Result<&'b [u8], Corrupt> {
         let length = self.u32()? as usize;
         self.take(length)
+    }
+
+    /// As [`Reader::sized`], to keep without a copy.
+    fn shared(&mut self) -> Result<Bytes, Corrupt> {
+        let piece = self.sized()?;
+        Ok(self.bytes.slice(self.at - piece.len()..self.at))
     }
 }
 

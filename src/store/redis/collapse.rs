@@ -50,7 +50,6 @@ struct Reply {
 /// A claim on its way to its end.
 struct Holding {
     shared: Arc<Shared>,
-    hash: u64,
     name: String,
     own: String,
     /// What is put in its place.
@@ -150,7 +149,7 @@ impl Shared {
         let keys = [names[0].as_bytes(), names[1].as_bytes()];
         let life = LIFE.as_millis().to_string();
         let arguments = [own, life.as_str(), seen, over].map(str::as_bytes);
-        let mut connection = way.lookups(want.key.hash_value());
+        let mut connection = way.claims();
         let script = self.claim.run(&mut connection, &keys, &arguments);
         match timeout(self.settings.timeout, script).await {
             Ok(Ok(value)) => Reply::read(value).ok_or("failed"),
@@ -169,13 +168,12 @@ impl Shared {
     /// Renews it until it is dropped.
     fn hold(self: &Arc<Self>, want: &Want<'_>, own: String) -> Holding {
         let name = index::claim_name(&self.settings.namespace, want.flight);
-        let hash = want.key.hash_value();
         let renewing = {
             let (shared, name, own) = (Arc::clone(self), name.clone(), own.clone());
             async move {
                 loop {
                     sleep(RENEWED_EVERY).await;
-                    let renewed = shared.unclaim(hash, &name, &own, &own, LIFE);
+                    let renewed = shared.unclaim(&name, &own, &own, LIFE);
                     if timeout(LIFE, renewed).await == Ok(Some(false)) {
                         shared.metrics.claims.lost.inc();
                         return;
@@ -186,7 +184,6 @@ impl Shared {
         self.metrics.claims.held.inc();
         Holding {
             shared: Arc::clone(self),
-            hash,
             name,
             own,
             next: ("", Duration::ZERO),
@@ -195,16 +192,9 @@ impl Shared {
     }
 
     /// Whether it was still held; nothing: Redis does not say.
-    async fn unclaim(
-        &self,
-        hash: u64,
-        name: &str,
-        own: &str,
-        next: &str,
-        lasts: Duration,
-    ) -> Option<bool> {
+    async fn unclaim(&self, name: &str, own: &str, next: &str, lasts: Duration) -> Option<bool> {
         let way = self.link.way()?;
-        let mut connection = way.lookups(hash);
+        let mut connection = way.claims();
         let lasts = lasts.as_millis().max(1).to_string();
         let arguments = [own, next, &lasts].map(str::as_bytes);
         let keys = [name.as_bytes()];
@@ -281,9 +271,9 @@ impl Drop for Holding {
             std::mem::take(&mut self.name),
             std::mem::take(&mut self.own),
         );
-        let (hash, (next, lasts)) = (self.hash, self.next);
+        let (next, lasts) = self.next;
         runtime.spawn(async move {
-            let ended = shared.unclaim(hash, &name, &own, next, lasts);
+            let ended = shared.unclaim(&name, &own, next, lasts);
             let _late = timeout(END_DEADLINE, ended).await;
         });
     }

@@ -139,6 +139,16 @@ impl Line<'_> {
         }
     }
 
+    /// Whether its Vary is this one, without reading it.
+    pub(super) fn has_vary(&self, vary: &Vary) -> bool {
+        let mut names = vary.names().iter();
+        if names.len() == 0 {
+            return self.vary == "-";
+        }
+        let mut words = self.vary.split(',');
+        names.all(|name| words.next() == Some(name.as_str())) && words.next().is_none()
+    }
+
     pub(super) fn vary(&self) -> Result<Vary, NoIndex> {
         if self.vary == "-" {
             return Ok(Vary::default());
@@ -192,6 +202,29 @@ mod tests {
     fn lines_of_another_generation_are_not_there() {
         let text = format!("{} 0b 1 2 3 4/5 -\n", "0".repeat(32));
         assert_eq!(lines(text.as_bytes(), Generation::new(10)), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_known_vary_is_told_from_others_without_being_read() {
+        let varies = [
+            Vary::default(),
+            Vary::from_names([ACCEPT]),
+            Vary::from_names([ACCEPT_LANGUAGE]),
+            Vary::from_names([ACCEPT, ACCEPT_LANGUAGE]),
+        ];
+        for vary in &varies {
+            let text = vary_text(vary);
+            let line = Line {
+                field: "",
+                generation: Generation::new(10),
+                position: Position::new(1),
+                response_time: Timestamp::from_millis(0),
+                vary: &text,
+            };
+            for other in &varies {
+                assert_eq!(line.has_vary(other), other == vary, "{text}");
+            }
+        }
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::asking::Asking;
 use super::connect::{Connection, Servers};
 use crate::outage::Outage;
 use crate::telemetry::redis::RedisMetrics;
@@ -32,9 +33,11 @@ pub struct Link {
 
 /// Connections that were found to work together.
 pub struct Connections {
-    lookups: Box<[Connection]>,
+    lookups: Box<[Asking]>,
     /// Large values must not stand in the way of lookups.
     writes: Connection,
+    /// Nor in that of claims, which requests wait for.
+    claims: Connection,
     /// They lead to the wrong server, or what comes from them cannot be understood.
     useless: AtomicBool,
 }
@@ -157,11 +160,12 @@ impl Link {
         }
         let mut lookups = Vec::with_capacity(self.lookups);
         for _ in 0..self.lookups {
-            lookups.push(self.servers.open().await?);
+            lookups.push(self.servers.open_for_lookups().await?);
         }
         let new = Connections {
             lookups: lookups.into(),
             writes: self.servers.open().await?,
+            claims: self.servers.open().await?,
             useless: AtomicBool::new(false),
         };
         self.answers(&new).await?;
@@ -170,8 +174,10 @@ impl Link {
 
     /// Whether all of them answer as fast as requests need it.
     async fn answers(&self, way: &Connections) -> RedisResult<()> {
-        for connection in way.lookups.iter().chain([&way.writes]) {
-            let mut connection = connection.clone();
+        for connection in &way.lookups {
+            connection.ping(Instant::now() + self.patience).await?;
+        }
+        for mut connection in [way.writes(), way.claims()] {
             let ping = cmd("PING");
             match timeout(self.patience, ping.exec_async(&mut connection)).await {
                 Ok(answer) => answer?,
@@ -189,12 +195,16 @@ impl Connections {
         clippy::cast_possible_truncation,
         reason = "the index is taken modulo the number of connections, of which there is one"
     )]
-    pub fn lookups(&self, hash: u64) -> Connection {
-        self.lookups[hash as usize % self.lookups.len()].clone()
+    pub fn lookups(&self, hash: u64) -> &Asking {
+        &self.lookups[hash as usize % self.lookups.len()]
     }
 
     pub fn writes(&self) -> Connection {
         self.writes.clone()
+    }
+
+    pub fn claims(&self) -> Connection {
+        self.claims.clone()
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use ::redis::aio::ConnectionLike;
-use ::redis::{Cmd, ErrorKind, RedisError, Value, cmd};
+use ::redis::RedisError;
 use bytes::Bytes;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::connect::Connection;
+use super::asking::{Asking, senseless};
 use super::index::{self, INDEX};
+use super::lane::{Missed, Values};
 use super::link::{Connections, Fault};
 use super::{Reply, Shared};
 use crate::entry::{StoredResponse, format};
@@ -20,6 +20,7 @@ use crate::telemetry::redis::Lookup;
 /// Why a lookup has no answer.
 enum Trouble {
     Deadline,
+    Busy,
     Failed(RedisError),
     /// With the field to drop; none: the whole key.
     Corrupt(Option<String>),
@@ -36,8 +37,7 @@ impl Shared {
             return Ok(Reply::default());
         };
         let began = Instant::now();
-        let asked = timeout(self.settings.timeout, self.ask(look, &way));
-        let answer = asked.await.unwrap_or(Err(Trouble::Deadline));
+        let answer = self.ask(look, &way, began + self.settings.timeout).await;
         self.metrics.took(began.elapsed());
         match answer {
             Ok(reply) => {
@@ -52,6 +52,10 @@ impl Shared {
                 self.link.fail(&way, false);
                 self.metrics.looked_up(Lookup::Deadline);
                 Err(StoreError::Deadline)
+            }
+            Err(Trouble::Busy) => {
+                self.metrics.looked_up(Lookup::Busy);
+                Ok(Reply::default())
             }
             Err(Trouble::Failed(error)) => {
                 self.judge(&way, &error);
@@ -70,22 +74,35 @@ impl Shared {
 
     /// One round trip where the variant is the one that the last seen Vary makes one expect, two
     /// where it is another one.
-    async fn ask(&self, look: &Look<'_>, way: &Connections) -> Result<Reply, Trouble> {
-        let mut connection = way.lookups(look.key.hash_value());
+    async fn ask(
+        &self,
+        look: &Look<'_>,
+        way: &Connections,
+        deadline: Instant,
+    ) -> Result<Reply, Trouble> {
+        let asking = way.lookups(look.key.hash_value());
         let name = index::name(&self.settings.namespace, look.key);
-        let guessed = self.guesses.get(&look.key.hash_value()).unwrap_or_default();
+        let guessed = self.guesses.get(&look.key.hash_value());
+        let guessed = guessed.unwrap_or_else(|| Arc::clone(&self.no_vary));
         let guess = look.key.select(&guessed, look.presented, look.folding);
         let field = index::field(guess.secondary());
-        let mut command = cmd("HMGET");
-        command.arg(&name).arg(INDEX).arg(&field);
-        let [index, value] = self.values(&mut connection, &command).await?;
-        let Some(index) = index else {
+        let words: [&[u8]; 4] = [
+            b"HMGET",
+            name.as_bytes(),
+            INDEX.as_bytes(),
+            field.as_bytes(),
+        ];
+        let values = self.values(asking, &words, deadline).await?;
+        let Some(index) = values.get(0) else {
             return Ok(Reply::default());
         };
-        let lines = index::lines(&index, look.current).map_err(|_| Trouble::Corrupt(None))?;
         let mut newest = None;
+        let lines = index::lines(index, look.current).map_err(|_| Trouble::Corrupt(None))?;
         for line in lines {
-            let vary = Arc::new(line.vary().map_err(|_| Trouble::Corrupt(None))?);
+            let vary = match line.has_vary(&guessed) {
+                true => Arc::clone(&guessed),
+                false => Arc::new(line.vary().map_err(|_| Trouble::Corrupt(None))?),
+            };
             let other = (*vary != *guessed).then(|| {
                 let key = look.key.select(&vary, look.presented, look.folding);
                 let field = index::field(key.secondary());
@@ -98,8 +115,8 @@ impl Shared {
             if selected == line.field {
                 self.remember(look.key, &guessed, &vary);
                 let value = match line.field == field {
-                    true => value,
-                    false => self.second(&mut connection, &name, line.field).await?,
+                    true => values.bytes(1),
+                    false => self.second(asking, &name, line.field, deadline).await?,
                 };
                 return self.decoded(value, key).map(|entry| Reply {
                     entry: Some(Arc::new(entry)),
@@ -119,40 +136,30 @@ impl Shared {
 
     async fn second(
         &self,
-        connection: &mut Connection,
+        asking: &Asking,
         name: &str,
         field: &str,
+        deadline: Instant,
     ) -> Result<Option<Bytes>, Trouble> {
         self.metrics.second_round_trips.inc();
-        let mut command = cmd("HMGET");
-        command.arg(name).arg(field);
-        let [value] = self.values(connection, &command).await?;
-        Ok(value)
+        let words: [&[u8]; 3] = [b"HMGET", name.as_bytes(), field.as_bytes()];
+        let values = self.values(asking, &words, deadline).await?;
+        Ok(values.bytes(0))
     }
 
-    async fn values<const N: usize>(
+    async fn values(
         &self,
-        connection: &mut Connection,
-        command: &Cmd,
-    ) -> Result<[Option<Bytes>; N], Trouble> {
+        asking: &Asking,
+        words: &[&[u8]],
+        deadline: Instant,
+    ) -> Result<Values, Trouble> {
         self.metrics.round_trips.inc();
-        let reply = connection.req_packed_command(command).await;
-        let reply = match reply {
-            Ok(Value::Array(values)) => values,
-            Ok(Value::ServerError(error)) => return Err(refused(error.into())),
-            Ok(_) => return Err(Trouble::Failed(senseless())),
-            Err(error) => return Err(refused(error)),
-        };
-        let values: Result<Vec<Option<Bytes>>, Trouble> = reply
-            .into_iter()
-            .map(|value| match value {
-                Value::Nil => Ok(None),
-                Value::BulkString(bytes) => Ok(Some(bytes.into())),
-                _ => Err(Trouble::Failed(senseless())),
-            })
-            .collect();
-        let values = values?.try_into();
-        values.map_err(|_| Trouble::Failed(senseless()))
+        let values = asking.values(words, deadline).await.map_err(missed)?;
+        // The name of the command and the key are not fields.
+        match values.count() + 2 == words.len() {
+            true => Ok(values),
+            false => Err(Trouble::Failed(senseless())),
+        }
     }
 
     fn decoded(&self, value: Option<Bytes>, key: &EntryKey) -> Result<StoredResponse, Trouble> {
@@ -177,14 +184,11 @@ impl Shared {
     }
 }
 
-fn refused(error: RedisError) -> Trouble {
-    match Fault::of(&error) {
-        Fault::Type => Trouble::Corrupt(None),
-        _ => Trouble::Failed(error),
+fn missed(why: Missed) -> Trouble {
+    match why {
+        Missed::Deadline => Trouble::Deadline,
+        Missed::Busy => Trouble::Busy,
+        Missed::Failed(error) if Fault::of(&error) == Fault::Type => Trouble::Corrupt(None),
+        Missed::Failed(error) => Trouble::Failed(error),
     }
-}
-
-fn senseless() -> RedisError {
-    let text = "the reply is of another type than the command's";
-    (ErrorKind::UnexpectedReturnType, text).into()
 }

@@ -4,10 +4,12 @@
 //! not at all while Redis is known not to answer ([`link`]); storing is done behind the client's
 //! back, in bounds, and may be left out. What is read is checked in full (`entry::format`).
 
+pub mod asking;
 mod collapse;
 pub mod connect;
 mod figures;
 pub mod index;
+mod lane;
 pub mod link;
 mod lookup;
 mod owner;
@@ -89,6 +91,7 @@ struct Shared {
     link: Arc<Link>,
     /// What Vary was last seen under a primary key, by its hash, where it nominated something.
     guesses: Cache<u64, Arc<Vary>>,
+    no_vary: Arc<Vary>,
     lookups: Semaphore,
     /// In units of [`WRITE_UNIT_BYTES`].
     writes: Arc<Semaphore>,
@@ -130,6 +133,7 @@ impl Redis {
         let shared = Arc::new(Shared {
             link: Arc::clone(&link),
             guesses: Cache::new(GUESSES_MAX),
+            no_vary: Arc::default(),
             lookups: Semaphore::new(LOOKUPS_MAX),
             writes: Arc::new(Semaphore::new(WRITES_BYTES_MAX / WRITE_UNIT_BYTES)),
             put: Script::new(include_str!("put.lua")),
