@@ -102,7 +102,12 @@ fn hop(element: &[u8]) -> Option<(Option<IpAddr>, Option<&'static str>)> {
             Some(b'"') => string_length(value, 0)?,
             _ => value.iter().take_while(|byte| **byte != b';').count(),
         };
+        let is_quoted = value.starts_with(b"\"");
         let (value, after) = value.split_at_checked(length)?;
+        // A quote within a token (RFC 7239 §4 has none) may have swallowed the next element.
+        if !is_quoted && value.contains(&b'"') {
+            return None;
+        }
         let seen = match () {
             () if name.eq_ignore_ascii_case(b"for") => Some(&mut client),
             () if name.eq_ignore_ascii_case(b"proto") => Some(&mut protocol),
@@ -261,7 +266,7 @@ mod tests {
     fn forwarded_is_read_element_by_element() {
         let unknown = Some(UNKNOWN);
         let client = |text: &str| Some(text.parse().unwrap());
-        let cases: [(&[&str], Option<IpAddr>, Option<&str>); 20] = [
+        let cases: [(&[&str], Option<IpAddr>, Option<&str>); 21] = [
             (&["for=192.0.2.1"], client("192.0.2.1"), None),
             (
                 &["For=192.0.2.1;Proto=HTTPS;by=10.0.0.1;host=a"],
@@ -306,6 +311,7 @@ mod tests {
                 None,
             ),
             (&["for=10.0.0.7;x=\", for=\"[2001:db8::1]\""], unknown, None),
+            (&["for=10.0.0.7;x=y\", for=\"192.0.2.1:80\""], unknown, None),
             (&[], None, None),
         ];
         for (lines, client, scheme) in cases {
