@@ -1,0 +1,104 @@
+//! Everything that takes part, and how far the play has come.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::check::Known;
+use super::figures::Figures;
+use super::fleet::{Fleet, INSTANCES};
+use super::servers::{Servers, Topology};
+use super::site::Site;
+
+/// See the module.
+pub(crate) struct Scene {
+    pub(crate) site: Site,
+    pub(crate) servers: Servers,
+    pub(crate) fleet: Fleet,
+    pub(crate) known: Mutex<Known>,
+    figures: Mutex<Figures>,
+    begun: Instant,
+    /// Nothing new is published, and nothing fails any more.
+    is_quiet: AtomicBool,
+    /// Nobody reads any more.
+    is_over: AtomicBool,
+    published: AtomicU64,
+}
+
+impl Scene {
+    pub(crate) async fn start(
+        seed: u64,
+        topology: Topology,
+        sabotage: Option<&'static str>,
+    ) -> Self {
+        let site = Site::start(seed).await;
+        let servers = Servers::start(topology).await;
+        let settings = format!(
+            "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\ndrain = \"1s\"\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{}\"\n\
+             [log]\naccess = \"off\"\nlevel = \"info\"\n[cache]\nmemory = \"32MiB\"\n{}{}",
+            super::fleet::ADMIN_TOKEN,
+            servers.settings(),
+            site.routes()
+        );
+        let fleet = Fleet::start(settings, sabotage).await;
+        Self {
+            known: Mutex::new(Known::new(INSTANCES, site.count())),
+            site,
+            servers,
+            fleet,
+            figures: Mutex::default(),
+            begun: Instant::now(),
+            is_quiet: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            published: AtomicU64::new(0),
+        }
+    }
+
+    /// The place of one more publication, unless there were so many.
+    pub(crate) fn may_publish(&self, most: u64) -> bool {
+        !self.is_quiet() && self.published.fetch_add(1, Ordering::SeqCst) < most
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_quiet.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn quieten(&self) {
+        self.is_quiet.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn finish(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begun.elapsed()
+    }
+
+    /// The figures, to add something.
+    pub(crate) fn note<T>(&self, change: impl FnOnce(&mut Figures) -> T) -> T {
+        change(&mut self.figures.lock())
+    }
+
+    pub(crate) fn event(&self, what: &str) {
+        let at = self.elapsed();
+        self.note(|figures| figures.event(at, what));
+    }
+
+    pub(crate) fn fault(&self, kind: &str, what: &str) {
+        let at = self.elapsed();
+        self.note(|figures| figures.fault(at, kind, what));
+    }
+
+    pub(crate) fn violation(&self, what: &str) {
+        let at = self.elapsed();
+        self.note(|figures| figures.violation(at, what));
+    }
+}
