@@ -10,6 +10,7 @@ pub mod exchange;
 pub mod fields;
 pub mod interim;
 pub mod lease;
+pub mod sabotage;
 
 pub mod body;
 pub mod telemetry;

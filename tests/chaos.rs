@@ -47,6 +47,10 @@ mod kit {
 #[path = "oracle/random.rs"]
 mod random;
 
+#[cfg(feature = "sabotage")]
+#[path = "chaos/sabotage.rs"]
+mod sabotage;
+
 use std::time::Duration;
 
 use cms_edge::clock::{Clock, SystemClock};

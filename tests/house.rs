@@ -29,6 +29,7 @@ const fn room(name: &'static str, rank: u8, pure: Purity) -> Room {
 /// that stand before it in this list.
 const HOUSE: &[Room] = &[
     room("clock", 0, Impure),
+    room("sabotage", 0, Impure),
     room("lease", 0, Impure),
     room("budget", 0, Impure),
     room("exchange", 0, Pure),

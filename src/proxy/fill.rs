@@ -33,6 +33,7 @@ use crate::policy::{CacheRule, reuse, validation};
 use crate::respond::head::{self, Presented};
 use crate::respond::synthetic::ORIGIN_ERROR;
 use crate::route::Route;
+use crate::sabotage::{Rule, breaks};
 use crate::store::{Store, StoreError};
 
 /// A fetch for the store.
@@ -264,10 +265,13 @@ impl<S: Store> Fill<S> {
         if let Some(relay) = &self.relay {
             request.extensions_mut().insert(relay.clone());
         }
-        let forwarded = Forwarded::begin(shared.clock.now(), fence);
+        let mut forwarded = Forwarded::begin(shared.clock.now(), fence);
         let trace = self.client.trace;
         let presented = self.presented(route);
         let response = shared.send(upstream, request, presented, trace).await?;
+        if breaks(Rule::Fence) {
+            forwarded = Forwarded::begin(shared.clock.now(), shared.purges.fence());
+        }
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);

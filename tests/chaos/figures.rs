@@ -9,7 +9,7 @@ const TIMES_MAX: usize = 200_000;
 /// Violations that are kept with their circumstances. All are counted.
 const VIOLATIONS_MAX: usize = 20;
 /// Events that are kept, the last ones.
-const EVENTS_MAX: usize = 150;
+const EVENTS_MAX: usize = 5000;
 
 /// See the module.
 #[derive(Debug, Default)]

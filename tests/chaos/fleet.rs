@@ -24,9 +24,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of an instance's log that are kept for whoever looks for the cause of a violation.
 const LINES_MAX: usize = 60;
 
-/// A word for the program that it shall break one of its rules; see `src/sabotage.rs`.
-pub(crate) const SABOTAGE: &str = "SABOTAGE_OF_CMS_EDGE";
-
 /// All instances.
 pub(crate) struct Fleet {
     seats: Vec<Seat>,
@@ -87,7 +84,7 @@ impl Fleet {
             .env("HOSTNAME", &seat.name)
             .stdout(std::process::Stdio::null());
         if let Some(rule) = self.sabotage {
-            command.env(SABOTAGE, rule);
+            command.env(cms_edge::sabotage::VARIABLE, rule);
         }
         let mut child = command.spawn().unwrap();
         let stderr = child.stderr.take().unwrap();

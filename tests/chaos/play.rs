@@ -21,8 +21,8 @@ use crate::random::Random;
 /// less often: the play goes by time.
 const READERS_OF_INSTANCE: usize = 3;
 const READER_PACE: Duration = Duration::from_millis(25);
-const EDITORS: usize = 3;
-const EDITOR_PAUSE_MAX: Duration = Duration::from_millis(200);
+const EDITORS: usize = 6;
+const EDITOR_PAUSE_MAX: Duration = Duration::from_millis(400);
 
 /// How long everything may take to come to rest. No page has a lifetime as short as this.
 const REST_MAX: Duration = Duration::from_secs(60);
@@ -105,7 +105,7 @@ pub(crate) async fn until(scene: &Scene, what: &str, is_so: impl AsyncFn(&Scene)
 }
 
 /// Every page in every language is a hit, everywhere, when it is asked for twice.
-async fn serve_hits(scene: &Scene) -> bool {
+pub(crate) async fn serve_hits(scene: &Scene) -> bool {
     for instance in 0..INSTANCES {
         let mut client = Client::new(instance, LANGUAGES[0]);
         client.ask(scene, 0, false).await;

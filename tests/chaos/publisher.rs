@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::fleet::Address;
+use super::fleet::{Address, INSTANCES};
 use super::line::Line;
 use super::scene::Scene;
 use super::site::{Published, Scope};
@@ -157,30 +157,32 @@ pub(crate) async fn look_after(scene: Arc<Scene>, mut opened: mpsc::Receiver<Ope
 
 /// Nothing, if it is complete now or never will be as far as anybody knows.
 async fn look(scene: &Scene, one: Open) -> Option<Open> {
-    let Some((_, address)) = scene.fleet.live(one.instance) else {
-        return Some(one);
-    };
-    let path = format!("/purge/{}", one.id);
-    let asking = Line::default()
-        .admin(address.admin, Request::get(path), "", WAIT_MAX)
-        .await;
-    match asking {
-        Ok((StatusCode::OK | StatusCode::ACCEPTED, receipt)) => {
-            if heed(scene, &one.published, &receipt) {
-                let version = one.published.version;
-                scene.event(&format!("{version} is complete"));
-                scene.note(|figures| figures.complete_later += 1);
-                return None;
+    let mut unknown = 0;
+    // Its own instance first: the others know what is in the log, and not what is spooled there.
+    for instance in (0..INSTANCES).map(|at| (one.instance + at) % INSTANCES) {
+        let Some((_, address)) = scene.fleet.live(instance) else {
+            continue;
+        };
+        let path = format!("/purge/{}", one.id);
+        let asking = Line::default()
+            .admin(address.admin, Request::get(path), "", WAIT_MAX)
+            .await;
+        match asking {
+            Ok((StatusCode::OK | StatusCode::ACCEPTED, receipt)) => {
+                if heed(scene, &one.published, &receipt) {
+                    let version = one.published.version;
+                    scene.event(&format!("{version} is complete"));
+                    scene.note(|figures| figures.complete_later += 1);
+                    return None;
+                }
+                break;
             }
+            Ok((StatusCode::NOT_FOUND, _)) => unknown += 1,
+            _ => {}
         }
-        // It was killed and remembers nothing.
-        Ok((StatusCode::NOT_FOUND, _)) => {
-            scene.note(|figures| figures.unknown += 1);
-            return None;
-        }
-        _ => {}
     }
-    if one.since.elapsed() > LATER_MAX {
+    // Killed with all that remembered it, or as good as that.
+    if unknown == INSTANCES || one.since.elapsed() > LATER_MAX {
         scene.note(|figures| figures.unknown += 1);
         return None;
     }

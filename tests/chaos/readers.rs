@@ -77,6 +77,7 @@ impl Client {
             request = request.header(CACHE_CONTROL, "no-cache");
         }
         let request = request.body(Full::<Bytes>::default()).unwrap();
+        let sent = scene.elapsed();
         // What is known before the first byte leaves.
         let asked = Asked {
             page,
@@ -111,7 +112,7 @@ impl Client {
                 let who = self.instance;
                 let language = self.language;
                 scene.violation(&format!(
-                    "edge-{who} {path} {language}: {violation} ({status})"
+                    "edge-{who} {path} {language}, sent at {sent:.3?}: {violation} ({status})"
                 ));
                 None
             }
