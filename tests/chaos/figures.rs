@@ -6,10 +6,12 @@ use std::time::Duration;
 
 /// Times of propagation that are kept; of more than that, the percentiles are of the first ones.
 const TIMES_MAX: usize = 200_000;
+/// Kinds of errors that are told apart.
+const ERRORS_MAX: usize = 12;
 /// Violations that are kept with their circumstances. All are counted.
 const VIOLATIONS_MAX: usize = 20;
 /// Events that are kept, the last ones.
-const EVENTS_MAX: usize = 5000;
+const EVENTS_MAX: usize = 500;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -20,8 +22,10 @@ pub(crate) struct Figures {
     pub(crate) complete_later: u64,
     /// Those that were spooled at first, of all.
     pub(crate) spooled: u64,
-    /// Those whose instance was killed with them, or whose answer did not come in time.
-    pub(crate) unknown: u64,
+    /// Those whose process was killed, or ended, before they were complete.
+    pub(crate) orphaned: u64,
+    /// Those that were too many to be looked after.
+    pub(crate) forgotten: u64,
     /// Purges that were sent to another instance because the first gave no receipt.
     pub(crate) repeated: u64,
     /// From when a purge was sent until its receipt was complete, if the answer said so.
@@ -47,7 +51,11 @@ impl Figures {
     }
 
     pub(crate) fn error(&mut self, what: impl Into<String>) {
-        *self.errors.entry(what.into()).or_default() += 1;
+        let mut what = what.into();
+        if self.errors.len() >= ERRORS_MAX && !self.errors.contains_key(&what) {
+            "others".clone_into(&mut what);
+        }
+        *self.errors.entry(what).or_default() += 1;
     }
 
     pub(crate) fn fault(&mut self, at: Duration, kind: &str, what: &str) {
@@ -91,8 +99,13 @@ impl fmt::Display for Figures {
         writeln!(f, "publishes            {}", self.publishes)?;
         writeln!(
             f,
-            "receipts             {} complete at once, {} later, {} unknown; {} spooled at first, {} purges repeated",
-            self.complete, self.complete_later, self.unknown, self.spooled, self.repeated
+            "receipts             {} complete at once, {} later; {} of processes that were killed, {} forgotten",
+            self.complete, self.complete_later, self.orphaned, self.forgotten
+        )?;
+        writeln!(
+            f,
+            "purges               {} spooled at first, {} sent once more",
+            self.spooled, self.repeated
         )?;
         let (median, slow) = (self.percentile(50), self.percentile(99));
         writeln!(f, "propagation          p50 {median:.1?}, p99 {slow:.1?}")?;

@@ -74,9 +74,11 @@ pub(crate) async fn play(seed: u64, topology: Topology, bounds: Bounds) {
     // All have published what they may, or the time is over.
     let _time_is_over = timeout(bounds.time, all(&mut editors)).await;
     scene.quieten();
-    scene.event("quiet");
+    say(&scene, "quiet");
     all(&mut editors).await;
+    say(&scene, "the last purge was taken");
     all(&mut others).await;
+    say(&scene, "all is mended, and receipts are complete");
     until(&scene, "all instances have the newest versions", converged).await;
     until(&scene, "all instances serve hits again", serve_hits).await;
     until(&scene, "a receipt names all instances", all_are_named).await;
@@ -101,7 +103,12 @@ pub(crate) async fn until(scene: &Scene, what: &str, is_so: impl AsyncFn(&Scene)
         }
         sleep(Duration::from_millis(50)).await;
     }
+    say(scene, what);
+}
+
+fn say(scene: &Scene, what: &str) {
     scene.event(what);
+    println!("{:9.3} {what}", scene.elapsed().as_secs_f64());
 }
 
 /// Every page in every language is a hit, everywhere, when it is asked for twice.

@@ -18,9 +18,11 @@ use crate::random::Random;
 /// How long a receipt is waited for when the purge is sent.
 const WAIT: &str = "/purge?wait=all&timeout=2s";
 const WAIT_MAX: Duration = Duration::from_secs(4);
-/// How long a receipt that was not complete by then is looked after. A log that is lost again and
-/// again gives none.
-const LATER_MAX: Duration = Duration::from_secs(60);
+/// How long after the last fault a receipt may take to be complete.
+const LATER_MAX: Duration = Duration::from_secs(30);
+/// And how long one is asked after whose process was killed: what it had told the log may have been
+/// lost with the log, and nobody is left who knows. What was purged is not served all the same.
+const ORPHANED_MAX: Duration = Duration::from_secs(5);
 /// Between two looks, and between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
 /// Receipts that are looked after at the same time; more are forgotten.
@@ -31,7 +33,8 @@ pub(crate) struct Open {
     published: Published,
     id: String,
     instance: usize,
-    since: Instant,
+    /// The process that gave it, as long as the instance is found there.
+    address: Address,
 }
 
 /// Publishes until the scene is quiet or so many publications were made, by all editors.
@@ -50,7 +53,7 @@ pub(crate) async fn publish(
         if let Some(one) = receipt
             && open.try_send(one).is_err()
         {
-            scene.note(|figures| figures.unknown += 1);
+            scene.note(|figures| figures.forgotten += 1);
         }
         sleep(Duration::from_millis(random.below(pause_max))).await;
     }
@@ -105,7 +108,7 @@ pub(crate) async fn purge(
         published: published.clone(),
         id: receipt["id"].as_str().unwrap().to_owned(),
         instance,
-        since: Instant::now(),
+        address,
     }))
 }
 
@@ -181,9 +184,15 @@ async fn look(scene: &Scene, one: Open) -> Option<Open> {
             _ => {}
         }
     }
-    // Killed with all that remembered it, or as good as that.
-    if unknown == INSTANCES || one.since.elapsed() > LATER_MAX {
-        scene.note(|figures| figures.unknown += 1);
+    let quiet = scene.quiet_for();
+    if scene.fleet.address(one.instance) == Some(one.address) {
+        if quiet > LATER_MAX {
+            let Published { version, .. } = one.published;
+            scene.violation(&format!("the receipt of {version} is never complete"));
+            return None;
+        }
+    } else if unknown == INSTANCES || quiet > ORPHANED_MAX {
+        scene.note(|figures| figures.orphaned += 1);
         return None;
     }
     Some(one)

@@ -93,9 +93,7 @@ impl Client {
                 return None;
             }
             Err(error) => {
-                let is_late = error.to_string() == "no answer";
-                let what = if is_late { "late" } else { "broken off" };
-                scene.note(|figures| figures.error(what));
+                scene.note(|figures| figures.error(error.to_string()));
                 return None;
             }
         };

@@ -20,8 +20,8 @@ pub(crate) struct Scene {
     pub(crate) known: Mutex<Known>,
     figures: Mutex<Figures>,
     begun: Instant,
-    /// Nothing new is published, and nothing fails any more.
-    is_quiet: AtomicBool,
+    /// Since when nothing new is published, and nothing fails any more, but what is not over yet.
+    quiet: Mutex<Option<Instant>>,
     /// Nobody reads any more.
     is_over: AtomicBool,
     published: AtomicU64,
@@ -51,7 +51,7 @@ impl Scene {
             fleet,
             figures: Mutex::default(),
             begun: Instant::now(),
-            is_quiet: AtomicBool::new(false),
+            quiet: Mutex::default(),
             is_over: AtomicBool::new(false),
             published: AtomicU64::new(0),
         }
@@ -63,11 +63,17 @@ impl Scene {
     }
 
     pub(crate) fn is_quiet(&self) -> bool {
-        self.is_quiet.load(Ordering::SeqCst)
+        self.quiet.lock().is_some()
     }
 
     pub(crate) fn quieten(&self) {
-        self.is_quiet.store(true, Ordering::SeqCst);
+        *self.quiet.lock() = Some(Instant::now());
+    }
+
+    /// 0 until it is.
+    pub(crate) fn quiet_for(&self) -> Duration {
+        let since = *self.quiet.lock();
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     pub(crate) fn is_over(&self) -> bool {
