@@ -16,6 +16,9 @@ const BROKEN_MAX: Duration = Duration::from_millis(2500);
 const REST_MAX: Duration = Duration::from_millis(2500);
 const LONG_REST: Duration = Duration::from_secs(5);
 
+/// After how many faults of Redis of a hundred an operator puts things in order.
+const MENDED_PERCENT: u64 = 60;
+
 /// What happens to an instance.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
@@ -72,6 +75,9 @@ pub(crate) async fn trouble_redis(scene: Arc<Scene>, mut random: Random) {
             &format!("Redis {fault:?} {length:?}"),
         );
         scene.servers.suffer(fault, length).await;
+        if random.percent(MENDED_PERCENT) {
+            scene.servers.mend().await;
+        }
         scene.event(&format!("Redis {fault:?} is over"));
     }
 }

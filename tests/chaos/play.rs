@@ -50,11 +50,12 @@ pub(crate) async fn play(seed: u64, topology: Topology, bounds: Bounds) {
     let mut others = JoinSet::new();
     let (open, opened) = mpsc::channel(publisher::OPEN_MAX);
     others.spawn(publisher::look_after(Arc::clone(&scene), opened));
-    others.spawn(gremlins::trouble_instances(
+    let mut gremlins = JoinSet::new();
+    gremlins.spawn(gremlins::trouble_instances(
         Arc::clone(&scene),
         Random::new(random.next()),
     ));
-    others.spawn(gremlins::trouble_redis(
+    gremlins.spawn(gremlins::trouble_redis(
         Arc::clone(&scene),
         Random::new(random.next()),
     ));
@@ -77,6 +78,8 @@ pub(crate) async fn play(seed: u64, topology: Topology, bounds: Bounds) {
     say(&scene, "quiet");
     all(&mut editors).await;
     say(&scene, "the last purge was taken");
+    all(&mut gremlins).await;
+    scene.servers.mend().await;
     all(&mut others).await;
     say(&scene, "all is mended, and receipts are complete");
     until(&scene, "all instances have the newest versions", converged).await;

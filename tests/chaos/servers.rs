@@ -2,27 +2,31 @@
 
 use std::time::Duration;
 
+use redis::Value;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use crate::random::Random;
-use crate::support::redis_server::Server;
+use crate::support::redis_server::{Server, eventually};
 
 /// How Redis is run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Topology {
     /// One server that instances know, and a replica that nobody asks.
     Standalone,
+    /// Two servers of which three Sentinels choose the master.
+    Sentinel,
 }
 
-/// What happens to Redis.
+/// What happens to Redis. The master is the one that is it at that moment.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) enum RedisFault {
-    /// Killed, and started empty.
+    /// The master is killed, and started empty. If that takes long, Sentinels promote the other one.
     Restart,
     /// FLUSHALL.
     Flush,
-    /// SIGSTOP and SIGCONT.
+    /// SIGSTOP and SIGCONT of the master. If that takes long, Sentinels promote the other one, and
+    /// there are two who think that they are it.
     Hang,
     /// The log without its records; its head stands elsewhere.
     Trim,
@@ -30,28 +34,51 @@ pub(crate) enum RedisFault {
     Disconnect,
     /// The replica is killed, and started empty.
     ReplicaRestart,
+    /// Sentinels are told to promote the replica.
+    Failover,
+    /// The master is killed, and comes back when the other one is promoted.
+    MasterLoss,
+    /// A Sentinel is killed, and started again.
+    SentinelRestart,
 }
 
 /// The running servers.
 pub(crate) struct Servers {
     topology: Topology,
-    nodes: Mutex<[Server; 2]>,
-    url: String,
+    running: Mutex<Running>,
+    settings: String,
+}
+
+struct Running {
+    nodes: [Server; 2],
+    sentinels: Vec<Server>,
 }
 
 const LOG: &str = "cms-edge:{default}:log";
+const SENTINELS: usize = 3;
+const NAME: &str = "mymaster";
+/// For how long a master may hear nothing of its replica and still take writes, in seconds: as short
+/// as a machine that is busy with other things allows.
+const LAG_MAX: &str = "2";
+const SPLIT: &str = "3s";
+/// Until Sentinels see to it, see `Server::sentinel`, and long enough for them to do so.
+const PROMOTION: Duration = Duration::from_millis(1500);
 
 impl Topology {
     /// As `CHAOS_SERVERS` says.
     pub(crate) fn named(name: &str) -> Self {
         match name {
             "" | "standalone" => Self::Standalone,
-            other => panic!("CHAOS_SERVERS={other}: it is standalone"),
+            "sentinel" => Self::Sentinel,
+            other => panic!("CHAOS_SERVERS={other}: it is standalone or sentinel"),
         }
     }
 
     fn faults(self) -> &'static [RedisFault] {
-        use RedisFault::{Disconnect, Flush, Hang, ReplicaRestart, Restart, Trim};
+        use RedisFault::{
+            Disconnect, Failover, Flush, Hang, MasterLoss, ReplicaRestart, Restart,
+            SentinelRestart, Trim,
+        };
         match self {
             Self::Standalone => &[
                 Restart,
@@ -63,33 +90,55 @@ impl Topology {
                 Disconnect,
                 ReplicaRestart,
             ],
+            Self::Sentinel => &[
+                Restart,
+                Flush,
+                Hang,
+                Hang,
+                Trim,
+                Disconnect,
+                ReplicaRestart,
+                Failover,
+                Failover,
+                MasterLoss,
+                SentinelRestart,
+            ],
         }
     }
 }
 
 impl Servers {
     pub(crate) async fn start(topology: Topology) -> Self {
-        let master = Server::start(&[]).await;
-        let port = master.port.to_string();
-        let replica = Server::start(&["--replicaof", "127.0.0.1", &port]).await;
+        let guarded = [
+            "--min-replicas-to-write",
+            "1",
+            "--min-replicas-max-lag",
+            LAG_MAX,
+        ];
+        let settings: &[&str] = match topology {
+            Topology::Standalone => &[],
+            Topology::Sentinel => &guarded,
+        };
+        let nodes = [Server::start(settings).await, Server::start(settings).await];
+        follow(&nodes[1], nodes[0].port).await;
+        let many = match topology {
+            Topology::Standalone => 0,
+            Topology::Sentinel => SENTINELS,
+        };
+        let sentinels: Vec<_> = (0..many).map(|_| Server::sentinel(nodes[0].port)).collect();
+        let running = Running { nodes, sentinels };
+        running.is_ready().await;
         Self {
             topology,
-            url: master.url(),
-            nodes: Mutex::new([master, replica]),
+            settings: running.settings(),
+            running: Mutex::new(running),
         }
     }
 
     /// `[redis]` and `[purge_log]` of an instance, with times so short that what takes a lease takes
     /// little time.
-    pub(crate) fn settings(&self) -> String {
-        let Self { url, .. } = self;
-        match self.topology {
-            Topology::Standalone => format!(
-                "[redis]\nurl = \"{url}\"\n\
-                 [purge_log]\nurl = \"{url}\"\nlease = \"1s\"\nrenew = \"200ms\"\ngone = \"1200ms\"\n\
-                 timeout = \"300ms\"\nspool = \"SPOOL\"\n"
-            ),
-        }
+    pub(crate) fn settings(&self) -> &str {
+        &self.settings
     }
 
     /// One that may happen here.
@@ -99,29 +148,112 @@ impl Servers {
 
     /// Lets it happen, for so long; returns when it is over.
     pub(crate) async fn suffer(&self, fault: RedisFault, length: Duration) {
-        let mut nodes = self.nodes.lock().await;
-        let [master, replica] = &mut *nodes;
+        let mut running = self.running.lock().await;
+        let at = running.master().await;
         match fault {
-            RedisFault::Restart => down(master, length).await,
-            RedisFault::ReplicaRestart => down(replica, length).await,
-            RedisFault::Flush => told(master, &["FLUSHALL"]).await,
-            RedisFault::Trim => told(master, &["XTRIM", LOG, "MAXLEN", "0"]).await,
-            RedisFault::Disconnect => told(master, &["CLIENT", "KILL", "TYPE", "normal"]).await,
-            RedisFault::Hang => {
-                master.suspend();
-                sleep(length).await;
-                master.resume();
+            RedisFault::Restart => running.down(at, length).await,
+            RedisFault::ReplicaRestart => running.down(1 - at, length).await,
+            RedisFault::MasterLoss => running.down(at, PROMOTION + length).await,
+            RedisFault::Flush => told(&running.nodes[at], &["FLUSHALL"]).await,
+            RedisFault::Trim => told(&running.nodes[at], &["XTRIM", LOG, "MAXLEN", "0"]).await,
+            RedisFault::Disconnect => {
+                told(&running.nodes[at], &["CLIENT", "KILL", "TYPE", "normal"]).await;
             }
+            RedisFault::Hang => {
+                running.nodes[at].suspend();
+                sleep(length).await;
+                running.nodes[at].resume();
+            }
+            RedisFault::Failover => {
+                told(&running.sentinels[0], &["SENTINEL", "FAILOVER", NAME]).await;
+                sleep(length).await;
+            }
+            RedisFault::SentinelRestart => {
+                let sentinel = &mut running.sentinels[SENTINELS - 1];
+                sentinel.kill();
+                sleep(length).await;
+                sentinel.restart().await;
+            }
+        }
+    }
+
+    /// What an operator does who does not wait ten seconds until Sentinels see to it: the other one
+    /// follows the master. Until then nobody is a master who takes writes.
+    pub(crate) async fn mend(&self) {
+        let running = self.running.lock().await;
+        let at = running.master().await;
+        let (master, other) = (&running.nodes[at], &running.nodes[1 - at]);
+        if role(master).await == "master" {
+            follow(other, master.port).await;
         }
     }
 }
 
-async fn down(server: &mut Server, length: Duration) {
-    server.kill();
-    sleep(length).await;
-    server.restart().await;
+impl Running {
+    fn settings(&self) -> String {
+        const TIMES: &str = "lease = \"1s\"\nrenew = \"200ms\"\ngone = \"1200ms\"\ntimeout = \"300ms\"\nspool = \"SPOOL\"\n";
+        let Some(first) = self.sentinels.first() else {
+            let url = self.nodes[0].url();
+            return format!("[redis]\nurl = \"{url}\"\n[purge_log]\nurl = \"{url}\"\n{TIMES}");
+        };
+        let others = self.sentinels[1..].iter();
+        let others: Vec<_> = others.map(|s| format!("127.0.0.1:{}", s.port)).collect();
+        format!(
+            "[redis]\nurl = \"{}\"\nmode = \"sentinel\"\nservers = {others:?}\n\
+             [purge_log]\nsplit = \"{SPLIT}\"\n{TIMES}",
+            first.url()
+        )
+    }
+
+    /// Sentinels know each other, and the replica.
+    async fn is_ready(&self) {
+        eventually("Sentinels are ready", || async {
+            let mut is_ready = true;
+            for sentinel in &self.sentinels {
+                for (what, many) in [("SENTINELS", SENTINELS - 1), ("REPLICAS", 1)] {
+                    let asking = sentinel.try_ask(&["SENTINEL", what, NAME]).await;
+                    let known: Vec<Value> = asking.unwrap_or_default();
+                    is_ready &= known.len() == many;
+                }
+            }
+            is_ready
+        })
+        .await;
+    }
+
+    /// Which node is the master, as a Sentinel knows it.
+    async fn master(&self) -> usize {
+        for sentinel in &self.sentinels {
+            let words = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME];
+            let Ok((_, port)) = sentinel.try_ask::<(String, u16)>(&words).await else {
+                continue;
+            };
+            let found = self.nodes.iter().position(|node| node.port == port);
+            return found.unwrap();
+        }
+        0
+    }
+
+    /// Killed, and started empty.
+    async fn down(&mut self, at: usize, length: Duration) {
+        self.nodes[at].kill();
+        sleep(length).await;
+        self.nodes[at].restart().await;
+    }
 }
 
+async fn role(server: &Server) -> String {
+    let role = server.try_ask::<Vec<Value>>(&["ROLE"]).await;
+    let role = role.ok().and_then(|role| role.into_iter().next());
+    role.and_then(|role| redis::from_redis_value(role).ok())
+        .unwrap_or_default()
+}
+
+async fn follow(server: &Server, port: u16) {
+    told(server, &["REPLICAOF", "127.0.0.1", &port.to_string()]).await;
+}
+
+/// A server that refuses has its reasons: it may be the replica by now, or promoted already.
 async fn told(server: &Server, words: &[&str]) {
-    let _number_or_ok: redis::Value = server.ask(words).await;
+    let _whatever: redis::RedisResult<Value> = server.try_ask(words).await;
 }

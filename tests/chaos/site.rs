@@ -162,6 +162,7 @@ impl Site {
     }
 
     /// From now on every answer takes so long, after it was decided what it is.
+    #[cfg(feature = "sabotage")]
     pub(crate) fn pause(&self, pause: Duration) {
         let millis = u64::try_from(pause.as_millis()).unwrap();
         self.pages.pause.store(millis, Ordering::SeqCst);
