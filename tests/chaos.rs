@@ -12,6 +12,7 @@
 //! | `CHAOS_SECONDS` | how long things are published and fail | 40; any time with `CHAOS_PUBLISHES` |
 //! | `CHAOS_PUBLISHES` | publications after which it is enough | as many as there is time for |
 //! | `CHAOS_SERVERS` | how Redis is run: `standalone` | `standalone` |
+//! | `CHAOS_VERBOSE` | `1`: every event is printed when it happens | the last ones are, with a violation |
 
 #![cfg(target_os = "linux")]
 #![expect(

@@ -58,9 +58,8 @@ impl Figures {
         *self.errors.entry(what).or_default() += 1;
     }
 
-    pub(crate) fn fault(&mut self, at: Duration, kind: &str, what: &str) {
+    pub(crate) fn fault(&mut self, kind: &str) {
         *self.faults.entry(kind.to_owned()).or_default() += 1;
-        self.event(at, what);
     }
 
     pub(crate) fn event(&mut self, at: Duration, what: &str) {

@@ -14,7 +14,6 @@ use crate::random::Random;
 /// gives no receipt for more than a second; some rests let everybody come to rest.
 const BROKEN_MAX: Duration = Duration::from_millis(2500);
 const REST_MAX: Duration = Duration::from_millis(2500);
-const LONG_REST: Duration = Duration::from_secs(5);
 
 /// After how many faults of Redis of a hundred an operator puts things in order.
 const MENDED_PERCENT: u64 = 60;
@@ -42,7 +41,7 @@ const FAULTS: [Fault; 6] = [
 /// Does it to instances until the scene is quiet.
 pub(crate) async fn trouble_instances(scene: Arc<Scene>, mut random: Random) {
     while !scene.is_quiet() {
-        rest(&scene, &mut random).await;
+        rest(&scene, &mut random, REST_MAX).await;
         // Mostly one, sometimes more; never all, so that purges are taken by somebody.
         let many = match random.below(10) {
             0 => INSTANCES - 1,
@@ -67,7 +66,7 @@ pub(crate) async fn trouble_instances(scene: Arc<Scene>, mut random: Random) {
 /// Does it to Redis until the scene is quiet.
 pub(crate) async fn trouble_redis(scene: Arc<Scene>, mut random: Random) {
     while !scene.is_quiet() {
-        rest(&scene, &mut random).await;
+        rest(&scene, &mut random, scene.servers.rest()).await;
         let fault = scene.servers.any_fault(&mut random);
         let length = length(&mut random, BROKEN_MAX);
         scene.fault(
@@ -78,7 +77,8 @@ pub(crate) async fn trouble_redis(scene: Arc<Scene>, mut random: Random) {
         if random.percent(MENDED_PERCENT) {
             scene.servers.mend().await;
         }
-        scene.event(&format!("Redis {fault:?} is over"));
+        let roles = scene.servers.roles().await;
+        scene.event(&format!("Redis {fault:?} is over: {roles}"));
     }
 }
 
@@ -107,12 +107,8 @@ async fn suffer(scene: &Scene, at: usize, fault: Fault, length: Duration) {
     scene.event(&format!("edge-{at} {fault:?} is over"));
 }
 
-async fn rest(scene: &Scene, random: &mut Random) {
-    let most = if random.percent(10) {
-        LONG_REST
-    } else {
-        REST_MAX
-    };
+async fn rest(scene: &Scene, random: &mut Random, most: Duration) {
+    let most = if random.percent(10) { most * 2 } else { most };
     let mut left = length(random, most);
     // In pieces, so that the end is not waited for.
     let piece = Duration::from_millis(100);

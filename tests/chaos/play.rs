@@ -111,7 +111,9 @@ pub(crate) async fn until(scene: &Scene, what: &str, is_so: impl AsyncFn(&Scene)
 
 fn say(scene: &Scene, what: &str) {
     scene.event(what);
-    println!("{:9.3} {what}", scene.elapsed().as_secs_f64());
+    if !scene.is_verbose {
+        println!("{:9.3} {what}", scene.elapsed().as_secs_f64());
+    }
 }
 
 /// Every page in every language is a hit, everywhere, when it is asked for twice.
@@ -129,19 +131,19 @@ pub(crate) async fn serve_hits(scene: &Scene) -> bool {
 
 /// Every page in every language is the newest, everywhere.
 async fn converged(scene: &Scene) -> bool {
-    for instance in 0..INSTANCES {
-        for language in LANGUAGES {
-            let mut client = Client::new(instance, language);
-            for page in 0..scene.site.count() {
-                let newest = scene.site.version(page);
-                let got = client.ask(scene, page, false).await;
-                if got.is_none_or(|(_, version)| version != newest) {
-                    return false;
-                }
+    let everybody = (0..INSTANCES * LANGUAGES.len()).map(|at| async move {
+        let mut client = Client::new(at % INSTANCES, LANGUAGES[at / INSTANCES]);
+        for page in 0..scene.site.count() {
+            let newest = scene.site.version(page);
+            let got = client.ask(scene, page, false).await;
+            if got.is_none_or(|(_, version)| version != newest) {
+                return false;
             }
         }
-    }
-    true
+        true
+    });
+    let everywhere = futures_util::future::join_all(everybody).await;
+    everywhere.into_iter().all(|is_newest| is_newest)
 }
 
 async fn all_are_named(scene: &Scene) -> bool {

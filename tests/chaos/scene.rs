@@ -20,6 +20,8 @@ pub(crate) struct Scene {
     pub(crate) known: Mutex<Known>,
     figures: Mutex<Figures>,
     begun: Instant,
+    /// Events are printed when they happen.
+    pub(crate) is_verbose: bool,
     /// Since when nothing new is published, and nothing fails any more, but what is not over yet.
     quiet: Mutex<Option<Instant>>,
     /// Nobody reads any more.
@@ -51,6 +53,7 @@ impl Scene {
             fleet,
             figures: Mutex::default(),
             begun: Instant::now(),
+            is_verbose: std::env::var("CHAOS_VERBOSE").is_ok_and(|text| text == "1"),
             quiet: Mutex::default(),
             is_over: AtomicBool::new(false),
             published: AtomicU64::new(0),
@@ -95,12 +98,15 @@ impl Scene {
 
     pub(crate) fn event(&self, what: &str) {
         let at = self.elapsed();
+        if self.is_verbose {
+            println!("{:9.3} {what}", at.as_secs_f64());
+        }
         self.note(|figures| figures.event(at, what));
     }
 
     pub(crate) fn fault(&self, kind: &str, what: &str) {
-        let at = self.elapsed();
-        self.note(|figures| figures.fault(at, kind, what));
+        self.note(|figures| figures.fault(kind));
+        self.event(what);
     }
 
     pub(crate) fn violation(&self, what: &str) {

@@ -74,6 +74,14 @@ impl Topology {
         }
     }
 
+    /// The longest time from one fault to the next: about as long as it takes to recover from most.
+    fn rest(self) -> Duration {
+        match self {
+            Self::Standalone => Duration::from_millis(2500),
+            Self::Sentinel => Duration::from_secs(10),
+        }
+    }
+
     fn faults(self) -> &'static [RedisFault] {
         use RedisFault::{
             Disconnect, Failover, Flush, Hang, MasterLoss, ReplicaRestart, Restart,
@@ -114,6 +122,9 @@ impl Servers {
             "1",
             "--min-replicas-max-lag",
             LAG_MAX,
+            // Nobody else will come: a replica is served at once.
+            "--repl-diskless-sync-delay",
+            "0",
         ];
         let settings: &[&str] = match topology {
             Topology::Standalone => &[],
@@ -139,6 +150,11 @@ impl Servers {
     /// little time.
     pub(crate) fn settings(&self) -> &str {
         &self.settings
+    }
+
+    /// How long nothing happens between two faults, at most.
+    pub(crate) fn rest(&self) -> Duration {
+        self.topology.rest()
     }
 
     /// One that may happen here.
@@ -177,13 +193,21 @@ impl Servers {
         }
     }
 
+    /// Who is what now, for whoever looks for the cause of something.
+    pub(crate) async fn roles(&self) -> String {
+        let running = self.running.lock().await;
+        let [a, b] = &running.nodes;
+        let (a, b) = (role(a).await, role(b).await);
+        format!("{a}, {b}; the master is {}", running.master().await)
+    }
+
     /// What an operator does who does not wait ten seconds until Sentinels see to it: the other one
     /// follows the master. Until then nobody is a master who takes writes.
     pub(crate) async fn mend(&self) {
         let running = self.running.lock().await;
         let at = running.master().await;
         let (master, other) = (&running.nodes[at], &running.nodes[1 - at]);
-        if role(master).await == "master" {
+        if role(master).await.starts_with("master") {
             follow(other, master.port).await;
         }
     }
@@ -242,11 +266,18 @@ impl Running {
     }
 }
 
+/// `master` and how many follow it, or `slave` of which port and how that goes.
 async fn role(server: &Server) -> String {
     let role = server.try_ask::<Vec<Value>>(&["ROLE"]).await;
-    let role = role.ok().and_then(|role| role.into_iter().next());
-    role.and_then(|role| redis::from_redis_value(role).ok())
-        .unwrap_or_default()
+    match role.as_deref() {
+        Ok([Value::BulkString(role), _, Value::Array(replicas)]) if role == b"master" => {
+            format!("master of {}", replicas.len())
+        }
+        Ok([_, _, Value::Int(port), Value::BulkString(how), ..]) => {
+            format!("replica of {port}, {}", String::from_utf8_lossy(how))
+        }
+        other => format!("{other:?}"),
+    }
 }
 
 async fn follow(server: &Server, port: u16) {
