@@ -15,6 +15,7 @@ pub(super) fn read(s: &Section<'_>) -> Limits {
         resets_per_second,
         control_frames_per_second,
         empty_frames_per_second,
+        refused_per_second,
     ] = frames(s);
     Limits {
         drain,
@@ -71,6 +72,7 @@ pub(super) fn read(s: &Section<'_>) -> Limits {
         resets_per_second,
         control_frames_per_second,
         empty_frames_per_second,
+        refused_per_second,
     }
 }
 
@@ -102,7 +104,7 @@ fn connections(s: &Section<'_>) -> (usize, usize, Vec<IpNet>) {
     )
 }
 
-fn frames(s: &Section<'_>) -> [u32; 3] {
+fn frames(s: &Section<'_>) -> [u32; 4] {
     [
         bounded(s.integer(
             "resets_per_second",
@@ -127,6 +129,15 @@ fn frames(s: &Section<'_>) -> [u32; 3] {
             "Frames of HTTP/2 with no content or only a few bytes, per second for long, four \
              times as many at once. Low: uploads in drops are cut off. High: each takes more \
              memory than it carries.",
+        )),
+        bounded(s.integer(
+            "refused_per_second",
+            2,
+            1..=100_000,
+            "Requests of an HTTP/2 connection that may be refused for what they are (target, \
+             header fields, Host, framing) per second for long, four times as many at once; \
+             connections of trusted_proxies may have any number. Low: a browser with too many \
+             cookies is cut off instead of being told so. High: refusing takes CPU, too.",
         )),
     ]
 }

@@ -5,7 +5,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -38,6 +38,8 @@ pub(super) struct Activity {
     pub(super) head_open: AtomicBool,
     /// HTTP/2 has refused a request head for its size before anybody saw it.
     pub(super) has_oversize: AtomicBool,
+    /// Requests of HTTP/2 refused since this was last asked.
+    refused: AtomicUsize,
     /// Counts how often the connection's task had its turn.
     pub(super) turn: AtomicU64,
     /// What the requests in flight hold in memory.
@@ -90,6 +92,19 @@ impl Activity {
     pub(super) fn begin_turn(&self) {
         // No other task writes it.
         self.turn.store(self.turn.load(Relaxed) + 1, Relaxed);
+    }
+
+    /// A request was refused for what it is.
+    pub(super) fn refuse(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Requests refused since this was last asked.
+    pub(super) fn take_refused(&self) -> usize {
+        match self.refused.load(Relaxed) {
+            0 => 0,
+            _ => self.refused.swap(0, Relaxed),
+        }
     }
 
     /// The client floods us.

@@ -42,6 +42,10 @@ const CONTINUATIONS_MIN: usize = 5;
 const STATUS_LITERAL: u8 = 0x48;
 const STATUS_BYTES_MAX: usize = 5;
 
+/// Codes of RST_STREAM (RFC 9113 §7) that tell of no fault of the client's: NO_ERROR,
+/// INTERNAL_ERROR, REFUSED_STREAM, CANCEL.
+const BLAMELESS: [u8; 4] = [0, 2, 7, 8];
+
 /// ENHANCE_YOUR_CALM (RFC 9113 §7).
 const CALM: u32 = 0x0b;
 
@@ -53,11 +57,17 @@ pub(super) enum Flood {
     Control,
     Continuation,
     Empty,
+    Refused,
 }
 
 impl Flood {
-    pub(super) const ALL: [Self; 4] =
-        [Self::Resets, Self::Control, Self::Continuation, Self::Empty];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Resets,
+        Self::Control,
+        Self::Continuation,
+        Self::Empty,
+        Self::Refused,
+    ];
 }
 
 /// How many frames of a kind a client may send per second, for long.
@@ -66,6 +76,8 @@ pub(super) struct Rates {
     pub(super) resets: u32,
     pub(super) control: u32,
     pub(super) empty: u32,
+    /// Requests that are refused for what they are; nothing: any number.
+    pub(super) refused: Option<u32>,
     /// Bytes of a request head.
     pub(super) header_bytes_max: usize,
 }
@@ -79,6 +91,9 @@ pub(super) struct Frames {
     resets: Bucket,
     control: Bucket,
     empty: Bucket,
+    refused: Option<Bucket>,
+    /// Requests refused since they were last taken from that budget.
+    refusals: usize,
     /// CONTINUATION frames since the last HEADERS frame.
     continuations: usize,
     continuations_max: usize,
@@ -101,6 +116,8 @@ impl Frames {
             resets: Bucket::new(rates.resets),
             control: Bucket::new(rates.control),
             empty: Bucket::new(rates.empty),
+            refused: rates.refused.map(Bucket::new),
+            refusals: 0,
             continuations: 0,
             continuations_max: CONTINUATIONS_MIN.max(of_head + of_head / 4),
             last_stream: 0,
@@ -141,6 +158,20 @@ impl Frames {
         Ok(())
     }
 
+    /// So many requests were refused by others than h2 itself, `millis` after the connection was
+    /// opened. Returns whether any were, with those that h2 refused since this was last asked.
+    ///
+    /// # Errors
+    /// They are too many; the connection is to be cut.
+    pub(super) fn refused(&mut self, others: usize, millis: u64) -> Result<bool, Flood> {
+        let count = std::mem::take(&mut self.refusals) + others;
+        let Some(refused) = &mut self.refused else {
+            return Ok(false);
+        };
+        let is_enough = (0..count).all(|_| refused.take(millis));
+        is_enough.or(Flood::Refused).map(|()| count > 0)
+    }
+
     /// Takes the next bytes that went to the client.
     pub(super) fn sent(&mut self, mut bytes: &[u8]) {
         while let Some(frame) = self.outbound.next(&mut bytes) {
@@ -150,8 +181,15 @@ impl Frames {
                 let more = left + CONTROL_PER_DATA + length / CONTROL_BYTES;
                 self.control.left = more.min(CONTROL_MAX.max(left));
             } else if frame.kind == Kind::Headers && frame.is_last() {
-                self.has_oversize |=
-                    frame.length <= STATUS_BYTES_MAX && bytes.first() == Some(&STATUS_LITERAL);
+                // Nothing else that goes out is so short; but trailers are, in other connections.
+                let is_short = frame.length <= STATUS_BYTES_MAX;
+                self.has_oversize |= is_short && bytes.first() == Some(&STATUS_LITERAL);
+                self.refusals += usize::from(is_short && self.has_oversize);
+            } else if frame.kind == Kind::Reset {
+                // The code's last byte; the payload of a frame so small is sent with its head.
+                let code = bytes.get(3);
+                let is_blame = code.is_some_and(|code| !BLAMELESS.contains(code));
+                self.refusals += usize::from(is_blame);
             }
         }
     }
@@ -349,6 +387,7 @@ mod tests {
         resets: 10,
         control: 10,
         empty: 10,
+        refused: Some(2),
         header_bytes_max: 32 * 1024,
     };
 

@@ -25,7 +25,7 @@ const SEND_BUFFER_BYTES: usize = 256 * 1024;
 /// Streams reset by the client before they were served (CVE-2023-44487), and streams that the
 /// client made us reset (CVE-2025-8671), before the connection is closed.
 const PENDING_RESETS_MAX: usize = 20;
-const LOCAL_RESETS_MAX: usize = 128;
+const LOCAL_RESETS_MAX: usize = 20;
 /// A peer that has vanished is noticed after the two of these.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);

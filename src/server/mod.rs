@@ -114,6 +114,9 @@ pub struct Limits {
     pub control_frames_per_second: u32,
     /// frames that carry nothing, or next to nothing.
     pub empty_frames_per_second: u32,
+    /// Requests per second that an HTTP/2 connection may have refused for what they are (target,
+    /// fields, Host, framing) for long, four times as many at once.
+    pub refused_per_second: u32,
 }
 
 impl Default for Limits {
@@ -135,6 +138,7 @@ impl Default for Limits {
             resets_per_second: 100,
             control_frames_per_second: 500,
             empty_frames_per_second: 100,
+            refused_per_second: 2,
         }
     }
 }

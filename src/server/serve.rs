@@ -255,12 +255,12 @@ impl<H: Handler> Service<H> {
             Some(is_http2) => is_http2,
             None => self.sniff(&mut wire, stop).await?,
         };
+        let is_proxied = self.terms.clients.is_trusted_proxy(connection.peer);
         if is_http2 {
-            wire.read_frames(self.rates());
+            wire.read_frames(self.rates(is_proxied));
         } else {
             wire.read_heads(Arc::clone(&connection.interims));
         }
-        let is_proxied = self.terms.clients.is_trusted_proxy(connection.peer);
         // A trusted proxy uses one connection for all hosts.
         let certificates = self.terms.certificates.as_ref();
         let certificates = certificates.filter(|_| alpn_is_http2.is_some() && !is_proxied);
@@ -374,6 +374,7 @@ impl<H: Handler> Service<H> {
                     Flood::Control => Limit::H2Control,
                     Flood::Continuation => Limit::H2Continuation,
                     Flood::Empty => Limit::H2Empty,
+                    Flood::Refused => Limit::H2Refused,
                 });
             } else if let Some(reason) = farewell(error) {
                 self.metrics.limit(match reason {
@@ -439,6 +440,10 @@ impl<H: Handler> Requests<H> {
         let is_refused = response.is_err();
         let mut response = response.unwrap_or_else(|refusal| {
             service.metrics.limit(refusal.limit());
+            // A client opens another connection for a host that this one is not for.
+            if refusal != Refusal::Misdirected {
+                self.activity.refuse();
+            }
             refusal.response()
         });
         let switches = asked.is_some_and(|asked| self.upgrades.note(asked, &mut response));
@@ -478,11 +483,13 @@ async fn stopped_for(stop: &CancellationToken, span: Duration) {
 }
 
 impl<H> Service<H> {
-    fn rates(&self) -> Rates {
+    fn rates(&self, is_proxied: bool) -> Rates {
         Rates {
             resets: self.limits.resets_per_second,
             control: self.limits.control_frames_per_second,
             empty: self.limits.empty_frames_per_second,
+            // A proxy's connection has the requests of many clients.
+            refused: (!is_proxied).then_some(self.limits.refused_per_second),
             header_bytes_max: self.limits.header_bytes_max,
         }
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Sleep, sleep};
 
 use super::activity::Activity;
 use super::frames::{Flood, Frames, Rates};
@@ -23,11 +23,17 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const LINGER_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
 const LINGER_BUFFER_BYTES: usize = 4096;
+/// How much of it at a time, before others have their turn.
+const LINGER_TURN_BYTES: usize = 4 * LINGER_BUFFER_BYTES;
 
 /// When so much has been read with heads of HTTP/2 in it, in bytes, those requests are served before
 /// more is read. hyper would read all there is first, and heads take many times what they take on
 /// the wire.
 const HEADS_BYTES_MAX: usize = 4096;
+
+/// How long an HTTP/2 connection is not read after a request was refused for what it is, so that
+/// one client after the other refused does not keep all others waiting.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
 /// A connection's stream, with the bytes that were read ahead of it.
 pub(super) struct Wire<S> {
@@ -38,6 +44,8 @@ pub(super) struct Wire<S> {
     frames: Option<Box<Frames>>,
     /// The turn in which so much was read that it is to be served before more is.
     enough: Option<u64>,
+    /// Until when nothing is read.
+    pause: Option<Pin<Box<Sleep>>>,
     activity: Arc<Activity>,
     lingering: Option<Linger>,
     interims: Option<Arc<Interims>>,
@@ -59,6 +67,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             head: None,
             frames: None,
             enough: None,
+            pause: None,
             activity,
             lingering: None,
             interims: None,
@@ -118,6 +127,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             self.enough = Some(self.activity.turn.load(Relaxed));
         }
         outcome
+    }
+
+    /// Whether so many requests were refused that the client is not read any more.
+    fn judge(&mut self) -> Result<(), Flood> {
+        let Some(frames) = &mut self.frames else {
+            return Ok(());
+        };
+        let refused = self.activity.take_refused();
+        if frames.refused(refused, self.activity.millis.load(Relaxed))? {
+            self.pause = Some(Box::pin(sleep(REFUSED_PAUSE)));
+        }
+        Ok(())
     }
 
     /// Tells a client that floods us so, where that can be done at once, and breaks off.
@@ -187,14 +208,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut room = [0; LINGER_BUFFER_BYTES];
         let linger = self.lingering.get_or_insert_with(|| Linger {
-            deadline: Box::pin(tokio::time::sleep(LINGER_MAX)),
+            deadline: Box::pin(sleep(LINGER_MAX)),
             bytes: 0,
         });
+        let turn = linger.bytes + LINGER_TURN_BYTES;
         while linger.bytes < LINGER_BYTES_MAX && linger.deadline.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut room);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => linger.bytes += buffer.filled().len(),
                 _ => break,
+            }
+            if linger.bytes >= turn {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
         }
         Poll::Ready(())
@@ -220,6 +246,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
                 return Poll::Pending;
             }
             this.enough = None;
+        }
+        if let Err(flood) = this.judge() {
+            return Poll::Ready(Err(this.break_off(flood, cx)));
+        }
+        if let Some(pause) = &mut this.pause {
+            ready!(pause.as_mut().poll(cx));
+            this.pause = None;
         }
         let before = buffer.filled().len();
         let ahead = this.ahead.get(this.ahead_read..).unwrap_or_default();

@@ -46,6 +46,8 @@ pub enum Limit {
     H2Continuation,
     /// An HTTP/2 connection was cut for more than `empty_frames_per_second`.
     H2Empty,
+    /// An HTTP/2 connection was cut for more than `refused_per_second`.
+    H2Refused,
     /// An HTTP/2 connection was ended by hyper's own bounds, most of them on resets.
     H2Calm,
     /// A connection was cut because `drain` had passed.
@@ -57,7 +59,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 22] = [
         Self::Connections,
         Self::Accept,
         Self::Address,
@@ -75,6 +77,7 @@ impl Limit {
         Self::H2Control,
         Self::H2Continuation,
         Self::H2Empty,
+        Self::H2Refused,
         Self::H2Calm,
         Self::Drain,
         Self::ProxyProtocol,
@@ -101,6 +104,7 @@ impl Limit {
             Self::H2Control => "h2_control",
             Self::H2Continuation => "h2_continuation",
             Self::H2Empty => "h2_empty",
+            Self::H2Refused => "h2_refused",
             Self::H2Calm => "h2_calm",
             Self::Drain => "drain",
             Self::ProxyProtocol => "proxy_protocol",

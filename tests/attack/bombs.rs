@@ -16,6 +16,9 @@ use crate::kit::swarm::{Bounds, connect, swarm};
 /// A field that just fits into the dynamic table (RFC 7541 §4.1), in bytes.
 const FIELD_BYTES: usize = 4000;
 
+/// How long the origin takes for what is not stored.
+const ANSWER: Duration = Duration::from_millis(200);
+
 /// Bytes of a response that is held.
 const LARGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -78,7 +81,27 @@ async fn a_field_referred_to_thousands_of_times() {
 
 #[tokio::test]
 async fn bombs_below_every_limit_of_one_request_that_are_held_by_a_window_of_zero() {
-    let Some(arena) = Arena::enter(Setup::default(), answer).await else {
+    let name = "HTTP/2 bomb: references and a window of zero";
+    bombs(terms(name, &[], 96), Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn bombs_that_the_origin_holds() {
+    // So few that they leave places at the origin to the readers: those are another limit.
+    let terms = Terms {
+        connections: 3,
+        ..terms("HTTP/2 bomb, slow origin", &["connection_headers"], 64)
+    };
+    bombs(terms, ANSWER).await;
+}
+
+/// The origin takes its time: heads are held until they are answered.
+async fn bombs(terms: Terms, time: Duration) {
+    let slow = move |seen: &Seen| match seen.target.starts_with("/held") {
+        true => answer(seen).after(time),
+        false => answer(seen),
+    };
+    let Some(arena) = Arena::enter(Setup::default(), slow).await else {
         return;
     };
     let target = arena.target;
@@ -95,8 +118,6 @@ async fn bombs_below_every_limit_of_one_request_that_are_held_by_a_window_of_zer
         })
         .await;
     };
-    let limits = &["connection_headers", "headers"];
-    let terms = terms("HTTP/2 bomb: references and a window of zero", limits, 96);
     play(&arena, terms, attack).await;
 }
 

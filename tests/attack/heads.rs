@@ -100,7 +100,12 @@ async fn many_fields_over_http_2() {
         })
         .await;
     };
-    play(&arena, terms("many fields of HTTP/2", &["headers"]), attack).await;
+    play(
+        &arena,
+        terms("many fields of HTTP/2", &["headers", "h2_refused"]),
+        attack,
+    )
+    .await;
     assert!(arena.origin.is_none_or(|origin| origin.take().is_empty()));
 }
 

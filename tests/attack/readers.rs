@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::recorder::{PAGE, READERS};
+use super::recorder::{PAGE, READERS, apart};
 
 /// Readers, each with a connection, and how often one asks.
 pub(crate) const READERS_COUNT: usize = 4;
@@ -98,15 +98,9 @@ impl Readers {
             answers: Mutex::default(),
         });
         let of_thread = Arc::clone(&shared);
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let readers = (0..READERS_COUNT).map(|number| read(&of_thread, number));
-                futures_util::future::join_all(readers).await;
-            });
+        let thread = apart("readers", || async move {
+            let readers = (0..READERS_COUNT).map(|number| read(&of_thread, number));
+            futures_util::future::join_all(readers).await;
         });
         Self {
             shared,

@@ -5,12 +5,14 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::support::origin::PATIENCE;
@@ -68,6 +70,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(&'static str, String)>,
     pub(crate) content: Vec<u8>,
+    /// How long it takes.
+    pub(crate) delay: Duration,
 }
 
 impl Reply {
@@ -76,11 +80,17 @@ impl Reply {
             status: 200,
             fields: vec![("content-type", "text/html; charset=utf-8".to_owned())],
             content: content.into(),
+            delay: Duration::ZERO,
         }
     }
 
     pub(crate) fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.fields.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn after(mut self, delay: Duration) -> Self {
+        self.delay = delay;
         self
     }
 
@@ -106,7 +116,8 @@ impl Reply {
 pub(crate) struct Recorder {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
-    accepting: AbortHandle,
+    /// Dropped with it: the end of its thread.
+    _running: oneshot::Sender<()>,
 }
 
 struct Shared {
@@ -117,7 +128,8 @@ struct Shared {
 }
 
 impl Recorder {
-    /// Listens on `address`; `answer` answers all but the readers.
+    /// Listens on `address`; `answer` answers all but the readers. It has a thread of its own: an
+    /// attack that keeps its own thread busy is not to slow the origin down.
     pub(crate) async fn start(
         address: SocketAddr,
         answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static,
@@ -128,10 +140,21 @@ impl Recorder {
             seen: Mutex::default(),
             pages: AtomicUsize::new(0),
         });
+        let address = listener.local_addr().unwrap();
+        let listener = listener.into_std().unwrap();
+        let (running, ended) = oneshot::channel();
+        let of_thread = Arc::clone(&shared);
+        apart("origin", move || async {
+            let listener = TcpListener::from_std(listener).unwrap();
+            tokio::select! {
+                () = accept(listener, of_thread) => {}
+                _ = ended => {}
+            }
+        });
         Self {
-            address: listener.local_addr().unwrap(),
-            accepting: tokio::spawn(accept(listener, Arc::clone(&shared))).abort_handle(),
+            address,
             shared,
+            _running: running,
         }
     }
 
@@ -146,10 +169,19 @@ impl Recorder {
     }
 }
 
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
+/// Runs something to its end on a thread of its own, which has this name.
+pub(crate) fn apart<F: Future<Output = ()>>(
+    name: &str,
+    work: impl FnOnce() -> F + Send + 'static,
+) -> JoinHandle<()> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(work());
+    };
+    thread.spawn(run).unwrap()
 }
 
 /// The one before, in the same place, may be on its way out.
@@ -199,6 +231,9 @@ async fn serve(mut stream: TcpStream, shared: Arc<Shared>) {
         } else {
             (shared.answer)(&seen)
         };
+        if !reply.delay.is_zero() {
+            sleep(reply.delay).await;
+        }
         let bytes = reply.bytes(seen.method == "HEAD");
         if stream.write_all(&bytes).await.is_err() {
             return;

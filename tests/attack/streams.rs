@@ -114,7 +114,7 @@ async fn resets_that_the_server_is_made_to_send_by_a_window_of_too_much() {
         bytes.extend(frame(WINDOW_UPDATE, 0, stream(number), &most));
         bytes
     };
-    let limits = &["h2_calm", "h2_resets", "h2_control"];
+    let limits = &["h2_calm", "h2_refused", "h2_resets", "h2_control"];
     flood("made you reset, window overflow", limits, Vec::new, more).await;
 }
 

@@ -4,12 +4,15 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use rustix::process::nice;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::arena::variable;
+use super::arena::{is_strict, variable};
+use super::recorder::apart;
 use crate::support::origin::PATIENCE;
 
 /// The most that an attack does where the environment does not ask for more.
@@ -18,6 +21,9 @@ const SECONDS_MAX: u64 = 4;
 
 /// How long an attacker pauses before its next connection.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How much lower the priority of attackers is where the readers' p99 counts.
+const NICE: i32 = 19;
 
 /// How many attack, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +49,24 @@ impl Bounds {
 /// Each attacker does its work again and again, with connections of its own; what the
 /// server does to it is not its failure.
 pub(crate) async fn swarm<W, F>(target: SocketAddr, bounds: Bounds, work: W)
+where
+    W: Fn(SocketAddr) -> F + Clone + Send + 'static,
+    F: Future<Output = io::Result<()>> + Send,
+{
+    let (over, ended) = oneshot::channel();
+    apart("attackers", move || async move {
+        if is_strict() {
+            // They would have a machine of their own: what counts is the work that they make for
+            // the server, not the time that they take from it and from the readers.
+            nice(NICE).expect("a lower priority");
+        }
+        attackers(target, bounds, work).await;
+        let _gone = over.send(());
+    });
+    ended.await.expect("the attackers' thread ends by itself");
+}
+
+async fn attackers<W, F>(target: SocketAddr, bounds: Bounds, work: W)
 where
     W: Fn(SocketAddr) -> F + Clone + Send + 'static,
     F: Future<Output = io::Result<()>> + Send,

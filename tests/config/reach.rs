@@ -76,6 +76,7 @@ const CHANGES: &[Change] = &[
     change("server", "connection_header_bytes_max", "\"64KiB\""),
     change("server", "send_rate_min", "0"),
     change("server", "resets_per_second", "1"),
+    change("server", "refused_per_second", "1"),
     change("server", "control_frames_per_second", "10"),
     change("server", "empty_frames_per_second", "1"),
     change("server", "request_body_max", "\"1KiB\""),

@@ -85,6 +85,52 @@ async fn a_header_block_that_goes_on_and_on_is_cut() {
     .await;
 }
 
+#[tokio::test]
+async fn a_client_whose_requests_are_refused_again_and_again_is_cut() {
+    let limits = Limits {
+        refused_per_second: 1,
+        target_bytes_max: 60,
+        ..short_limits()
+    };
+    let server = start(settings(limits)).await;
+    let long = format!("/{}", "x".repeat(80));
+    let mut stream = connect(&server, &[]).await;
+    for number in [1, 3, 5, 7] {
+        stream.write_all(&get(number, &long)).await.unwrap();
+        let told = next_of(&mut stream, DATA).await.payload;
+        assert_eq!(told, b"the request's target is too long\n");
+    }
+    assert_eq!(server.metrics.limit_count(Limit::H2Refused), 0);
+    let frames = (1..40).step_by(2).map(|number| get(number, &long));
+    flood(&server, frames, Limit::H2Refused).await;
+}
+
+/// CVE-2025-8671, and whatever else makes the server reset a stream.
+#[tokio::test]
+async fn a_client_that_makes_the_server_reset_is_cut() {
+    let limits = Limits {
+        refused_per_second: 1,
+        ..short_limits()
+    };
+    let server = start(settings(limits)).await;
+    let mut stream = connect(&server, &[]).await;
+    for number in (1..400).step_by(2) {
+        let most = (u32::MAX >> 1).to_be_bytes();
+        stream.write_all(&get(number, "/gate")).await.ok();
+        let window = frame(WINDOW_UPDATE, 0, number, &most);
+        stream.write_all(&window).await.ok();
+        if server.metrics.limit_count(Limit::H2Refused) == 1 {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    server
+        .until(|metrics| {
+            metrics.limit_count(Limit::H2Refused) + metrics.limit_count(Limit::H2Calm) == 1
+        })
+        .await;
+}
+
 /// CVE-2019-9518.
 #[tokio::test]
 async fn a_flood_of_empty_frames_is_cut() {
