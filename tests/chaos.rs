@@ -40,6 +40,7 @@ mod kit {
     pub(crate) mod play;
     pub(crate) mod publisher;
     pub(crate) mod readers;
+    pub(crate) mod relay;
     pub(crate) mod scene;
     pub(crate) mod servers;
     pub(crate) mod site;

@@ -27,7 +27,6 @@ const LINES_MAX: usize = 60;
 /// All instances.
 pub(crate) struct Fleet {
     seats: Vec<Seat>,
-    settings: String,
     sabotage: Option<&'static str>,
 }
 
@@ -41,6 +40,7 @@ pub(crate) struct Address {
 struct Seat {
     name: String,
     folder: TempDir,
+    settings: String,
     state: Mutex<State>,
     lines: Arc<Mutex<VecDeque<String>>>,
 }
@@ -53,17 +53,21 @@ struct State {
 }
 
 impl Fleet {
-    /// Starts all of them; they need not serve hits yet.
-    pub(crate) async fn start(settings: String, sabotage: Option<&'static str>) -> Self {
+    /// Starts all of them, each with its settings, in which `SPOOL` stands for a folder of its own.
+    /// They need not serve hits yet.
+    pub(crate) async fn start(
+        settings: impl Fn(usize) -> String,
+        sabotage: Option<&'static str>,
+    ) -> Self {
         let seat = |at| Seat {
             name: format!("edge-{at}"),
             folder: tempfile::tempdir().unwrap(),
+            settings: settings(at),
             state: Mutex::default(),
             lines: Arc::default(),
         };
         let fleet = Self {
             seats: (0..INSTANCES).map(seat).collect(),
-            settings,
             sabotage,
         };
         let starting = (0..INSTANCES).map(|at| fleet.run(at));
@@ -77,7 +81,7 @@ impl Fleet {
         let path = seat.folder.path().join("proxy.toml");
         let spool = seat.folder.path().join("spool");
         std::fs::create_dir_all(&spool).unwrap();
-        let text = self.settings.replace("SPOOL", &spool.display().to_string());
+        let text = seat.settings.replace("SPOOL", &spool.display().to_string());
         std::fs::write(&path, text).unwrap();
         let mut command = program::command(&["serve", "--config", path.to_str().unwrap()]);
         command

@@ -27,9 +27,13 @@ enum Fault {
     Stop,
     /// SIGTERM, and started again.
     End,
+    /// Nothing comes from Redis, and nothing arrives there. Where there is no way to cut: [`Fault::Stop`].
+    Cut,
 }
 
-const FAULTS: [Fault; 6] = [
+const FAULTS: [Fault; 8] = [
+    Fault::Cut,
+    Fault::Cut,
     Fault::Kill,
     Fault::Kill,
     Fault::Stop,
@@ -83,18 +87,28 @@ pub(crate) async fn trouble_redis(scene: Arc<Scene>, mut random: Random) {
 }
 
 async fn suffer(scene: &Scene, at: usize, fault: Fault, length: Duration) {
+    let relay = scene.servers.relay(at);
+    let fault = match fault {
+        Fault::Cut if relay.is_none() => Fault::Stop,
+        fault => fault,
+    };
     scene.fault(
         &format!("{fault:?}"),
         &format!("edge-{at} {fault:?} {length:?}"),
     );
     let fleet = &scene.fleet;
-    match fault {
-        Fault::Stop => {
+    match (fault, relay) {
+        (Fault::Cut, Some(relay)) => {
+            relay.cut();
+            sleep(length).await;
+            relay.mend();
+        }
+        (Fault::Stop | Fault::Cut, _) => {
             fleet.stop(at).await;
             sleep(length).await;
             fleet.resume(at).await;
         }
-        Fault::Kill | Fault::End => {
+        (Fault::Kill | Fault::End, _) => {
             if matches!(fault, Fault::Kill) {
                 fleet.kill(at).await;
             } else {

@@ -36,6 +36,12 @@ async fn a_fence_that_is_read_too_late_is_found() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lease_that_does_not_run_out_is_found() {
     let scene = Scene::start(2, Topology::Standalone, Some("lease")).await;
+    assert!(is_found(&scene, ROUNDS_MAX, purge_past_a_cut).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_sleeps_with_its_process_is_found() {
+    let scene = Scene::start(5, Topology::Standalone, Some("lease")).await;
     assert!(is_found(&scene, ROUNDS_MAX, purge_in_sleep).await);
 }
 
@@ -49,6 +55,7 @@ async fn values_of_another_generation_are_found() {
 async fn nothing_is_found_where_no_rule_is_broken() {
     let scene = Scene::start(4, Topology::Standalone, None).await;
     assert!(!is_found(&scene, ROUNDS, purge_in_mid_fetch).await);
+    assert!(!is_found(&scene, ROUNDS, purge_past_a_cut).await);
     assert!(!is_found(&scene, ROUNDS, purge_in_sleep).await);
     assert!(!is_found(&scene, ROUNDS, purge_after_a_loss).await);
 }
@@ -85,6 +92,17 @@ async fn purge_in_mid_fetch(scene: &Scene) {
     };
     tokio::join!(reading, purging);
     read(scene, 2).await;
+}
+
+/// An instance hears nothing of Redis, and everybody purges without it.
+async fn purge_past_a_cut(scene: &Scene) {
+    until(scene, "it serves hits", serve_hits).await;
+    read(scene, 2).await;
+    let relay = scene.servers.relay(HERE).unwrap();
+    relay.cut();
+    publish(scene, PAGE).await;
+    read(scene, 2).await;
+    relay.mend();
 }
 
 /// An instance is stopped, everybody purges without it, and requests wait for it when it goes on.

@@ -37,14 +37,16 @@ impl Scene {
     ) -> Self {
         let site = Site::start(seed).await;
         let servers = Servers::start(topology).await;
-        let settings = format!(
-            "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\ndrain = \"1s\"\n\
+        let settings = |instance| {
+            format!(
+                "[server]\nhttp = [\"127.0.0.1:0\"]\nhttps = []\ndrain = \"1s\"\n\
              [admin]\nlisten = \"127.0.0.1:0\"\ntoken = \"{}\"\n\
              [log]\naccess = \"off\"\nlevel = \"info\"\n[cache]\nmemory = \"32MiB\"\n{}{}",
-            super::fleet::ADMIN_TOKEN,
-            servers.settings(),
-            site.routes()
-        );
+                super::fleet::ADMIN_TOKEN,
+                servers.settings(instance),
+                site.routes()
+            )
+        };
         let fleet = Fleet::start(settings, sabotage).await;
         Self {
             known: Mutex::new(Known::new(INSTANCES, site.count())),

@@ -6,6 +6,8 @@ use redis::Value;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::fleet::INSTANCES;
+use super::relay::Relay;
 use crate::random::Random;
 use crate::support::redis_server::{Server, eventually};
 
@@ -46,7 +48,10 @@ pub(crate) enum RedisFault {
 pub(crate) struct Servers {
     topology: Topology,
     running: Mutex<Running>,
-    settings: String,
+    /// The way of each instance; none where Sentinels say where to go.
+    relays: Vec<Relay>,
+    /// The URLs of Sentinels.
+    sentinels: Vec<String>,
 }
 
 struct Running {
@@ -77,7 +82,7 @@ impl Topology {
     /// The longest time from one fault to the next: about as long as it takes to recover from most.
     fn rest(self) -> Duration {
         match self {
-            Self::Standalone => Duration::from_millis(2500),
+            Self::Standalone => Duration::from_secs(5),
             Self::Sentinel => Duration::from_secs(10),
         }
     }
@@ -139,17 +144,40 @@ impl Servers {
         let sentinels: Vec<_> = (0..many).map(|_| Server::sentinel(nodes[0].port)).collect();
         let running = Running { nodes, sentinels };
         running.is_ready().await;
+        let mut relays = Vec::new();
+        if topology == Topology::Standalone {
+            for _ in 0..INSTANCES {
+                relays.push(Relay::start(running.nodes[0].port).await);
+            }
+        }
+        let sentinels = running.sentinels.iter();
         Self {
             topology,
-            settings: running.settings(),
+            relays,
+            sentinels: sentinels.map(|s| format!("127.0.0.1:{}", s.port)).collect(),
             running: Mutex::new(running),
         }
     }
 
     /// `[redis]` and `[purge_log]` of an instance, with times so short that what takes a lease takes
     /// little time.
-    pub(crate) fn settings(&self) -> &str {
-        &self.settings
+    pub(crate) fn settings(&self, instance: usize) -> String {
+        const TIMES: &str = "lease = \"1s\"\nrenew = \"200ms\"\ngone = \"1200ms\"\ntimeout = \"300ms\"\nspool = \"SPOOL\"\n";
+        if let Some(relay) = self.relays.get(instance) {
+            let url = format!("redis://127.0.0.1:{}", relay.port);
+            return format!("[redis]\nurl = \"{url}\"\n[purge_log]\nurl = \"{url}\"\n{TIMES}");
+        }
+        format!(
+            "[redis]\nurl = \"redis://{}\"\nmode = \"sentinel\"\nservers = {:?}\n\
+             [purge_log]\nsplit = \"{SPLIT}\"\n{TIMES}",
+            self.sentinels[0],
+            &self.sentinels[1..],
+        )
+    }
+
+    /// Its way to Redis, where that can be cut.
+    pub(crate) fn relay(&self, instance: usize) -> Option<&Relay> {
+        self.relays.get(instance)
     }
 
     /// How long nothing happens between two faults, at most.
@@ -214,21 +242,6 @@ impl Servers {
 }
 
 impl Running {
-    fn settings(&self) -> String {
-        const TIMES: &str = "lease = \"1s\"\nrenew = \"200ms\"\ngone = \"1200ms\"\ntimeout = \"300ms\"\nspool = \"SPOOL\"\n";
-        let Some(first) = self.sentinels.first() else {
-            let url = self.nodes[0].url();
-            return format!("[redis]\nurl = \"{url}\"\n[purge_log]\nurl = \"{url}\"\n{TIMES}");
-        };
-        let others = self.sentinels[1..].iter();
-        let others: Vec<_> = others.map(|s| format!("127.0.0.1:{}", s.port)).collect();
-        format!(
-            "[redis]\nurl = \"{}\"\nmode = \"sentinel\"\nservers = {others:?}\n\
-             [purge_log]\nsplit = \"{SPLIT}\"\n{TIMES}",
-            first.url()
-        )
-    }
-
     /// Sentinels know each other, and the replica.
     async fn is_ready(&self) {
         eventually("Sentinels are ready", || async {
