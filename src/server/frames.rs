@@ -7,6 +7,8 @@
 //! (RFC 9113 §4.1), keeps nothing of their payload, and reads no clock: it takes from budgets that
 //! the connection's watch refills.
 
+use super::block::Block;
+
 /// Length of the client's preface (RFC 9113 §3.4) and of a frame's head, in bytes.
 const PREFACE_BYTES: usize = 24;
 const HEAD_BYTES: usize = 9;
@@ -36,6 +38,10 @@ const TINY_BYTES: usize = 64;
 const FRAME_BYTES: usize = 16 * 1024;
 const CONTINUATIONS_MIN: usize = 5;
 
+/// How many times `headers_max` the fields of a block may be, before the connection is cut instead
+/// of its request refused: browsers send each cookie as a field of its own (RFC 9113 §8.2.3).
+const FIELDS_FACTOR: usize = 4;
+
 /// h2 answers a head of more than `header_bytes_max` by itself, with a 431 that has nothing but its
 /// status: a literal of the static table's `:status` (RFC 7541 §6.2.1), up to so many bytes. From
 /// the second on, it is one byte, which may be anything.
@@ -58,15 +64,17 @@ pub(super) enum Flood {
     Continuation,
     Empty,
     Refused,
+    Fields,
 }
 
 impl Flood {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Resets,
         Self::Control,
         Self::Continuation,
         Self::Empty,
         Self::Refused,
+        Self::Fields,
     ];
 }
 
@@ -80,6 +88,8 @@ pub(super) struct Rates {
     pub(super) refused: Option<u32>,
     /// Bytes of a request head.
     pub(super) header_bytes_max: usize,
+    /// Fields of a request head.
+    pub(super) headers_max: usize,
 }
 
 /// Follows both directions of one connection.
@@ -97,6 +107,8 @@ pub(super) struct Frames {
     /// CONTINUATION frames since the last HEADERS frame.
     continuations: usize,
     continuations_max: usize,
+    block: Block,
+    fields_max: usize,
     last_stream: u32,
     /// The last frame from the client is part of a header block; and the block goes on after it.
     is_block: bool,
@@ -120,6 +132,8 @@ impl Frames {
             refusals: 0,
             continuations: 0,
             continuations_max: CONTINUATIONS_MIN.max(of_head + of_head / 4),
+            block: Block::default(),
+            fields_max: rates.headers_max.saturating_mul(FIELDS_FACTOR),
             last_stream: 0,
             is_block: false,
             goes_on: false,
@@ -152,10 +166,16 @@ impl Frames {
         let preface = self.preface_left.min(bytes.len());
         self.preface_left -= preface;
         let mut bytes = bytes.get(preface..).unwrap_or_default();
-        while let Some(frame) = self.inbound.next(&mut bytes) {
+        loop {
+            let payload = self.inbound.payload(&mut bytes);
+            if self.is_block && self.block.read(payload) > self.fields_max {
+                return Err(Flood::Fields);
+            }
+            let Some(frame) = self.inbound.next(&mut bytes) else {
+                return Ok(());
+            };
             self.frame(frame, bytes.first(), millis)?;
         }
-        Ok(())
     }
 
     /// So many requests were refused by others than h2 itself, `millis` after the connection was
@@ -205,11 +225,15 @@ impl Frames {
     }
 
     fn frame(&mut self, frame: Head, next: Option<&u8>, millis: u64) -> Result<(), Flood> {
-        self.is_block = matches!(frame.kind, Kind::Headers | Kind::Continuation);
+        // A larger frame ends the connection, as h2 sees to (RFC 9113 §4.2).
+        let is_block = matches!(frame.kind, Kind::Headers | Kind::Continuation);
+        self.is_block = is_block && frame.length <= FRAME_BYTES;
         self.goes_on = self.is_block && !frame.ends_headers();
         let is_enough = match frame.kind {
             Kind::Data => frame.is_last() || !frame.is_tiny(next) || self.empty.take(millis),
             Kind::Headers => {
+                self.block
+                    .begin(frame.length, frame.is_padded(), frame.has_priority());
                 self.continuations = 0;
                 self.heads += 1;
                 self.last_stream = self.last_stream.max(frame.stream);
@@ -217,6 +241,7 @@ impl Frames {
                 frame.length > 0 || self.empty.take(millis)
             }
             Kind::Continuation => {
+                self.block.go_on(frame.length);
                 self.continuations += 1;
                 if self.continuations > self.continuations_max {
                     return Err(Flood::Continuation);
@@ -285,12 +310,21 @@ impl Head {
         self.flags & 4 != 0
     }
 
+    /// PADDED, of DATA and HEADERS.
+    const fn is_padded(self) -> bool {
+        self.flags & 8 != 0
+    }
+
+    /// PRIORITY, of HEADERS.
+    const fn has_priority(self) -> bool {
+        self.flags & 0x20 != 0
+    }
+
     /// Whether a DATA frame has next to no content. `next` is the first byte of its payload, the
     /// length of its padding if it has any (RFC 9113 §6.1).
     fn is_tiny(self, next: Option<&u8>) -> bool {
-        let is_padded = self.flags & 8 != 0;
         let padding = match next {
-            _ if !is_padded => 0,
+            _ if !self.is_padded() => 0,
             Some(length) => usize::from(*length) + 1,
             None => self.length,
         };
@@ -307,11 +341,18 @@ struct Scan {
 }
 
 impl Scan {
+    /// What of the current frame's payload is in `bytes`, which then begin with what follows it.
+    fn payload<'b>(&mut self, bytes: &mut &'b [u8]) -> &'b [u8] {
+        let count = self.payload_left.min(bytes.len());
+        self.payload_left -= count;
+        let (payload, rest) = bytes.split_at_checked(count).unwrap_or_default();
+        *bytes = rest;
+        payload
+    }
+
     /// The next head in `bytes`, which then begin with what follows it.
     fn next(&mut self, bytes: &mut &[u8]) -> Option<Head> {
-        let payload = self.payload_left.min(bytes.len());
-        self.payload_left -= payload;
-        *bytes = bytes.get(payload..).unwrap_or_default();
+        self.payload(bytes);
         let room = self.head.get_mut(self.head_read..).unwrap_or_default();
         let count = room.len().min(bytes.len());
         if count == 0 {
@@ -388,6 +429,7 @@ mod tests {
         control: 10,
         empty: 10,
         refused: Some(2),
+        headers_max: 10,
         header_bytes_max: 32 * 1024,
     };
 

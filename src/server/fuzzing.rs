@@ -51,13 +51,15 @@ pub fn frames<'p>(
         resets: per_second,
         control: per_second,
         empty: per_second,
+        refused: Some(per_second),
         header_bytes_max: 64 * 1024,
+        headers_max: 100,
     });
     let mut cut = None;
     for (at, (is_received, piece)) in pieces.into_iter().enumerate() {
         if !is_received {
             frames.sent(piece);
-        } else if frames.received(piece, 0).is_err() {
+        } else if frames.refused(0, 0).is_err() || frames.received(piece, 0).is_err() {
             cut = Some(at);
             break;
         }

@@ -10,6 +10,7 @@
 mod activity;
 mod addresses;
 mod admit;
+mod block;
 mod certificate_files;
 pub mod clients;
 mod drive;

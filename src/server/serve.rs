@@ -375,6 +375,7 @@ impl<H: Handler> Service<H> {
                     Flood::Continuation => Limit::H2Continuation,
                     Flood::Empty => Limit::H2Empty,
                     Flood::Refused => Limit::H2Refused,
+                    Flood::Fields => Limit::Headers,
                 });
             } else if let Some(reason) = farewell(error) {
                 self.metrics.limit(match reason {
@@ -491,6 +492,7 @@ impl<H> Service<H> {
             // A proxy's connection has the requests of many clients.
             refused: (!is_proxied).then_some(self.limits.refused_per_second),
             header_bytes_max: self.limits.header_bytes_max,
+            headers_max: self.limits.headers_max,
         }
     }
 

@@ -16,6 +16,10 @@ use crate::kit::swarm::{Bounds, connect, swarm};
 /// A field that just fits into the dynamic table (RFC 7541 §4.1), in bytes.
 const FIELD_BYTES: usize = 4000;
 
+/// Between two requests for what the origin must be asked for: it is memory that is attacked here,
+/// not the origin.
+const PACE: Duration = Duration::from_millis(5);
+
 /// How long the origin takes for what is not stored.
 const ANSWER: Duration = Duration::from_millis(200);
 
@@ -43,6 +47,7 @@ fn terms(name: &'static str, limits: &'static [&'static str], growth: u64) -> Te
         growth,
         connections: 20,
         time: Duration::from_millis(3000),
+        is_on_origin: false,
     }
 }
 
@@ -87,7 +92,6 @@ async fn bombs_below_every_limit_of_one_request_that_are_held_by_a_window_of_zer
 
 #[tokio::test]
 async fn bombs_that_the_origin_holds() {
-    // So few that they leave places at the origin to the readers: those are another limit.
     let terms = Terms {
         connections: 3,
         ..terms("HTTP/2 bomb, slow origin", &["connection_headers"], 64)
@@ -101,7 +105,12 @@ async fn bombs(terms: Terms, time: Duration) {
         true => answer(seen).after(time),
         false => answer(seen),
     };
-    let Some(arena) = Arena::enter(Setup::default(), slow).await else {
+    // Places at the origin are another limit.
+    let setup = Setup {
+        upstream: "concurrency = 1024",
+        ..Setup::default()
+    };
+    let Some(arena) = Arena::enter(setup, slow).await else {
         return;
     };
     let target = arena.target;
@@ -113,6 +122,7 @@ async fn bombs(terms: Terms, time: Duration) {
                 let mut block = Block::get("a", &format!("/held/{stream}"));
                 block.0.extend([0xbe; 7]);
                 peer.send(&block.request(stream, true)).await?;
+                sleep(PACE).await;
             }
             hold(&mut peer).await
         })
@@ -145,6 +155,36 @@ async fn cookie_crumbs_by_reference() {
     };
     let limits = &["headers", "h2_calm"];
     play(&arena, terms("cookie crumbs", limits, 64), attack).await;
+}
+
+/// More requests for the origin than it has places.
+#[tokio::test]
+async fn misses_without_end() {
+    let Some(arena) = Arena::enter(Setup::default(), answer).await else {
+        return;
+    };
+    let target = arena.target;
+    let attack = async |bounds: Bounds| {
+        swarm(target, bounds, |target| async move {
+            let mut peer = Peer::connect(target).await?;
+            let paths = (1..201)
+                .step_by(2)
+                .map(|stream| (stream, format!("/held/{stream}")));
+            let requests =
+                paths.flat_map(|(stream, path)| Block::get("a", &path).request(stream, true));
+            peer.send(&requests.collect::<Vec<u8>>()).await?;
+            for _ in 0..100 {
+                peer.sip().await;
+            }
+            Ok(())
+        })
+        .await;
+    };
+    let terms = Terms {
+        is_on_origin: true,
+        ..terms("flood of misses", &[], 128)
+    };
+    play(&arena, terms, attack).await;
 }
 
 #[tokio::test]
@@ -186,6 +226,7 @@ async fn responses_of_the_origin_that_a_window_of_zero_holds() {
                 let path = format!("/held/{stream}");
                 peer.send(&Block::get("a", &path).request(stream, true))
                     .await?;
+                sleep(PACE).await;
             }
             hold(&mut peer).await
         })

@@ -168,6 +168,7 @@ async fn a_private_page_is_for_nobody_else_whatever_its_name() {
         growth: 32,
         connections: 1,
         time: Duration::from_secs(1),
+        is_on_origin: false,
     };
     play(&arena, terms, attack).await;
     assert!(

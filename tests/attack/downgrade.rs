@@ -142,6 +142,7 @@ async fn no_request_of_http_2_becomes_another_in_http_1() {
         growth: 32,
         connections: 1,
         time: Duration::from_secs(1),
+        is_on_origin: false,
     };
     let mut wrong = Vec::new();
     let attack = async |_| {

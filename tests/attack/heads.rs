@@ -48,6 +48,7 @@ fn terms(name: &'static str, limits: &'static [&'static str]) -> Terms {
         growth: 48,
         connections: 50,
         time: Duration::from_millis(1000),
+        is_on_origin: false,
     }
 }
 

@@ -104,6 +104,7 @@ fn terms(name: &'static str) -> Terms {
         growth: 32,
         connections: 1,
         time: Duration::from_secs(1),
+        is_on_origin: false,
     }
 }
 

@@ -62,8 +62,9 @@ struct Shared {
 /// What the readers got.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
-    /// The phase that a request began in, and how long its answer took, in microseconds.
-    times: Vec<(u8, u64)>,
+    /// The phase that a request began in, whether it was for the page that is stored, and how long
+    /// its answer took, in microseconds.
+    times: Vec<(u8, bool, u64)>,
     pub(crate) failures: Vec<String>,
 }
 
@@ -72,15 +73,16 @@ impl Answers {
     pub(crate) fn count(&self, phase: Phase) -> usize {
         self.times
             .iter()
-            .filter(|(of, _)| *of == phase as u8)
+            .filter(|(of, ..)| *of == phase as u8)
             .count()
     }
 
     /// The time within which so many of a hundred requests of a phase were answered, in
-    /// microseconds.
-    pub(crate) fn percentile(&self, phase: Phase, percent: usize) -> u64 {
-        let of_phase = self.times.iter().filter(|(of, _)| *of == phase as u8);
-        let mut times: Vec<u64> = of_phase.map(|(_, time)| *time).collect();
+    /// microseconds; of all, or of those for the page that is stored.
+    pub(crate) fn percentile(&self, phase: Phase, percent: usize, hits_only: bool) -> u64 {
+        let of_phase = self.times.iter().filter(|(of, ..)| *of == phase as u8);
+        let counted = of_phase.filter(|(_, is_hit, _)| *is_hit || !hits_only);
+        let mut times: Vec<u64> = counted.map(|(.., time)| *time).collect();
         times.sort_unstable();
         let rank = (times.len() * percent).div_ceil(100).max(1);
         times.get(rank - 1).copied().unwrap_or_default()
@@ -165,7 +167,7 @@ async fn read(shared: &Shared, number: usize) {
         let time = u64::try_from(begin.elapsed().as_micros()).unwrap();
         let mut answers = shared.answers.lock();
         match outcome {
-            Ok(Ok(())) => answers.times.push((phase, time)),
+            Ok(Ok(())) => answers.times.push((phase, path == PAGE, time)),
             Ok(Err(error)) => answers.failures.push(format!("{path}: {error}")),
             Err(_) => answers.failures.push(format!("{path}: no answer")),
         }

@@ -36,6 +36,7 @@ fn terms(name: &'static str, limits: &'static [&'static str], connections: usize
         growth: 48,
         connections,
         time: Duration::from_millis(2500),
+        is_on_origin: false,
     }
 }
 

@@ -192,6 +192,7 @@ async fn no_request_is_taken_for_two() {
         growth: 32,
         connections: 1,
         time: Duration::from_secs(1),
+        is_on_origin: false,
     };
     let mut wrong = Vec::new();
     let attack = async |_| {

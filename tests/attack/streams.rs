@@ -49,6 +49,7 @@ async fn flood(
         growth: 48,
         connections: 10,
         time: Duration::from_millis(1000),
+        is_on_origin: false,
     };
     play(&arena, terms, attack).await;
 }

@@ -47,6 +47,7 @@ async fn flood(name: &'static str, request: fn(usize) -> String) -> Option<Arena
         growth: 160,
         connections: 8,
         time: Duration::from_millis(2500),
+        is_on_origin: false,
     };
     play(&arena, terms, attack).await;
     Some(arena)

@@ -131,6 +131,16 @@ async fn a_client_that_makes_the_server_reset_is_cut() {
         .await;
 }
 
+/// A byte each, of which h2 would make thousands.
+#[tokio::test]
+async fn a_head_of_fields_by_the_thousand_is_cut_before_it_is_decoded() {
+    let server = start(settings(short_limits())).await;
+    let mut block = head("GET", "/", &[]);
+    block.extend([0x82; 5000]);
+    let head = frame(HEADERS, END_STREAM | END_HEADERS, 1, &block);
+    flood(&server, std::iter::once(head), Limit::Headers).await;
+}
+
 /// CVE-2019-9518.
 #[tokio::test]
 async fn a_flood_of_empty_frames_is_cut() {
