@@ -102,6 +102,12 @@ impl Uptime {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(nanos))
     }
+
+    /// This point moved back, to zero at most.
+    pub fn before(self, span: Duration) -> Self {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(nanos))
+    }
 }
 
 /// Source of [`Uptime`]. Leases go by it: `Instant` stands still while the machine sleeps.

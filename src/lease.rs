@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::atomics::{AtomicU64, Ordering};
 use crate::clock::{Boottime, SystemBoottime, Uptime};
 use crate::sabotage::{Rule, breaks};
 

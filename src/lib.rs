@@ -3,6 +3,7 @@
 //! The rooms in the order of their ranks; arrows go down only, and `tests/house.rs` holds the
 //! house to it. ARCHITECTURE.md tells the way of a request through them.
 
+pub mod atomics;
 pub mod budget;
 pub mod clock;
 pub mod connection;

@@ -1,6 +1,6 @@
 //! Chaos: five instances of the program itself, a real Redis, an origin whose pages have versions,
 //! clients, editors – and everything fails, again and again: instances are killed, stopped in their
-//! tracks and restarted, Redis is killed, emptied, stopped and trimmed.
+//! tracks and restarted, Redis fails over, is killed, emptied, stopped and trimmed.
 //!
 //! Every answer is held to docs/purge-log.md; `chaos/check.rs` says exactly to what. When it is quiet
 //! again, every instance must come to serve hits of the newest versions, although no page's lifetime
@@ -11,7 +11,7 @@
 //! | `CHAOS_SEED` | what happens, and when, as far as it does not hang on the machine | from the clock |
 //! | `CHAOS_SECONDS` | how long things are published and fail | 40; any time with `CHAOS_PUBLISHES` |
 //! | `CHAOS_PUBLISHES` | publications after which it is enough | as many as there is time for |
-//! | `CHAOS_SERVERS` | how Redis is run: `standalone` | `standalone` |
+//! | `CHAOS_SERVERS` | how Redis is run: `sentinel` or `standalone` | `sentinel` |
 //! | `CHAOS_VERBOSE` | `1`: every event is printed when it happens | the last ones are, with a violation |
 
 #![cfg(target_os = "linux")]

@@ -13,6 +13,7 @@ mod support {
     pub(crate) mod origin;
     pub(crate) mod program;
     pub(crate) mod redis_server;
+    pub(crate) mod redis_topology;
     pub(crate) mod signing;
     pub(crate) mod stage;
 }
@@ -25,4 +26,5 @@ mod purge_log {
     mod processes;
     mod receipts;
     mod spool;
+    mod topology;
 }

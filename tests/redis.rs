@@ -10,6 +10,7 @@
 mod support {
     pub(crate) mod origin;
     pub(crate) mod redis_server;
+    pub(crate) mod redis_topology;
     pub(crate) mod stage;
 }
 

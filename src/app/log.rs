@@ -39,7 +39,7 @@ impl AnyLog {
             Some(generation) => generation,
             None => Generation::new(getrandom::u64()?),
         };
-        let Some(settings) = config.shared_log(&surroundings.instance) else {
+        let Some(settings) = config.shared_log(&surroundings.instance)? else {
             metrics.serving.set(1);
             let purges = Arc::new(Purges::new(generation));
             let clock = Arc::clone(&surroundings.clock) as Arc<dyn Clock>;

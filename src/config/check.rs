@@ -71,7 +71,7 @@ impl Check<'_> {
             return;
         }
         match self.config.cache.memory.bytes_max {
-            0 if self.config.redis.url.is_none() => {
+            0 if self.config.redis.url().is_none() => {
                 let found = "no memory and no Redis";
                 self.reader
                     .object(&memory, found, "at least \"1MiB\", or a redis.url");

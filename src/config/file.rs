@@ -39,7 +39,7 @@ pub struct Config {
     pub webhooks: Vec<Webhook>,
     /// What is on when the program starts.
     pub switches: switches::Settings,
-    /// What is right and has no effect, in sentences.
+    /// What is right and has no effect, or may not be meant, in sentences.
     pub notices: Vec<String>,
     /// For [`Config::needs_restart`].
     pub(super) written: Written,
@@ -65,7 +65,7 @@ impl Config {
         let cache = Cache::read(root);
         let redis = Redis::read(root);
         let purge = Purge::read(root);
-        let purge_log = PurgeLog::read(root);
+        let purge_log = PurgeLog::read(root, &redis.reach);
         let tiers = Tiers::read(root);
         let upstreams = upstream::upstreams(root);
         let routes = route::routes(root, &tiers, &upstreams);
@@ -75,6 +75,7 @@ impl Config {
             let why = "trace.endpoint has no effect: this build is without the feature otlp";
             notices.push(why.to_owned());
         }
+        notices.extend(purge_log.notices());
         Self {
             namespace: namespace.unwrap_or_default(),
             server,

@@ -24,6 +24,7 @@ mod operation;
 mod operator;
 mod profile;
 mod purge_log;
+mod reach;
 mod reader;
 pub mod redis;
 mod reference_text;

@@ -3,20 +3,21 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::ConnectionInfo;
-
-use super::redis::url_of_redis;
+use super::reach::{Reach, UnreadableCa, url_of_redis};
 use super::section::{Section, default};
 use crate::purge::shared;
+use crate::store::redis::connect::Mode;
 
 #[derive(Clone, Debug)]
 pub struct PurgeLog {
-    /// `None`: the log is in the process.
-    pub url: Option<ConnectionInfo>,
+    enabled: bool,
+    /// Of its own, or that of `[redis]`. Without a URL, or not enabled, the log is in the process.
+    reach: Reach,
     lease: Duration,
     renew: Duration,
     gone: Duration,
-    split: Duration,
+    /// As long as the master of `reach` may need; nothing: as servers do by default.
+    split: Option<Duration>,
     timeout: Duration,
     records: usize,
     spool: Option<PathBuf>,
@@ -25,21 +26,40 @@ pub struct PurgeLog {
 }
 
 const PURGE_LOG: &str = "The purges of several instances, in one Redis (6.2 or later) or Valkey: \
-    once a receipt says complete, none of them serves what the purge has ended. Its \
-    maxmemory-policy must not be one of allkeys-*.";
+    once a receipt says complete, none of them serves what the purge has ended. It is in the Redis \
+    of [redis], unless it has a url of its own. Its maxmemory-policy must not be one of allkeys-*.";
+
+const URL: &str = "Where Redis is. Empty: where [redis] has it, and as it is reached there; the five \
+    keys below are for a URL of its own. Without either, the log is in the process: right for one \
+    instance alone.";
+
+const SPLIT: &str = "How long a Redis master may take writes after another one was promoted. For so long \
+    after that, and after the log began, instances serve nothing that is stored. Empty: 0s for one server; 11s with Sentinel (min-replicas-max-lag of 10 and 1 s; it needs \
+    min-replicas-to-write as many as there are replicas); 16s with a cluster (cluster-node-timeout \
+    of 15 s and 1 s). Too short: a failover may bring back what was purged.";
+
+/// What Redis does by default (`min-replicas-max-lag` 10, `cluster-node-timeout` 15000), and 1 s.
+const SPLIT_OF_SENTINEL: Duration = Duration::from_secs(11);
+const SPLIT_OF_CLUSTER: Duration = Duration::from_secs(16);
+/// No settings of Redis make less right where there may be another master.
+const SPLIT_MIN: Duration = Duration::from_secs(1);
 
 /// How wrong the rate of a clock may be, in percent.
 const CLOCK_PERCENT: u32 = 1;
 
 impl PurgeLog {
-    pub(super) fn read(parent: &Section<'_>) -> Self {
+    /// `store`: how the Redis of stored responses is reached.
+    pub(super) fn read(parent: &Section<'_>, store: &Reach) -> Self {
         let s = parent.section("purge_log", PURGE_LOG);
         let log = Self {
-            url: url_of_redis(
-                &s,
-                "Where Redis is. Empty: nowhere; the log is in the process, and each instance has \
-                 to be told of each purge.",
+            enabled: s.boolean(
+                "enabled",
+                true,
+                "Whether purges are shared, where there is a Redis for them. false: each instance \
+                 has to be told of each purge, serves its pages whether or not it hears of others, \
+                 and sees nothing that others have stored in Redis.",
             ),
+            reach: reach(&s, store),
             lease: s.duration(
                 "lease",
                 "5s",
@@ -63,15 +83,7 @@ impl PurgeLog {
                  Longer than lease by more than clocks differ: 2 %. After a start with an empty \
                  log the first receipt takes as long.",
             ),
-            split: s.duration(
-                "split",
-                "0s",
-                "0s"..="10m",
-                "How long a Redis master may take writes after another one was promoted. 0s is \
-                 right for one server; with Sentinel min-replicas-max-lag and 1 s (and \
-                 min-replicas-to-write as many as there are replicas), with a cluster \
-                 cluster-node-timeout and 1 s. Too short: a failover may bring back what was purged.",
-            ),
+            split: s.optional_duration("split", "0s"..="10m", SPLIT),
             timeout: s.duration(
                 "timeout",
                 "1s",
@@ -109,23 +121,67 @@ impl PurgeLog {
             let found = "half of purge_log.lease or more";
             s.object("renew", found, "less, or a longer purge_log.lease");
         }
+        let is_one = self.reach.mode() == Mode::Standalone;
+        if !is_one && self.split.is_some_and(|split| split < SPLIT_MIN) {
+            let found = "less than a second where another master may be promoted";
+            s.object("split", found, "\"\", or at least \"1s\"");
+        }
+    }
+
+    fn split(&self) -> Duration {
+        self.split.unwrap_or_else(|| match self.reach.mode() {
+            Mode::Standalone => Duration::ZERO,
+            Mode::Sentinel => SPLIT_OF_SENTINEL,
+            Mode::Cluster => SPLIT_OF_CLUSTER,
+        })
+    }
+
+    /// What may not be meant.
+    pub(super) fn notices(&self) -> Option<String> {
+        let notice = "purge_log.enabled is false although there is a Redis: purges reach only the \
+            instance that is told of them, and instances do not see what others have stored";
+        (!self.enabled && self.reach.url.is_some()).then(|| notice.to_owned())
     }
 
     /// Nothing where the log is in the process.
-    pub(super) fn settings(&self, namespace: &str, instance: &str) -> Option<shared::Settings> {
-        Some(shared::Settings {
-            redis: self.url.clone()?,
+    pub(super) fn settings(
+        &self,
+        namespace: &str,
+        instance: &str,
+    ) -> Result<Option<shared::Settings>, UnreadableCa> {
+        if !self.enabled {
+            return Ok(None);
+        }
+        let Some(servers) = self.reach.servers(self.timeout)? else {
+            return Ok(None);
+        };
+        Ok(Some(shared::Settings {
+            servers,
             namespace: namespace.to_owned(),
             instance: instance.to_owned(),
             lease: self.lease,
             renew: self.renew,
             gone: self.gone,
-            split: self.split,
+            split: self.split(),
             timeout: self.timeout,
             records_max: self.records,
             spool: self.spool.clone(),
-        })
+        }))
     }
+}
+
+/// Its own where it has a URL, else that of the store.
+fn reach(s: &Section<'_>, store: &Reach) -> Reach {
+    let own = Reach::read(s, "purge_log", url_of_redis(s, URL));
+    if own.url.is_some() {
+        return own;
+    }
+    let is_empty = !s.is_given("url") || s.is_empty_text("url");
+    for key in own.details().filter(|_| is_empty) {
+        let found = "a way to reach Redis without a purge_log.url";
+        s.object(key, found, "what it is by default, or also a purge_log.url");
+    }
+    store.clone()
 }
 
 fn spool(s: &Section<'_>) -> Option<PathBuf> {

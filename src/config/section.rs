@@ -205,6 +205,11 @@ impl<'r> Section<'r> {
         self.values.is_some_and(|values| values.contains_key(key))
     }
 
+    pub(super) fn is_empty_text(&self, key: &str) -> bool {
+        let value = self.values.and_then(|values| values.get(key));
+        value.and_then(Value::as_str) == Some("")
+    }
+
     /// Whether a variable gives it.
     pub(super) fn is_by_variable(&self, key: &str) -> bool {
         let value = self.values.and_then(|values| values.get(key));

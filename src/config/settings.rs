@@ -10,7 +10,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error;
 
 use super::file::Config;
-use super::redis::UnreadableCa;
+use super::reach::UnreadableCa;
 use crate::admin;
 use crate::fetch;
 use crate::proxy;
@@ -118,7 +118,13 @@ impl Config {
 
     /// The log that instances share; nothing: it is in the process. `instance` is how receipts call
     /// this one.
-    pub fn shared_log(&self, instance: &str) -> Option<purge::shared::Settings> {
+    ///
+    /// # Errors
+    /// A file of authorities that cannot be read any more.
+    pub fn shared_log(
+        &self,
+        instance: &str,
+    ) -> Result<Option<purge::shared::Settings>, UnreadableCa> {
         self.purge_log.settings(&self.namespace, instance)
     }
 

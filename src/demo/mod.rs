@@ -128,9 +128,16 @@ fn demo_config(
         .replace("{secret}", secret)
         .replace("{token}", token);
     let redis = arguments.redis.clone();
-    let redis = redis.map(|url| ("CMS_EDGE_REDIS__URL".to_owned(), url));
-    config::parse(&text, "demo.toml", Path::new(""), redis)
-        .map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
+    // It is alone: its purges need no log of others.
+    let alone = ("CMS_EDGE_PURGE_LOG__ENABLED".to_owned(), "false".to_owned());
+    let redis = redis.map(|url| [("CMS_EDGE_REDIS__URL".to_owned(), url), alone]);
+    config::parse(
+        &text,
+        "demo.toml",
+        Path::new(""),
+        redis.into_iter().flatten(),
+    )
+    .map_err(|mistakes| anyhow::anyhow!("{mistakes}"))
 }
 
 /// A certificate for this machine, signed by nobody else.

@@ -3,13 +3,11 @@
 //! Purging is one store per scope in the table of slots, however many stored responses it hits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use arc_swap::{ArcSwap, Guard};
 
 use super::StoredResponse;
 use super::scope::{self, Scope, ScopeHash};
 use super::slots::{SlotName, Table};
+use crate::atomics::{ArcSwap, AtomicU64, Guard, Ordering};
 use crate::exchange::{Fence, Generation, Position};
 use crate::key::CacheKey;
 use crate::lease::Lease;

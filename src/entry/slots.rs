@@ -5,10 +5,10 @@
 //! and two scopes that share a slot purge each other, which is safe.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::purges::Mode;
 use super::scope::{Scope, ScopeHash};
+use crate::atomics::{AtomicU64, Ordering};
 use crate::exchange::{Fence, Generation, Position};
 
 /// Slots in the table: 4 MiB of memory, and of 1,000 purges about 4 % hit a given response with

@@ -18,6 +18,8 @@ pub struct PurgeLogMetrics {
     pub connected: Gauge,
     /// 1: Redis may evict the log.
     pub evictable: Gauge,
+    /// 1: two masters may have the log after a failover.
+    pub unguarded: Gauge,
     pub instances: Gauge,
     spooled: Gauge,
     pub spool_full: Counter,
@@ -50,6 +52,7 @@ impl PurgeLogMetrics {
             serving: Gauge::default(),
             connected: Gauge::default(),
             evictable: Gauge::default(),
+            unguarded: Gauge::default(),
             instances: Gauge::default(),
             spooled: Gauge::default(),
             spool_full: Counter::default(),
@@ -78,6 +81,11 @@ impl PurgeLogMetrics {
             "purge_log_evictable",
             "1 where Redis may evict the purge log when its memory is full",
             metrics.evictable.clone(),
+        );
+        registry.register(
+            "purge_log_unguarded",
+            "1 where Redis is not set to keep an old master from taking writes, or split is too short",
+            metrics.unguarded.clone(),
         );
         registry.register(
             "purge_log_instances",

@@ -73,8 +73,8 @@ impl Topology {
     /// As `CHAOS_SERVERS` says.
     pub(crate) fn named(name: &str) -> Self {
         match name {
-            "" | "standalone" => Self::Standalone,
-            "sentinel" => Self::Sentinel,
+            "" | "sentinel" => Self::Sentinel,
+            "standalone" => Self::Standalone,
             other => panic!("CHAOS_SERVERS={other}: it is standalone or sentinel"),
         }
     }

@@ -1,5 +1,7 @@
 //! One test for each check that compares settings with each other.
 
+use cms_edge::store::redis::connect::Mode;
+
 use super::*;
 
 #[test]
@@ -486,4 +488,51 @@ fn a_url_of_redis_says_nothing_of_its_password() {
         "[purge_log]\nurl = \"http://edge:hunter2@redis\"\n",
         "proxy.toml:8: purge_log.url: found a text of 25 characters (it is no such URL); allowed: \"\", a URL like \"redis://user:password@host:6379/0\", \"rediss://…\" (TLS), \"redis+unix:///path\", \"env:NAME\" or \"file:/path\"",
     );
+}
+
+#[test]
+fn the_purge_log_is_where_redis_is_unless_it_has_a_place_of_its_own() {
+    let log = |text: &str| {
+        let config = read(&format!("{LEAST}{text}"), &[]).unwrap();
+        let log = config.shared_log("edge").unwrap();
+        let log = log.map(|log| (log.servers, log.split.as_secs()));
+        (config.notices, log)
+    };
+    assert!(log("").1.is_none());
+    let sentinels = "[redis]\nurl = \"redis://:secret@a\"\nmode = \"sentinel\"\n\
+        sentinel_master = \"main\"\nservers = [\"b:1\"]\n";
+    // As the file of defaults has it.
+    let defaults = "[purge_log]\nurl = \"\"\nmode = \"standalone\"\nservers = []\n";
+    for more in ["", defaults] {
+        let (notices, shared) = log(&format!("{sentinels}{more}"));
+        let (servers, split) = shared.unwrap();
+        assert_eq!((servers.mode, split), (Mode::Sentinel, 11));
+        assert_eq!((servers.master.as_str(), servers.others.len()), ("main", 1));
+        assert!(notices.is_empty());
+    }
+    let own = format!("{sentinels}[purge_log]\nurl = \"redis://c\"\nmode = \"cluster\"\n");
+    let (servers, split) = log(&own).1.unwrap();
+    assert_eq!((servers.mode, split), (Mode::Cluster, 16));
+    assert!(servers.others.is_empty());
+    let one = log("[redis]\nurl = \"redis://a\"\n").1.unwrap();
+    assert_eq!(one.1, 0);
+    let (notices, off) = log(&format!("{sentinels}[purge_log]\nenabled = false\n"));
+    assert!(off.is_none());
+    assert!(
+        notices[0].starts_with("purge_log.enabled is false"),
+        "{notices:?}"
+    );
+}
+
+#[test]
+fn a_way_without_a_place_and_a_split_too_short_are_mistakes() {
+    one_mistake(
+        "[redis]\nurl = \"redis://a\"\n[purge_log]\nmode = \"cluster\"\n",
+        "proxy.toml:10: purge_log.mode: found a way to reach Redis without a purge_log.url; allowed: what it is by default, or also a purge_log.url",
+    );
+    one_mistake(
+        "[redis]\nurl = \"redis://a\"\nmode = \"cluster\"\n[purge_log]\nsplit = \"0s\"\n",
+        "proxy.toml:11: purge_log.split: found less than a second where another master may be promoted; allowed: \"\", or at least \"1s\"",
+    );
+    no_mistake("[redis]\nurl = \"redis://a\"\nmode = \"cluster\"\n[purge_log]\nsplit = \"1s\"\n");
 }

@@ -86,12 +86,12 @@ fn a_mistake_in_one_names_it_and_what_is_allowed() {
 #[test]
 fn redis_url_is_the_url_of_redis_unless_the_file_has_one() {
     let url = "redis://:password@127.0.0.1:6399/0";
-    let of_variable = read(LEAST, &[("REDIS_URL", url)]).unwrap().redis.url;
-    assert!(format!("{:?}", of_variable.unwrap().addr()).contains("6399"));
+    let of_variable = read(LEAST, &[("REDIS_URL", url)]).unwrap().redis;
+    assert!(format!("{:?}", of_variable.url().unwrap().addr()).contains("6399"));
     let text = format!("{LEAST}[redis]\nurl = \"redis://127.0.0.1:6400\"\n");
-    let of_file = read(&text, &[("REDIS_URL", url)]).unwrap().redis.url;
-    assert!(format!("{:?}", of_file.unwrap().addr()).contains("6400"));
-    assert!(read(LEAST, &[]).unwrap().redis.url.is_none());
+    let of_file = read(&text, &[("REDIS_URL", url)]).unwrap().redis;
+    assert!(format!("{:?}", of_file.url().unwrap().addr()).contains("6400"));
+    assert!(read(LEAST, &[]).unwrap().redis.url().is_none());
 }
 
 #[cfg(not(feature = "otlp"))]

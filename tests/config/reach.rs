@@ -36,6 +36,10 @@ const SENTINEL: &[(&str, &str, &str)] = &[
 const TOKEN: &[(&str, &str, &str)] = &[("webhook", "dialect", "\"token\"")];
 const PROTOCOLS: &[(&str, &str, &str)] = &[("purge", "protocols", "true")];
 const LOG: &[(&str, &str, &str)] = &[("purge_log", "url", "\"redis://127.0.0.1:6379\"")];
+const LOG_SENTINEL: &[(&str, &str, &str)] = &[
+    ("purge_log", "url", "\"redis://127.0.0.1:6379\""),
+    ("purge_log", "mode", "\"sentinel\""),
+];
 const REDIRECT: &[(&str, &str, &str)] = &[("server", "http_mode", "\"redirect\"")];
 const CLIENT: &[(&str, &str, &str)] = &[
     ("upstream.cms", "client_cert", "\"ca.pem\""),
@@ -128,6 +132,12 @@ const CHANGES: &[Change] = &[
     change("purge", "slash_variants", "false"),
     change("purge", "any_query", "false"),
     change("purge_log", "url", "\"redis://127.0.0.1:6379\""),
+    change("purge_log", "enabled", "false").given(LOG),
+    change("purge_log", "mode", "\"cluster\"").given(LOG),
+    change("purge_log", "servers", "[\"a.example:1\"]").given(LOG_SENTINEL),
+    change("purge_log", "sentinel_master", "\"other\"").given(LOG_SENTINEL),
+    change("purge_log", "sentinel_auth", "true").given(LOG_SENTINEL),
+    change("purge_log", "ca", "\"ca.pem\"").given(LOG),
     change("purge_log", "lease", "\"4s\"").given(LOG),
     change("purge_log", "renew", "\"500ms\"").given(LOG),
     change("purge_log", "gone", "\"7s\"").given(LOG),
@@ -376,7 +386,9 @@ fn rooms(text: &str, folder: &Path) -> Result<String, String> {
     let of_the_process = (of_the_process, config.certificates_every());
     let listeners = (config.server(), config.admin_server(), config.admin());
     let upstreams = config.upstreams().map_err(|error| error.to_string())?;
-    let log = (config.shared_log("edge"), config.purge_log.serve_when_lost);
+    let log = config.shared_log("edge");
+    let log = log.map_err(|error| error.to_string())?;
+    let log = (log, config.purge_log.serve_when_lost);
     let redis = config.redis().map_err(|error| error.to_string())?;
     let cache = (config.memory(), redis, config.limits(4), config.routes());
     let purge = (config.purge_targets(), config.protocol(), config.webhooks());

@@ -205,12 +205,24 @@ async fn a_user_who_may_do_what_the_paper_says_may_do_enough() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_policy_that_may_evict_the_log_is_told() {
     let versions = Versions::start().await;
-    let redis = Server::start(&["--maxmemory-policy", "allkeys-lru"]).await;
+    const EVICTABLE: &str = "cms_edge_purge_log_evictable";
+    let limit = ["--maxmemory", "1gb", "--maxmemory-policy"];
+    for (policy, may_evict) in [("allkeys-lru", 1), ("volatile-lru", 0)] {
+        let redis = Server::start(&[limit.as_slice(), &[policy]].concat()).await;
+        let a = Edge::start("a", &redis, &versions).await;
+        eventually("it has looked", || async {
+            a.metric(EVICTABLE).await == may_evict
+        })
+        .await;
+    }
+    // It looks again with each new connection.
+    let mut redis = Server::start(&[]).await;
     let a = Edge::start("a", &redis, &versions).await;
-    assert_eq!(a.metric("cms_edge_purge_log_evictable").await, 1);
-    let redis = Server::start(&["--maxmemory-policy", "volatile-lru"]).await;
-    let b = Edge::start("b", &redis, &versions).await;
-    assert_eq!(b.metric("cms_edge_purge_log_evictable").await, 0);
+    assert_eq!(a.metric(EVICTABLE).await, 0);
+    redis
+        .restart_with(&[limit.as_slice(), &["allkeys-lru"]].concat())
+        .await;
+    eventually("it has looked", || async { a.metric(EVICTABLE).await == 1 }).await;
 }
 
 /// The main promise under load: a reader on each instance, purges on one, and a log that is flushed.

@@ -9,6 +9,7 @@ use cms_edge::entry::head::Head;
 use cms_edge::entry::{Content, StoredResponse, Tags};
 use cms_edge::exchange::{Fence, Forwarded, Generation, Position};
 use cms_edge::fields::accept_encoding::Coding;
+use cms_edge::fields::date;
 use cms_edge::fields::vary::Vary;
 use cms_edge::key::{CacheKey, Folding, KeyRule, TargetUri};
 use cms_edge::policy::CacheRule;
@@ -17,7 +18,7 @@ use cms_edge::store::redis::connect::{Mode, Servers};
 use cms_edge::store::redis::{Redis, Reply, Settings, Write};
 use cms_edge::store::{Look, StoreError};
 use cms_edge::telemetry::redis::RedisMetrics;
-use http::header::{ACCEPT, VARY};
+use http::header::{ACCEPT, DATE, VARY};
 use http::{HeaderMap, Method, StatusCode};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
@@ -172,6 +173,8 @@ pub(crate) struct Made<'m> {
     pub(crate) generation: Generation,
     pub(crate) position: u64,
     pub(crate) ttl: Duration,
+    /// Seconds by which its Date is before now.
+    pub(crate) age: u64,
 }
 
 pub(crate) fn plain<'m>(path: &'m str, body: &'m str) -> Made<'m> {
@@ -182,6 +185,7 @@ pub(crate) fn plain<'m>(path: &'m str, body: &'m str) -> Made<'m> {
         generation: GENERATION,
         position: 0,
         ttl: Duration::from_secs(60),
+        age: 0,
     }
 }
 
@@ -200,8 +204,9 @@ impl Made<'_> {
             position: Position::new(self.position),
         };
         let now = Timestamp::from_secs(1_795_262_400);
+        let date = date::format(now.as_secs() - self.age);
         let presented = presented(self.accept);
-        let mut fields = HeaderMap::new();
+        let mut fields: HeaderMap = [(DATE, date)].into_iter().collect();
         let mut vary = Vary::default();
         if !self.accept.is_empty() {
             fields.insert(VARY, "accept".parse().unwrap());

@@ -11,7 +11,8 @@ const GENERATION: u64 = 42;
 
 fn redis(server: &Server, more: &str) -> String {
     format!(
-        "[redis]\nurl = \"redis://127.0.0.1:{}\"\ntimeout = \"5s\"\n{more}\n",
+        "[redis]\nurl = \"redis://127.0.0.1:{}\"\ntimeout = \"5s\"\n\
+         [purge_log]\nenabled = false\n{more}\n",
         server.port
     )
 }
@@ -129,6 +130,7 @@ async fn what_one_instance_compressed_the_other_need_not() {
     );
     let brotli = [("accept-encoding", "br")];
     one.get("/a", &brotli).await;
+    written(&one, 1).await;
     eventually("it is compressed for all", || async {
         let answer = other.get("/a", &brotli).await;
         answer.is_hit() && answer.field("content-encoding") == "br"

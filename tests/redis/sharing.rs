@@ -9,7 +9,7 @@ use cms_edge::fields::accept_encoding::Coding;
 use cms_edge::store::redis::Write;
 
 use crate::bench::{Bench, Made, plain, varied};
-use crate::support::redis_server::Server;
+use crate::support::redis_server::{Server, eventually};
 
 #[tokio::test]
 async fn what_one_instance_puts_another_finds_in_one_round_trip() {
@@ -70,6 +70,73 @@ async fn an_older_fence_never_replaces_a_newer_one() {
     assert!(bench.put(&at(u64::MAX, "newest")).await);
     assert_eq!(bench.find("/a", "").await.unwrap(), "newest");
     assert_eq!(bench.writes("outdated"), 2);
+}
+
+/// RFC 9111 §4: the most recent one, as determined by Date. Two instances have asked, and the answer that
+/// left the origin first is written last.
+#[tokio::test]
+async fn between_two_purges_an_older_date_replaces_only_what_is_stale() {
+    let server = Server::start(&[]).await;
+    let (one, other) = (Bench::before(&server).await, Bench::before(&server).await);
+    let of_age = |age: u64, body: &'static str| Made {
+        age,
+        ..plain("/a", body)
+    };
+    assert!(one.put(&of_age(1, "new").response()).await);
+    assert!(!other.put(&of_age(2, "old").response()).await);
+    assert_eq!(one.find("/a", "").await.unwrap(), "new");
+    assert_eq!(other.writes("outdated"), 1);
+    // Equal Dates: the later word counts. A newer fence counts more than any Date.
+    assert!(other.put(&of_age(1, "as new").response()).await);
+    assert!(one.put(&of_age(0, "newest").response()).await);
+    let behind = Made {
+        position: 1,
+        ..of_age(30, "behind a purge")
+    };
+    assert!(other.put(&behind.response()).await);
+    assert_eq!(one.find("/a", "").await.unwrap(), "behind a purge");
+    // A clock that is behind must not keep what is stale in place.
+    let stale = Made {
+        path: "/b",
+        ttl: Duration::from_millis(1),
+        ..of_age(0, "stale")
+    };
+    assert!(one.put(&stale.response()).await);
+    eventually("it is stale", || async {
+        let slow = Made {
+            path: "/b",
+            ..of_age(9, "fresh, by a slow clock")
+        };
+        other.put(&slow.response()).await
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_several_that_match_the_most_recent_by_date_is_found() {
+    let server = Server::start(&[]).await;
+    let bench = Bench::before(&server).await;
+    let for_all = plain("/a", "for all");
+    assert!(bench.put(&for_all.response()).await);
+    let for_some = Made {
+        age: 5,
+        ..varied("/a", "x", "for some")
+    };
+    assert!(bench.put(&for_some.response()).await);
+    assert_eq!(bench.find("/a", "x").await.unwrap(), "for all");
+    let newer = Made {
+        path: "/b",
+        ..for_some
+    };
+    let older = Made {
+        path: "/b",
+        age: 9,
+        ..for_all
+    };
+    assert!(bench.put(&newer.response()).await);
+    assert!(bench.put(&older.response()).await);
+    assert_eq!(bench.find("/b", "x").await.unwrap(), "for some");
+    assert_eq!(bench.find("/b", "y").await.unwrap(), "for all");
 }
 
 #[tokio::test]

@@ -1,10 +1,9 @@
 //! TLS, users, sockets, Sentinels, clusters.
 
-use cms_edge::store::redis::connect::{Mode, Servers};
-use redis::Value;
-
 use crate::bench::{Bench, at_socket, plain, servers, settings, varied};
 use crate::support::redis_server::{Server, eventually, free_port, tls_files};
+use crate::support::redis_topology::{Cluster, Sentinels};
+use cms_edge::store::redis::connect::{Mode, Servers};
 
 #[tokio::test]
 async fn redis_is_reached_by_its_socket() {
@@ -74,27 +73,8 @@ async fn tls_is_verified_and_a_user_has_a_password() {
 
 #[tokio::test]
 async fn sentinels_lead_to_the_master_and_to_the_next_one() {
-    let mut master = Server::start(&[]).await;
-    let of = master.port.to_string();
-    let replica = Server::start(&["--replicaof", "127.0.0.1", &of]).await;
-    let sentinels = [(); 3].map(|()| Server::sentinel(master.port));
-    eventually("Sentinels know each other and the replica", || async {
-        let mut ready = true;
-        for sentinel in &sentinels {
-            let known: Vec<Value> = sentinel
-                .try_ask(&["SENTINEL", "SENTINELS", "mymaster"])
-                .await
-                .unwrap_or_default();
-            let replicas: Vec<Value> = sentinel
-                .try_ask(&["SENTINEL", "REPLICAS", "mymaster"])
-                .await
-                .unwrap_or_default();
-            ready &= known.len() == 2 && replicas.len() == 1;
-        }
-        ready
-    })
-    .await;
-    let ports = sentinels.iter().map(|sentinel| sentinel.port);
+    let mut redis = Sentinels::start().await;
+    let ports = redis.sentinels.iter().map(|sentinel| sentinel.port);
     let bench = Bench::with(settings(Servers {
         mode: Mode::Sentinel,
         others: ports.map(|port| ("127.0.0.1".to_owned(), port)).collect(),
@@ -104,13 +84,12 @@ async fn sentinels_lead_to_the_master_and_to_the_next_one() {
     .await;
     assert!(bench.put(&plain("/a", "hello").response()).await);
     assert_eq!(bench.find("/a", "").await.unwrap(), "hello");
-    master.kill();
-    eventually("the replica is the master", || async {
-        let _fails_or_is_skipped = bench.ask("/a", "").await;
-        let role: Vec<Value> = replica.ask(&["ROLE"]).await;
-        role.first() == Some(&Value::BulkString(b"master".to_vec()))
+    redis.nodes[0].kill();
+    eventually("the way is closed", || async {
+        bench.ask("/a", "").await.is_err() || bench.metric("redis_breaker_open") == 1
     })
     .await;
+    redis.has_failed_over().await;
     eventually("it is written to", || async {
         bench.put(&plain("/b", "again").response()).await
     })
@@ -118,52 +97,9 @@ async fn sentinels_lead_to_the_master_and_to_the_next_one() {
     assert_eq!(bench.find("/b", "").await.unwrap(), "again");
 }
 
-/// Three masters with a replica each.
-async fn cluster() -> Vec<Server> {
-    let nodes: Vec<Server> = (0..6)
-        .map(|_| {
-            let bus = free_port().to_string();
-            let settings = [
-                "--cluster-enabled",
-                "yes",
-                "--cluster-node-timeout",
-                "1000",
-                "--cluster-port",
-                &bus,
-                "--cluster-config-file",
-                "nodes.conf",
-            ];
-            Server::spawn(free_port(), &settings)
-        })
-        .collect();
-    for node in &nodes {
-        node.is_there().await;
-    }
-    let mut command = tokio::process::Command::new("redis-cli");
-    command.args(["--cluster", "create"]);
-    for node in &nodes {
-        command.arg(format!("127.0.0.1:{}", node.port));
-    }
-    command.args(["--cluster-replicas", "1", "--cluster-yes"]);
-    let made = command.output().await.unwrap();
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stdout)
-    );
-    for node in &nodes {
-        eventually("the cluster is whole", || async {
-            let info: String = node.ask(&["CLUSTER", "INFO"]).await;
-            info.contains("cluster_state:ok")
-        })
-        .await;
-    }
-    nodes
-}
-
 #[tokio::test]
 async fn a_cluster_serves_from_all_its_nodes_and_survives_one() {
-    let mut nodes = cluster().await;
+    let mut nodes = Cluster::start().await.nodes;
     let bench = Bench::with(settings(Servers {
         mode: Mode::Cluster,
         others: vec![("127.0.0.1".to_owned(), nodes[1].port)],

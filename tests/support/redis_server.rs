@@ -139,6 +139,13 @@ impl Server {
         self.is_there().await;
     }
 
+    /// The same with these settings besides.
+    pub(crate) async fn restart_with(&mut self, settings: &[&str]) {
+        let settings = settings.iter().map(|setting| (*setting).to_owned());
+        self.arguments.extend(settings);
+        self.restart().await;
+    }
+
     /// Stops it in its tracks (SIGSTOP).
     pub(crate) fn suspend(&self) {
         self.signal("-STOP");

@@ -4,20 +4,21 @@
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, RedisError, RedisResult, Value,
-};
+use redis::{AsyncConnectionConfig, Client, ErrorKind, RedisError, RedisResult, Value};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::record::Record;
 use super::scripts::senseless;
 use crate::exchange::Position;
+use crate::store::redis::connect;
 
 /// Where Redis is.
 pub(super) struct Servers {
-    client: Client,
+    pub(super) servers: connect::Servers,
+    /// A key of the log: all of them have one slot.
+    pub(super) key: String,
     /// How long it may take to connect, and to answer.
-    timeout: Duration,
+    pub(super) timeout: Duration,
 }
 
 /// Both connections. A clone is for the same.
@@ -46,15 +47,10 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 const GOOD: Duration = Duration::from_secs(5);
 
 impl Servers {
-    /// # Errors
-    /// An address that this build cannot connect to.
-    pub(super) fn new(info: ConnectionInfo, timeout: Duration) -> RedisResult<Self> {
-        let client = Client::open(info)?;
-        Ok(Self { client, timeout })
-    }
-
+    /// Both to the same server, which is looked for anew each time.
     pub(super) async fn open(&self) -> RedisResult<Link> {
-        let (scripts, tail) = tokio::try_join!(self.one(true), self.one(false))?;
+        let client = self.servers.owner(&self.key).await?;
+        let (scripts, tail) = tokio::try_join!(self.one(&client, true), self.one(&client, false))?;
         Ok(Link {
             scripts,
             tail,
@@ -62,14 +58,12 @@ impl Servers {
         })
     }
 
-    async fn one(&self, has_deadline: bool) -> RedisResult<MultiplexedConnection> {
+    async fn one(&self, client: &Client, has_deadline: bool) -> RedisResult<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(has_deadline.then_some(self.timeout))
             .set_pipeline_buffer_size(PIPELINE_COMMANDS_MAX);
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
         // What is sent while it connects has no deadline of its own.
         match timeout(self.timeout, connecting).await {
             Ok(connection) => connection,
@@ -96,17 +90,6 @@ impl Link {
             Ok(answer) => records(answer?),
             Err(_) => Err(late()),
         }
-    }
-
-    /// What Redis does when its memory is full; nothing, if it does not say.
-    pub(super) async fn eviction_policy(&mut self) -> Option<String> {
-        let mut command = redis::cmd("INFO");
-        command.arg("memory");
-        let memory: String = command.query_async(&mut self.scripts).await.ok()?;
-        memory
-            .lines()
-            .find_map(|line| line.strip_prefix("maxmemory_policy:"))
-            .map(|policy| policy.trim().to_owned())
     }
 }
 

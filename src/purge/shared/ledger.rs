@@ -29,7 +29,7 @@ pub(super) struct Ledger {
 
 type Key = (u64, u64);
 
-/// Since when this instance knows its generation, and how long that has to be before a receipt is
+/// Since when it is known that the generation is there, and how long that has to be before a receipt is
 /// complete: until all leases of the generation before have run out.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quarantine {

@@ -2,9 +2,10 @@
 //! what the purge has ended. docs/purge-log.md is the protocol, proven by `tests/model.rs`.
 //!
 //! `scripts` is what is done to the log, `session` an instance that follows it, `ledger` the
-//! receipts, `spool` the purges that wait for Redis.
+//! receipts, `guard` what Redis is set to do to it, `spool` the purges that wait for Redis.
 
 mod connection;
+mod guard;
 mod ledger;
 mod record;
 mod scripts;
@@ -16,13 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use redis::{ConnectionInfo, RedisResult};
+use redis::RedisResult;
 use thiserror::Error;
 use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::connection::{Link, Servers};
+use self::guard::Told;
 use self::ledger::{Ledger, Quarantine};
 use self::record::Draft;
 use self::scripts::{Appended, Keys, Status};
@@ -34,6 +36,7 @@ use super::receipt::{Receipt, ReceiptId};
 use crate::entry::purges::Purges;
 use crate::exchange::{Fence, Generation, Position};
 use crate::lease::Lease;
+use crate::store::redis::connect;
 use crate::telemetry::purge::PurgeMetrics;
 use crate::telemetry::purge_log::PurgeLogMetrics;
 
@@ -41,7 +44,7 @@ use crate::telemetry::purge_log::PurgeLogMetrics;
 /// instance is declared gone that still serves.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub redis: ConnectionInfo,
+    pub servers: connect::Servers,
     pub namespace: String,
     /// How receipts call this instance.
     pub instance: String,
@@ -72,8 +75,6 @@ pub struct Parts {
 /// Why there is no shared log.
 #[derive(Debug, Error)]
 pub enum NotStarted {
-    #[error("the purge log's Redis cannot be connected to: {0}")]
-    Redis(#[from] redis::RedisError),
     #[error("the folder of the purge spool, {}: {source}", .folder.display())]
     Spool {
         folder: PathBuf,
@@ -102,6 +103,7 @@ struct Instance {
     /// While Redis can be reached.
     link: Mutex<Option<Link>>,
     standing: Mutex<Standing>,
+    told: Mutex<Told>,
     applied: watch::Sender<Fence>,
     ledger: Mutex<Ledger>,
     /// Changes when receipts do.
@@ -122,7 +124,7 @@ impl SharedLog {
     /// Starts to follow the log, in tasks that end with this. Redis need not be there yet.
     ///
     /// # Errors
-    /// An address of no use, or a spool that cannot be written.
+    /// A spool that cannot be written.
     pub fn start(settings: Settings, parts: Parts) -> Result<Self, NotStarted> {
         let random = || getrandom::u64().map_err(|_| NotStarted::Random);
         let incarnation = format!("{:016x}{:016x}", random()?, random()?);
@@ -140,9 +142,14 @@ impl SharedLog {
         for one in spool.waiting() {
             ledger.spooled(&one.draft, one.id, true);
         }
+        let keys = Keys::of(&settings.namespace);
         let instance = Arc::new(Instance {
-            keys: Keys::of(&settings.namespace),
-            servers: Servers::new(settings.redis.clone(), settings.timeout)?,
+            servers: Servers {
+                servers: settings.servers.clone(),
+                key: keys.state.clone(),
+                timeout: settings.timeout,
+            },
+            keys,
             settings,
             incarnation,
             applied: watch::Sender::new(parts.purges.fence()),
@@ -152,6 +159,7 @@ impl SharedLog {
             metrics: parts.metrics,
             link: Mutex::default(),
             standing: Mutex::default(),
+            told: Mutex::default(),
             ledger: Mutex::new(ledger),
             updated: watch::Sender::new(()),
             open: Notify::new(),

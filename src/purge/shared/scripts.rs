@@ -2,6 +2,7 @@
 //! nothing. docs/purge-log.md tells why each is as it is.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, Script, ScriptInvocation};
@@ -31,6 +32,8 @@ pub(super) struct Head {
     pub(super) generation: Generation,
     pub(super) position: Position,
     pub(super) token: u64,
+    /// For how long somebody has known this generation: it is older.
+    pub(super) known: Duration,
 }
 
 /// What an append has come to.
@@ -80,12 +83,20 @@ pub(super) const FORMAT: &str = "1";
 /// How long a delivery is known: longer than any sender repeats one.
 const DELIVERY_SECONDS: u64 = 24 * 3600;
 
+/// How long a record stays at least, and half of how long it stays at most, while somebody renews a lease:
+/// longer than `gone` may be. Whoever was away for longer reads the snapshot.
+const RECORD_SECONDS: u64 = 15 * 60;
+
+/// Longer than `gone` and `split` together can be: nobody asks whether a generation is older.
+const KNOWN_MAX: Duration = Duration::from_secs(16 * 60);
+
 /// Begins a new generation where the log was lost, or belongs to another server, or to another
 /// incarnation of this one. Writes, so that a master that may not write gives no answers.
 const ENSURE: &str = r"
 local FORMAT = '1'
 local state, log = KEYS[1], KEYS[2]
-local stamp = redis.call('INFO', 'server'):match('run_id:(%x+)') .. ':'
+local server = redis.call('INFO', 'server')
+local stamp = server:match('run_id:(%x+)') .. ':'
   .. redis.call('INFO', 'replication'):match('master_replid:(%x+)')
 local had = redis.call('HMGET', state, 'stamp', 'format')
 if had[1] ~= stamp then
@@ -153,9 +164,23 @@ end
 return { generation, position, '0' }
 ";
 
-/// 2 generation, 3 incarnation, 4 name, 5 applied.
+/// 2 generation, 3 incarnation, 4 name, 5 applied, 6 seconds a record stays. `aged` is a time (the
+/// server's uptime: the user need not have TIME) and the head at that time. Trimming is safe whatever
+/// the clock says. 7 milliseconds for which it has known the generation.
 const RENEW: &str = r"
 if generation ~= ARGV[2] then return { generation } end
+local now, keep = tonumber(server:match('uptime_in_seconds:(%d+)')), tonumber(ARGV[6])
+local since, then_head = (redis.call('HGET', state, 'aged') or ''):match('^(%-?%d+) (%d+)$')
+local age = since and now - tonumber(since) or keep
+if age >= keep or age < 0 then
+  if then_head and age >= keep then
+    redis.call('XTRIM', log, 'MINID', '=', plain(tonumber(then_head) + 1) .. '-0')
+  end
+  redis.call('HSET', state, 'aged', plain(now) .. ' ' .. head)
+end
+if tonumber(ARGV[7]) > tonumber(redis.call('HGET', state, 'known') or '0') then
+  redis.call('HSET', state, 'known', ARGV[7])
+end
 local one = registered(ARGV[3])
 if one then
   one.applied = math.max(one.applied, tonumber(ARGV[5]))
@@ -182,7 +207,10 @@ end
 return { generation }
 ";
 
-const HEAD: &str = "return { generation, head, redis.call('HGET', state, 'token') }";
+const HEAD: &str = r"
+local more = redis.call('HMGET', state, 'token', 'known')
+return { generation, head, more[1], more[2] or '0' }
+";
 
 /// 2 generation, 3 cursor.
 const SNAPSHOT: &str = r"
@@ -285,12 +313,15 @@ impl Scripts<'_> {
         incarnation: &str,
         name: &str,
         applied: Position,
+        known: Duration,
     ) -> RedisResult<Renewed> {
         let mut call = self.begin(&ALL.renew)?;
         call.arg(hex(generation.token()))
             .arg(incarnation)
             .arg(name)
-            .arg(applied.ordinal());
+            .arg(applied.ordinal())
+            .arg(RECORD_SECONDS)
+            .arg(known.min(KNOWN_MAX).as_millis() as u64);
         let mut answer = self.answer(call).await?;
         let found = answer.generation()?;
         if found != generation {
@@ -327,6 +358,7 @@ impl Scripts<'_> {
             generation: answer.generation()?,
             position: answer.position()?,
             token: answer.token()?,
+            known: answer.millis()?,
         })
     }
 
@@ -416,6 +448,11 @@ impl Answer {
     fn position(&mut self) -> RedisResult<Position> {
         let ordinal = self.text()?.parse().map_err(|_| senseless())?;
         Ok(Position::new(ordinal))
+    }
+
+    fn millis(&mut self) -> RedisResult<Duration> {
+        let millis = self.text()?.parse().map_err(|_| senseless())?;
+        Ok(Duration::from_millis(millis))
     }
 
     fn token(&mut self) -> RedisResult<u64> {

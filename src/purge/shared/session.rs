@@ -31,7 +31,7 @@ pub(super) struct Standing {
     granted: Uptime,
     /// The head that was last told of.
     head: Position,
-    /// The generation that was last seen, and since when.
+    /// The generation that was last seen, and since when at least it has been there.
     pub(super) seen: Option<(Generation, Uptime)>,
     /// The counts of the others, and when each was seen to change.
     counts: HashMap<String, (u64, Uptime)>,
@@ -73,19 +73,19 @@ impl Instance {
     }
 
     async fn session(&self, pauses: &mut Pauses) -> Result<Infallible, Ended> {
-        let mut link = self.servers.open().await?;
+        let link = self.servers.open().await?;
         *self.link.lock() = Some(link.clone());
         if !self.standing.lock().joined {
             self.join(&link).await?;
         }
         pauses.connected();
         self.metrics.connected.set(1);
-        self.look_at_policy(&mut link).await;
         tokio::select! {
             ended = self.follow(link.clone()) => ended,
             ended = self.renew(&link) => ended,
             ended = self.replay(&link) => ended,
             ended = self.look_at_generation(&link) => ended,
+            ended = self.look_after_redis(&link) => ended,
         }
     }
 
@@ -114,9 +114,10 @@ impl Instance {
         let mut scripts = self.scripts(link);
         loop {
             let head = scripts.head().await?;
-            if self.see(head.generation) && !self.settings.split.is_zero() {
+            let known = self.see(head.generation, head.known);
+            if known < self.settings.split {
                 // Another master may still give receipts: no fence is taken until it cannot.
-                sleep(self.settings.split).await;
+                sleep(self.settings.split - known).await;
                 continue;
             }
             if let Some(snapshot) = read_snapshot(&mut scripts, head).await? {
@@ -148,14 +149,24 @@ impl Instance {
         self.tell_applied();
     }
 
-    /// Notes since when a generation is known; whether it is another one.
-    fn see(&self, generation: Generation) -> bool {
+    /// Notes since when a generation is known, by this instance or by one that told it so; for how long.
+    fn see(&self, generation: Generation, known: Duration) -> Duration {
+        let now = self.lease.uptime();
         let mut standing = self.standing.lock();
-        let is_new = standing.seen.is_none_or(|(seen, _)| seen != generation);
-        if is_new {
-            standing.seen = Some((generation, self.lease.uptime()));
-        }
-        is_new
+        let seen = standing.seen.filter(|(seen, _)| *seen == generation);
+        let told = now.before(known);
+        let since = seen.map_or(told, |(_, since)| since.min(told));
+        standing.seen = Some((generation, since));
+        now.since(since)
+    }
+
+    /// For how long it is known that this generation is there.
+    fn known(&self, generation: Generation) -> Duration {
+        let seen = self.standing.lock().seen;
+        let seen = seen.filter(|(seen, _)| *seen == generation);
+        seen.map_or(Duration::ZERO, |(_, since)| {
+            self.lease.uptime().since(since)
+        })
     }
 
     /// The tail.
@@ -228,6 +239,7 @@ impl Instance {
                 &self.incarnation,
                 &self.settings.instance,
                 fence.position,
+                self.known(fence.generation),
             );
             let renewed = renewing.await.inspect_err(|_| {
                 self.metrics.renewal("failed");
@@ -337,20 +349,6 @@ impl Instance {
             tracing::info!(%id, place = %appended.place, "a lost purge is in the log again");
         }
         Ok(())
-    }
-
-    /// A policy that evicts keys without a lifetime may take the log: hits are lost then, and
-    /// nothing else, but all of them.
-    async fn look_at_policy(&self, link: &mut Link) {
-        let policy = link.eviction_policy().await.unwrap_or_default();
-        let may_evict = policy.starts_with("allkeys-");
-        let before = self.metrics.evictable.set(i64::from(may_evict));
-        if may_evict && before == 0 {
-            tracing::warn!(
-                policy,
-                "Redis may evict the purge log when its memory is full; better is volatile-lru"
-            );
-        }
     }
 
     pub(super) fn scripts(&self, link: &Link) -> Scripts<'_> {

@@ -80,8 +80,7 @@ impl Servers {
         let mut last = RedisError::from((ErrorKind::EmptySentinelList, "no Sentinel is named"));
         for sentinel in self.addresses() {
             let asked = async {
-                let mut sentinel = self.sentinel(sentinel)?.build()?;
-                let client = sentinel.async_get_client().await?;
+                let client = self.master_of(sentinel).await?;
                 self.single(&client).await
             };
             match within(self.connect_timeout, asked).await {
@@ -90,6 +89,12 @@ impl Servers {
             }
         }
         Err(last)
+    }
+
+    /// The master that this Sentinel names, and that says so itself.
+    pub(super) async fn master_of(&self, sentinel: ConnectionAddr) -> RedisResult<Client> {
+        let mut sentinel = self.sentinel(sentinel)?.build()?;
+        sentinel.async_get_client().await
     }
 
     fn sentinel(&self, address: ConnectionAddr) -> RedisResult<SentinelClientBuilder> {
@@ -137,7 +142,7 @@ impl Servers {
         Ok(Connection::Cluster(Box::new(connection)))
     }
 
-    fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
+    pub(super) fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
         match (info.addr(), &self.ca) {
             (ConnectionAddr::TcpTls { .. }, Some(_)) => {
                 Client::build_with_tls(info, self.certificates())
@@ -154,7 +159,7 @@ impl Servers {
     }
 
     /// The first, and the others as it is reached.
-    fn addresses(&self) -> impl Iterator<Item = ConnectionAddr> {
+    pub(super) fn addresses(&self) -> impl Iterator<Item = ConnectionAddr> {
         let is_tls = matches!(self.first.addr(), ConnectionAddr::TcpTls { .. });
         let others = self.others.iter().map(move |(host, port)| match is_tls {
             true => ConnectionAddr::TcpTls {
@@ -169,7 +174,10 @@ impl Servers {
     }
 }
 
-async fn within<T>(span: Duration, work: impl Future<Output = RedisResult<T>>) -> RedisResult<T> {
+pub(super) async fn within<T>(
+    span: Duration,
+    work: impl Future<Output = RedisResult<T>>,
+) -> RedisResult<T> {
     match timeout(span, work).await {
         Ok(done) => done,
         Err(_) => Err((ErrorKind::Io, "it does not answer in time").into()),

@@ -3,7 +3,8 @@
 //! All of a primary key is one hash: each variant a field, named after its secondary key, and the
 //! index in field `i`, written by the scripts alone. A lookup asks for the index and the variant it
 //! expects at once. A line of the index is
-//! `field generation position response-time expiry vary`, newest fence first.
+//! `field generation position response-time expiry date/stale vary`, the newest by fence and Date first:
+//! `stale` is when its freshness ends, by the clock of Redis.
 
 use std::fmt::Write;
 
@@ -21,6 +22,9 @@ pub(super) const INDEX: &str = "i";
 
 /// Lines of an index that are read.
 const LINES_MAX: usize = 1000;
+
+/// The version of the index and the scripts that write it.
+const LAYOUT: u8 = 2;
 
 /// One variant, as the index knows it.
 #[derive(Debug, Eq, PartialEq)]
@@ -42,7 +46,7 @@ pub(super) fn name(namespace: &str, key: &CacheKey) -> String {
     name.push_str(namespace);
     name.push(':');
     push_hash(&mut name, key.as_str());
-    let _infallible = write!(name, "}}:{}", format::VERSION);
+    let _infallible = write!(name, "}}:{}.{LAYOUT}", format::VERSION);
     name
 }
 
@@ -101,7 +105,7 @@ fn line(text: &str) -> Result<Line<'_>, NoIndex> {
     let (field, generation) = (word()?, word()?);
     let (_position, _time, _expiry) = (word()?, word()?, word()?);
     let generation = u64::from_str_radix(generation, 16).map_err(|_| NoIndex)?;
-    let vary = word()?;
+    let (_date, vary) = (word()?, word()?);
     if field.len() != 32 || words.next().is_some() {
         return Err(NoIndex);
     }
@@ -142,7 +146,7 @@ mod tests {
             Vary::from_names([ACCEPT_LANGUAGE, ACCEPT]),
         ] {
             let field = "0".repeat(32);
-            let text = format!("{field} 0a 1 2 3 {}\n", vary_text(&vary));
+            let text = format!("{field} 0a 1 2 3 4/5 {}\n", vary_text(&vary));
             let lines = lines(text.as_bytes(), Generation::new(10)).unwrap();
             assert_eq!(lines[0].vary().unwrap(), vary);
             assert_eq!(lines[0].field, field);
@@ -151,7 +155,7 @@ mod tests {
 
     #[test]
     fn lines_of_another_generation_are_not_there() {
-        let text = format!("{} 0b 1 2 3 -\n", "0".repeat(32));
+        let text = format!("{} 0b 1 2 3 4/5 -\n", "0".repeat(32));
         assert_eq!(lines(text.as_bytes(), Generation::new(10)), Ok(Vec::new()));
     }
 

@@ -9,6 +9,7 @@ mod figures;
 pub mod index;
 pub mod link;
 mod lookup;
+mod owner;
 pub mod script;
 mod write;
 

@@ -1,24 +1,30 @@
--- Stores one variant of a key, unless what is there has a newer fence (compare-and-set), and keeps
--- the index: one line a variant, newest fence first. All or nothing: what can fail comes first.
+-- Stores one variant of a key, unless what is there has a newer fence, or with the same fence a newer
+-- Date and is fresh (compare-and-set), and keeps the index: one line a variant, the newest by fence
+-- and Date first. All or nothing: what can fail comes first.
 --
--- KEYS: the hash. ARGV: field, generation, position, response time, milliseconds to keep, vary,
--- most variants, "put" or "grow", value. "grow" replaces exactly this response by itself.
+-- KEYS: the hash. ARGV: field, generation, position, response time, Date, milliseconds for which it is
+-- fresh, milliseconds to keep, vary, most variants, "put" or "grow", value. "grow" replaces exactly
+-- this response by itself.
 -- 1: stored. 0: what is there stays.
 local field, generation, position, time = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local keep, vary, most, grows, value = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7]), ARGV[8] == 'grow', ARGV[9]
+local date, fresh, keep, vary = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local most, grows, value = tonumber(ARGV[9]), ARGV[10] == 'grow', ARGV[11]
 local now = redis.call('TIME')
 now = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-local expires = now + keep
+local expires, stale = now + keep, now + fresh
 local index = redis.call('HGET', KEYS[1], 'i') or ''
 local newer, older, dropped, known = {}, {}, {}, false
-for line, f, g, p, t, e in string.gmatch(index, '((%x+) (%x+) (%d+) (%d+) (%d+) [^\n]*\n)') do
-    -- Positions have 20 digits: they compare as texts.
-    local is_newer = g == generation and p > position
+local pattern = '((%x+) (%x+) (%d+) (%d+) (%d+) (%d+)/(%d+) [^\n]*\n)'
+for line, f, g, p, t, e, d, s in string.gmatch(index, pattern) do
+    -- Positions have 20 digits: they compare as texts. Between two purges the Date counts (RFC 9111 §4).
+    local is_later = g == generation and p > position
+    local is_newer = is_later or g == generation and p == position and tonumber(d) > date
     if f == field then
-        if is_newer then return 0 end
+        -- What is stale gives way whatever its Date: clocks of origin servers may differ.
+        if is_later or is_newer and tonumber(s) > now then return 0 end
         if grows then
             if g ~= generation or p ~= position or t ~= time then return 0 end
-            expires = tonumber(e)
+            expires, stale = tonumber(e), tonumber(s)
             if expires <= now then return 0 end
         end
         known = true
@@ -31,7 +37,8 @@ for line, f, g, p, t, e in string.gmatch(index, '((%x+) (%x+) (%d+) (%d+) (%d+) 
     end
 end
 if grows and not known then return 0 end
-local own = string.format('%s %s %s %s %.0f %s\n', field, generation, position, time, expires, vary)
+local own = string.format('%s %s %s %s %.0f %.0f/%.0f %s\n', field, generation, position, time, expires,
+    date, stale, vary)
 local all = newer
 all[#all + 1] = {field, own}
 for _, other in ipairs(older) do all[#all + 1] = other end

@@ -51,15 +51,17 @@ impl Shared {
         let name = index::name(&self.settings.namespace, entry.key());
         let [field, generation, position, time] =
             index::identity(entry.entry_key(), entry.fence(), entry);
-        let keep = kept(entry).as_millis().to_string();
+        let (date, fresh) = (entry.date().to_string(), millis(fresh(entry)));
+        let keep = millis(kept(entry));
         let vary = index::vary_text(entry.vary());
         let most = self.settings.variants_max.to_string();
         let how = match write {
             Write::Put => "put",
             Write::Grow => "grow",
         };
-        let texts = [&field, &generation, &position, &time, &keep, &vary, &most];
+        let texts = [&field, &generation, &position, &time, &date, &fresh];
         let mut arguments: Vec<&[u8]> = texts.map(String::as_bytes).to_vec();
+        arguments.extend([&keep, &vary, &most].map(String::as_bytes));
         arguments.extend([how.as_bytes(), &value]);
         let mut connection = way.writes();
         let keys = [name.as_bytes()];
@@ -134,12 +136,21 @@ impl Shared {
 /// How long a response is worth keeping: while it is fresh, and while it may be served stale.
 fn kept(entry: &StoredResponse) -> Duration {
     let terms = entry.terms();
-    let fresh = terms
-        .lifetime
-        .fresh
-        .saturating_sub(terms.corrected_initial_age);
-    fresh
+    fresh(entry)
         .saturating_add(terms.stale_while_revalidate.max(terms.stale_if_error))
         .saturating_add(KEPT_LONGER)
         .min(KEPT_MAX)
+}
+
+/// How long it is fresh from when it came.
+fn fresh(entry: &StoredResponse) -> Duration {
+    let terms = entry.terms();
+    let lifetime = terms.lifetime.fresh;
+    lifetime
+        .saturating_sub(terms.corrected_initial_age)
+        .min(KEPT_MAX)
+}
+
+fn millis(span: Duration) -> String {
+    span.as_millis().to_string()
 }
