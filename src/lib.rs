@@ -17,6 +17,7 @@ pub mod body;
 pub mod telemetry;
 pub mod tunnel;
 
+pub mod outage;
 pub mod switches;
 
 pub mod key;
@@ -41,6 +42,7 @@ pub mod config;
 
 pub mod app;
 pub mod demo;
+pub mod drill;
 pub mod health;
 pub mod run;
 

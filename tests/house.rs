@@ -40,6 +40,7 @@ const HOUSE: &[Room] = &[
     room("body", 0, Impure),
     room("telemetry", 0, Impure),
     room("switches", 0, Impure),
+    room("outage", 0, Impure),
     room("tunnel", 0, Impure),
     room("key", 1, Pure),
     room("policy", 1, Pure),
@@ -57,6 +58,7 @@ const HOUSE: &[Room] = &[
     room("app", 8, Impure),
     room("demo", 8, Impure),
     room("health", 8, Impure),
+    room("drill", 8, Impure),
     room("run", 8, Impure),
     room("cli", 8, Impure),
 ];

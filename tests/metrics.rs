@@ -183,6 +183,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     let folder = fs::read_dir(root().join("src/telemetry")).unwrap();
     let mut paths: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
     paths.push(root().join("src/switches.rs"));
+    paths.push(root().join("src/outage.rs"));
     let read = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap();
         let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();

@@ -9,6 +9,7 @@
 #[path = "support"]
 mod support {
     pub(crate) mod origin;
+    pub(crate) mod program;
     pub(crate) mod redis_server;
     pub(crate) mod redis_topology;
     pub(crate) mod stage;
@@ -17,12 +18,24 @@ mod support {
 /// A tier, its servers, and responses to put into it.
 #[path = "redis/bench.rs"]
 mod bench;
+/// Who fetches for all.
+#[path = "redis/claims.rs"]
+mod claims;
+/// Redis fails in each way while readers read on.
+#[path = "redis/degradation.rs"]
+mod degradation;
+/// An operator takes Redis away.
+#[path = "redis/drill.rs"]
+mod drill;
 /// Redis stops, dies, comes back, and is full.
 #[path = "redis/failing.rs"]
 mod failing;
 /// Whole instances that share a Redis.
 #[path = "redis/instances.rs"]
 mod instances;
+/// Many readers at a steady pace.
+#[path = "redis/readers.rs"]
+mod readers;
 /// What is put is found, by whom it is for.
 #[path = "redis/sharing.rs"]
 mod sharing;

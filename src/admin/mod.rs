@@ -7,11 +7,14 @@
 //! | `POST /reload` | takes over the configuration as it is written now, with a bearer token |
 //! | `GET /switches` | what is turned on and off, with a bearer token |
 //! | `PUT /switches/caching`, `…/compression`, `…/routes/NAME` | turns it, with a bearer token |
+//! | `GET /drill` | what a drill would take away, with a bearer token |
+//! | `PUT /drill/redis-down?for=30s`, `DELETE …` | treats Redis as unreachable for so long, with a bearer token |
 //! | `GET /metrics` | all metrics, as OpenMetrics text |
 //! | `GET /healthz` | 200 while the process answers at all |
 //! | `GET /readyz` | 200 while it should be sent requests, else 503 with the reason |
 
 mod command;
+pub mod drill;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -29,6 +32,7 @@ use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 use thiserror::Error;
 
+use self::drill::Drill;
 use self::readiness::Readiness;
 use self::reload::Reload;
 use crate::body::{Body, BodyError};
@@ -59,6 +63,7 @@ pub struct Admin<L> {
     metrics: PurgeMetrics,
     budget: Budget,
     reload: Option<Reload>,
+    drill: Option<Drill>,
 }
 
 /// Why the purge endpoints are closed to a request.
@@ -110,6 +115,7 @@ impl<L: Log> Admin<L> {
             metrics,
             budget: Budget::default(),
             reload: None,
+            drill: None,
         }
     }
 
@@ -138,6 +144,9 @@ impl<L: Log> Admin<L> {
             "/metrics" if get => self.metrics(),
             "/switches" if get => self.standing(&head.headers),
             "/switches" => not_allowed(GET),
+            drill::DRILL if get => self.told_of_drill(&head.headers),
+            drill::DRILL => not_allowed(GET),
+            drill::REDIS_DOWN => self.drill(&head.method, &head.headers, head.uri.query()),
             path if path.starts_with(SWITCHES) && head.method == Method::PUT => {
                 self.switch(&head.headers, path, body).await
             }

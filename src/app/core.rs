@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use prometheus_client::registry::Registry;
 
+use crate::admin::drill::Drill;
 use crate::admin::readiness::Readiness;
 use crate::admin::reload::Reload;
 use crate::budget::Budget;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::entry::purges::{Mode, Purges};
+use crate::outage::Outage;
 use crate::proxy::Invalidate;
 use crate::purge::log::Log;
 use crate::purge::{Cause, Purge};
@@ -44,6 +46,8 @@ pub(super) struct Core {
     pub(super) budget: Arc<Budget>,
     pub(super) tracing: Tracing,
     pub(super) switches: Arc<Switches>,
+    /// What drills take away.
+    pub(super) drill: Drill,
     /// All metrics, with the prefix of each.
     pub(super) registry: Arc<Registry>,
     pub(super) readiness: Arc<Readiness>,
@@ -82,11 +86,18 @@ impl Core {
         switches.register(registry);
         let purge_metrics = PurgeMetrics::register(registry);
         let log_metrics = PurgeLogMetrics::register(registry);
-        let (log, purges) =
-            AnyLog::start(config, surroundings, purge_metrics.clone(), log_metrics)?;
+        let drill = drill(config, surroundings, registry)?;
+        let outage = drill.outage.clone();
+        let (log, purges) = AnyLog::start(
+            config,
+            surroundings,
+            purge_metrics.clone(),
+            log_metrics,
+            outage.clone(),
+        )?;
         Ok(Self {
             clock,
-            store: Arc::new(tiers(config, registry)?),
+            store: Arc::new(tiers(config, registry, outage)?),
             purges,
             log: Arc::new(log),
             access_log: surroundings.access_log.clone(),
@@ -100,6 +111,7 @@ impl Core {
             budget,
             tracing: tracing(config, registry),
             switches,
+            drill,
             registry: Arc::new(exposed),
         })
     }
@@ -139,14 +151,33 @@ impl Core {
         let memory = self.store.memory();
         metrics.memory_bytes.set(gauge(memory.bytes()));
         metrics.memory_keys.set(gauge(memory.keys() as u64));
+        self.drill.outage.look_up_gauge();
         self.log.look_up_gauges();
     }
 }
 
-fn tiers(config: &Config, registry: &mut Registry) -> anyhow::Result<Tiers> {
-    let redis = config
-        .redis()?
-        .map(|settings| Redis::new(settings, Arc::new(RedisMetrics::register(registry))));
+fn drill(
+    config: &Config,
+    surroundings: &Surroundings,
+    registry: &mut Registry,
+) -> anyhow::Result<Drill> {
+    let outage = Outage::default();
+    outage.register(registry);
+    let log = config.shared_log(&surroundings.instance)?;
+    Ok(Drill {
+        outage,
+        store: config.redis()?.is_some(),
+        purge_log: log.is_some(),
+        serve_when_lost: config.purge_log.serve_when_lost,
+        lease: log.map(|settings| settings.lease).unwrap_or_default(),
+    })
+}
+
+fn tiers(config: &Config, registry: &mut Registry, outage: Outage) -> anyhow::Result<Tiers> {
+    let redis = config.redis()?.map(|settings| {
+        let metrics = Arc::new(RedisMetrics::register(registry));
+        Redis::with_outage(settings, metrics, outage)
+    });
     Ok(Tiers::new(config.memory(), redis))
 }
 

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::entry::purges::Purges;
 use crate::exchange::Generation;
 use crate::lease::Lease;
+use crate::outage::Outage;
 use crate::purge::Purge;
 use crate::purge::local::LocalLog;
 use crate::purge::log::{Log, LogError, Wait};
@@ -34,6 +35,7 @@ impl AnyLog {
         surroundings: &Surroundings,
         purge_metrics: PurgeMetrics,
         metrics: PurgeLogMetrics,
+        outage: Outage,
     ) -> anyhow::Result<(Self, Arc<Purges>)> {
         let generation = match surroundings.generation {
             Some(generation) => generation,
@@ -59,6 +61,7 @@ impl AnyLog {
             lease,
             purge_metrics,
             metrics,
+            outage,
         };
         let log = SharedLog::start(settings, parts)?;
         Ok((Self::Shared(log), purges))

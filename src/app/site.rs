@@ -141,7 +141,9 @@ fn admin(core: &Core, config: &Config, targets: Targets) -> Admin<AnyLog> {
         Arc::clone(&core.readiness),
         core.purge_metrics.clone(),
     );
-    let admin = admin.with_switches(Arc::clone(&core.switches));
+    let admin = admin
+        .with_switches(Arc::clone(&core.switches))
+        .with_drill(core.drill.clone());
     match core.reload() {
         Some(reload) => admin.with_reload(reload),
         None => admin,

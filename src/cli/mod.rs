@@ -11,6 +11,7 @@ use clap_complete::Shell;
 
 use crate::config::{self, Config};
 use crate::demo;
+use crate::drill;
 use crate::health;
 use crate::run;
 
@@ -51,6 +52,8 @@ enum Command {
         #[arg(long, default_value = "http://127.0.0.1:9090/healthz")]
         url: String,
     },
+    /// Take Redis away from a running instance for a while, and count what its readers notice.
+    Drill(drill::Arguments),
     /// Run a small CMS in four languages with cms-edge in front of it, and say what to try.
     Demo(demo::Arguments),
 }
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         }
         Command::Man => code(man::print(Arguments::command().name(NAME)).map(|()| true)),
         Command::Health { url } => code(health::check(&url).map(|()| true)),
+        Command::Drill(arguments) => code(drill::run(&arguments)),
         Command::Demo(arguments) => code(run::demo(arguments)),
     }
 }

@@ -14,6 +14,7 @@ pub struct Redis {
     timeout: Duration,
     connect_timeout: Duration,
     connections: usize,
+    collapse_wait: Duration,
     max_object_size: usize,
 }
 
@@ -48,6 +49,7 @@ impl Redis {
                 "Connections for lookups, each shared by many requests; writes have one more. \
                  High: more work for Redis, little gain.",
             ),
+            collapse_wait: collapse_wait(&s),
             max_object_size: s.size(
                 "max_object_size",
                 "1MiB",
@@ -77,6 +79,7 @@ impl Redis {
             namespace: namespace.to_owned(),
             timeout: self.timeout,
             connections: self.connections,
+            collapse_wait: self.collapse_wait,
             object_bytes_max: self.max_object_size,
             variants_max,
         }))
@@ -109,4 +112,15 @@ fn from_variable(s: &Section<'_>) -> Option<ConnectionInfo> {
             .report_variable(REDIS_URL, hidden_text(url), allowed);
     }
     taken.ok()
+}
+
+fn collapse_wait(s: &Section<'_>) -> Duration {
+    s.duration(
+        "collapse_wait",
+        "10s",
+        "0s"..="1m",
+        "How long a miss waits for what another instance fetches already, so that all instances \
+         together ask the CMS once. 0: never; each asks once. Long: readers wait for an instance \
+         whose CMS is slow; one that died is noticed within 2 s.",
+    )
 }

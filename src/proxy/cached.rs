@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::header::{AGE, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
 
+use super::across::Across;
 use super::ask::Client;
 use super::context::Context;
 use super::fill::{self, Fill, Filled};
@@ -31,12 +32,13 @@ use crate::respond::head::Presented;
 use crate::respond::stored::{self, Plan};
 use crate::respond::synthetic;
 use crate::route::Route;
+use crate::store::claim::Claim;
 use crate::store::{Store, Variants};
 use crate::telemetry::cache::Answer;
 use crate::transform::NotDerived;
 
 /// How often one request looks again after somebody else's flight, before it goes alone.
-const FLIGHTS_MAX: usize = 3;
+const FLIGHTS_MAX: usize = 5;
 
 /// A request on a cached route, and what has been found out about it.
 pub(super) struct Ask<'r> {
@@ -92,8 +94,8 @@ impl<S: Store> Proxy<S> {
             return Box::pin(passed).await;
         }
         let mut followed = None;
-        for _ in 0..FLIGHTS_MAX {
-            match self.turn(&ask, followed).await {
+        for look in 1..=FLIGHTS_MAX {
+            match self.turn(&ask, look, followed).await {
                 Turn::Answered(answer) => return answer,
                 Turn::LookAgain(why) => followed = followed.or(Some(why)),
                 Turn::Alone(why) => {
@@ -107,7 +109,7 @@ impl<S: Store> Proxy<S> {
     }
 
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
-    async fn turn(self: &Arc<Self>, ask: &Ask<'_>, followed: Option<Fwd>) -> Turn {
+    async fn turn(self: &Arc<Self>, ask: &Ask<'_>, look: usize, followed: Option<Fwd>) -> Turn {
         let presented = &ask.parts.headers;
         let Looked {
             variants,
@@ -147,7 +149,7 @@ impl<S: Store> Proxy<S> {
                 Err(why) => (why, None),
             },
         };
-        Box::pin(self.forward(ask, why, stored, &variants)).await
+        Box::pin(self.forward(ask, look, why, stored, &variants)).await
     }
 
     /// Nothing stored answers as it is: the origin is asked, unless another request does so, or
@@ -155,6 +157,7 @@ impl<S: Store> Proxy<S> {
     async fn forward(
         self: &Arc<Self>,
         ask: &Ask<'_>,
+        look: usize,
         why: Fwd,
         stored: Option<Live>,
         variants: &Variants,
@@ -162,8 +165,10 @@ impl<S: Store> Proxy<S> {
         let presented = &ask.parts.headers;
         let now = self.shared.clock.now();
         let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
-        let shared = &self.shared;
-        if shared.has_just_failed(stored.as_ref(), &ask.control, &flight_key, now) {
+        if self
+            .shared
+            .has_just_failed(stored.as_ref(), &ask.control, &flight_key, now)
+        {
             let (status, error) = JUST_FAILED;
             let answer = self.stand_in(ask, why, stored, status, error).await;
             return Turn::Answered(answer);
@@ -179,24 +184,20 @@ impl<S: Store> Proxy<S> {
         if is_marked && presented.contains_key(RANGE) {
             return Turn::Alone(why);
         }
-        // Nor has anybody else something of an answer to a request that says no-store.
-        let is_own = ask.control.no_store
-            || stored.as_ref().is_some_and(|live| live.terms().no_cache)
-            || matches!(self.wanted(ask, stored.as_ref()), Wanted::Range);
-        if is_marked || is_own {
+        if is_marked || self.is_own(ask, stored.as_ref()) {
             return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
         let landing = match self.shared.flights.join(&flight_key) {
-            Flight::Lead(mut lead) => {
-                self.take_turn(ask, &mut lead, &stored, &flight_key).await;
-                // Between the look and the flight another one may have landed.
-                let may_serve = self.shared.purges.may_serve();
-                if may_serve && !self.store.is_unchanged(&ask.keyed.key, variants) {
-                    drop(lead);
-                    return Turn::LookAgain(why);
+            Flight::Lead(lead) => {
+                let across = self.depart(ask, look, lead, &flight_key, variants, &stored);
+                match across.await {
+                    Across::Landed(landing) => landing,
+                    Across::Fetch(lead, claim) => {
+                        let lead = Some((lead, claim));
+                        let fill = self.fill(ask, why, flight_key, lead, stored);
+                        return Turn::Answered(Box::pin(fill).await);
+                    }
                 }
-                let answer = Box::pin(self.fill(ask, why, flight_key, Some(lead), stored)).await;
-                return Turn::Answered(answer);
             }
             Flight::Follow(follow) => {
                 let waited = self.shared.patiently(
@@ -222,6 +223,14 @@ impl<S: Store> Proxy<S> {
                 Turn::Answered(Box::pin(self.stand_in(ask, why, stored, status, error)).await)
             }
         }
+    }
+
+    /// Whether nobody else has something of the answer: to a request that says no-store, to one for a
+    /// part, and of what must be validated each time.
+    fn is_own(&self, ask: &Ask<'_>, stored: Option<&Live>) -> bool {
+        ask.control.no_store
+            || stored.is_some_and(|live| live.terms().no_cache)
+            || matches!(self.wanted(ask, stored), Wanted::Range)
     }
 
     /// What is stored for the presented fields, unless a hard purge covers it.
@@ -305,7 +314,7 @@ impl<S: Store> Proxy<S> {
         ask: &Ask<'_>,
         why: Fwd,
         flight_key: EntryKey,
-        lead: Option<Lead>,
+        lead: Option<(Lead, Option<Claim>)>,
         stored: Option<Live>,
     ) -> (Response<Body>, Outcome) {
         if self.shared.budget.pressure() > Pressure::Low {
@@ -319,7 +328,9 @@ impl<S: Store> Proxy<S> {
                 .pass_keyed(ask.context, ask.presented(), ask.parts, why)
                 .await;
         };
+        let (lead, claim) = lead.unzip();
         let mut fill = self.new_fill(ask, flight_key.clone(), lead, stored.clone());
+        fill.claim = claim.flatten();
         fill.relay = Some(ask.context.relay(ask.route));
         let filled = fill.start(permit);
         let waited = self.shared.patiently(
@@ -417,7 +428,7 @@ impl<S: Store> Proxy<S> {
             return;
         };
         let fill = self.new_fill(ask, flight_key.clone(), Some(lead), Some(live.clone()));
-        fill.start_unobserved(permit);
+        fill.start_unless_claimed(seen.clone(), ask.folding(), permit);
     }
 
     pub(super) fn new_fill(
@@ -440,6 +451,7 @@ impl<S: Store> Proxy<S> {
             key: ask.keyed.key.clone(),
             flight_key,
             lead,
+            claim: None,
             wanted: self.wanted(ask, stored.as_ref()),
             stored,
         }

@@ -33,7 +33,7 @@ use crate::policy::{CacheRule, reuse, validation};
 use crate::respond::head::{self, Presented};
 use crate::respond::synthetic::ORIGIN_ERROR;
 use crate::route::Route;
-use crate::sabotage::{Rule, breaks};
+use crate::store::claim::Claim;
 use crate::store::{Store, StoreError};
 
 /// A fetch for the store.
@@ -54,6 +54,8 @@ pub(super) struct Fill<S> {
     pub flight_key: EntryKey,
     /// Nothing: nobody waits for this fill but its client.
     pub lead: Option<Lead>,
+    /// Where other instances wait for it.
+    pub claim: Option<Claim>,
     /// What is stored and may be validated, or stand in.
     pub stored: Option<Live>,
     pub wanted: Wanted,
@@ -265,14 +267,11 @@ impl<S: Store> Fill<S> {
         if let Some(relay) = &self.relay {
             request.extensions_mut().insert(relay.clone());
         }
-        let mut forwarded = Forwarded::begin(shared.clock.now(), fence);
+        let forwarded = Forwarded::begin(shared.clock.now(), fence);
         let trace = self.client.trace;
         let presented = self.presented(route);
         let response = shared.send(upstream, request, presented, trace).await?;
-        if breaks(Rule::Fence) {
-            forwarded = Forwarded::begin(shared.clock.now(), shared.purges.fence());
-        }
-        let exchange = forwarded.received(shared.clock.now());
+        let exchange = shared.received(forwarded);
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
         date::supply(&mut head.headers, exchange.response_time().as_secs());
@@ -505,6 +504,7 @@ impl<S: Store> Fill<S> {
         if !is_own {
             let now = shared.clock.now();
             shared.marks.set(&self.flight_key, now, rule.hit_for_miss);
+            self.claim_not_shared(rule.hit_for_miss);
         }
         self.land(Landing::NotShared);
     }
@@ -549,6 +549,7 @@ impl<S: Store> Fill<S> {
         if !matches!(landing, Landing::Failed { .. }) {
             self.proxy.shared.failed.clear(&self.flight_key);
         }
+        self.claim_lands(&landing);
         if let Some(lead) = self.lead.take() {
             lead.land(landing);
         }

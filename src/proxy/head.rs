@@ -92,7 +92,7 @@ impl<S: Store> Proxy<S> {
             {
                 let mut head = head.clone();
                 date::supply(&mut head.headers, exchange.response_time().as_secs());
-                let fill = self.new_fill(ask, flight_key, None, Some(live.clone()));
+                let mut fill = self.new_fill(ask, flight_key, None, Some(live.clone()));
                 fill.freshen(ask.route, rule, &live, exchange, &head).await;
             }
             return;

@@ -1,5 +1,6 @@
 //! The life of a request: [`Proxy::handle`] is the page to read first.
 
+mod across;
 pub mod ask;
 pub mod cached;
 pub mod context;

@@ -117,6 +117,7 @@ impl<S: Store> Proxy<S> {
             flight_key: key.select(&Vary::default(), &parts.headers, route.vary.folding),
             key,
             lead: None,
+            claim: None,
             stored: None,
             wanted: Wanted::Nothing,
         }

@@ -28,7 +28,7 @@ impl<S: Store> Fill<S> {
     /// §4.3.4: the stored response with the fields of the 304 and the fence of the validating
     /// exchange. Nothing if a hard purge came meanwhile.
     pub(super) async fn freshen(
-        &self,
+        &mut self,
         route: &Route,
         rule: &CacheRule,
         live: &Live,
@@ -81,7 +81,7 @@ impl<S: Store> Fill<S> {
     /// Offers a sealed response to the store, which may have no place for it. Nothing if a hard
     /// purge already covers it.
     pub(super) async fn put(
-        &self,
+        &mut self,
         entry: Arc<StoredResponse>,
     ) -> Option<(Live, Result<Put, StoreError>)> {
         let shared = &self.proxy.shared;
@@ -90,7 +90,9 @@ impl<S: Store> Fill<S> {
             return None;
         };
         let store = &self.proxy.store;
-        let outcome = store.put(entry, shared.purges.generation()).await;
+        let claim = self.claim.take();
+        let current = shared.purges.generation();
+        let outcome = store.put_claimed(entry, current, claim).await;
         match outcome {
             Ok(Put::Stored) => shared.marks.clear(&self.flight_key),
             Ok(Put::Outdated) => shared.metrics.not_stored("outdated"),

@@ -1,5 +1,6 @@
 //! Where stored responses live.
 
+pub mod claim;
 pub mod memory;
 pub mod parts;
 pub mod redis;
@@ -10,8 +11,10 @@ use std::sync::Arc;
 use http::HeaderMap;
 use http::header::ACCEPT_LANGUAGE;
 
+use self::claim::{Claim, Claimed, Want};
+use crate::clock::Timestamp;
 use crate::entry::StoredResponse;
-use crate::exchange::Generation;
+use crate::exchange::{Fence, Generation};
 use crate::fields::vary::Vary;
 use crate::fields::{accept_language, content_language};
 use crate::key::select::Secondary;
@@ -80,12 +83,29 @@ pub trait Store: Send + Sync + 'static {
     /// What there is for a request in all tiers; nothing is no error.
     fn lookup(&self, look: &Look<'_>) -> impl Future<Output = Result<Variants, StoreError>> + Send;
 
+    /// Who of all that share the store fetches. By default nobody does.
+    fn claim(&self, want: &Want<'_>) -> impl Future<Output = Claimed> + Send {
+        let _alone = want;
+        async { Claimed::Unclaimed }
+    }
+
     /// Stores under the response's own entry key, unless what is there has a newer fence.
     fn put(
         &self,
         entry: Arc<StoredResponse>,
         current: Generation,
     ) -> impl Future<Output = Result<Put, StoreError>> + Send;
+
+    /// As [`Store::put`], of what was fetched under a claim, which ends when all can find it.
+    fn put_claimed(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+        claim: Option<Claim>,
+    ) -> impl Future<Output = Result<Put, StoreError>> + Send {
+        drop(claim);
+        self.put(entry, current)
+    }
 
     /// Drops exactly this response, if it is still there.
     fn remove(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send;
@@ -118,6 +138,19 @@ impl<S: Store> Store for Arc<S> {
         current: Generation,
     ) -> impl Future<Output = Result<Put, StoreError>> + Send {
         S::put(self, entry, current)
+    }
+
+    fn claim(&self, want: &Want<'_>) -> impl Future<Output = Claimed> + Send {
+        S::claim(self, want)
+    }
+
+    fn put_claimed(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+        claim: Option<Claim>,
+    ) -> impl Future<Output = Result<Put, StoreError>> + Send {
+        S::put_claimed(self, entry, current, claim)
     }
 
     fn remove(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send {
@@ -269,11 +302,16 @@ impl Variants {
     /// Whether there is this response, or one that came later, for the same requests and under the
     /// same generation.
     fn has_one_like(&self, entry: &StoredResponse) -> bool {
-        let age = |entry: &StoredResponse| (entry.fence().position, entry.response_time());
-        self.entries.iter().any(|other| {
-            other.entry_key() == entry.entry_key()
-                && other.fence().generation == entry.fence().generation
-                && age(other) >= age(entry)
+        self.has(entry.entry_key(), entry.fence(), entry.response_time())
+    }
+
+    /// Whether there is what is stored for these requests, or something later.
+    fn has(&self, key: &EntryKey, fence: Fence, response_time: Timestamp) -> bool {
+        self.entries.iter().any(|entry| {
+            entry.entry_key() == key
+                && entry.fence().generation == fence.generation
+                && (entry.fence().position, entry.response_time())
+                    >= (fence.position, response_time)
         })
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::claim::{APART, Claim, Claimed, Ending, Want};
 use super::memory::{self, Memory};
 use super::redis::{Later, Redis, Write};
 use super::{Look, Put, Store, StoreError, Variants};
@@ -33,6 +34,9 @@ const LANDING_MAX: usize = 4096;
 const LANDED: Duration = Duration::from_millis(100);
 /// And when Redis did not take it: for all who waited for it.
 const STRANDED: Duration = Duration::from_secs(1);
+
+/// How long no instance waits for another's fetch of what was too large for Redis.
+const TOO_LARGE: Duration = Duration::from_secs(60);
 
 impl Tiers {
     /// `memory` of zero bytes is none, which is only of use with Redis.
@@ -65,12 +69,13 @@ impl Tiers {
         places: &Arc<Semaphore>,
         entry: Arc<StoredResponse>,
         current: Generation,
+        claim: Option<Claim>,
     ) -> Result<Put, StoreError> {
         if entry.weight() > redis.object_bytes_max() {
             return Err(StoreError::TooLarge);
         }
         let Ok(place) = Arc::clone(places).try_acquire_owned() else {
-            redis.offer(entry, Write::Put, |_| None);
+            redis.offer(entry, Write::Put, |is_there| ended(claim, is_there));
             return Ok(Put::Stored);
         };
         let put = self.memory.put(Arc::clone(&entry), current).await?;
@@ -78,6 +83,7 @@ impl Tiers {
             let memory = Arc::clone(&self.memory);
             let landed = Arc::clone(&entry);
             redis.offer(entry, Write::Put, move |is_there| {
+                drop(ended(claim, is_there));
                 let pause = if is_there { LANDED } else { STRANDED };
                 let work = Box::pin(async move {
                     memory.remove(&landed).await;
@@ -88,6 +94,16 @@ impl Tiers {
         }
         Ok(put)
     }
+}
+
+/// Ends the claim under which something was to be shared; nothing is left to do.
+fn ended(claim: Option<Claim>, is_there: bool) -> Option<Later> {
+    claim?.end(if is_there {
+        Ending::Shared
+    } else {
+        Ending::Apart(APART)
+    });
+    None
 }
 
 impl Store for Tiers {
@@ -124,22 +140,50 @@ impl Store for Tiers {
         Ok(both.unwrap_or(local))
     }
 
+    async fn claim(&self, want: &Want<'_>) -> Claimed {
+        match &self.redis {
+            Some(redis) => redis.claim(want).await,
+            None => Claimed::Unclaimed,
+        }
+    }
+
     async fn put(
         &self,
         entry: Arc<StoredResponse>,
         current: Generation,
     ) -> Result<Put, StoreError> {
+        self.put_claimed(entry, current, None).await
+    }
+
+    async fn put_claimed(
+        &self,
+        entry: Arc<StoredResponse>,
+        current: Generation,
+        claim: Option<Claim>,
+    ) -> Result<Put, StoreError> {
         let Some(redis) = &self.redis else {
             return self.memory.put(entry, current).await;
         };
         let is_current = entry.fence().generation == current;
+        let is_too_large = entry.weight() > redis.object_bytes_max();
+        let claim = claim.and_then(|claim| match is_too_large {
+            true => {
+                claim.end(Ending::Apart(TOO_LARGE));
+                None
+            }
+            false => Some(claim),
+        });
         match &self.landing {
-            Some(places) if is_current => self.land(redis, places, entry, current).await,
+            Some(places) if is_current => self.land(redis, places, entry, current, claim).await,
             Some(_) => Ok(Put::Outdated),
             None => {
                 let put = self.memory.put(Arc::clone(&entry), current).await;
-                if is_current && put == Ok(Put::Stored) {
-                    redis.offer(entry, Write::Put, |_| None);
+                match put {
+                    Ok(Put::Stored) if is_current => {
+                        redis.offer(entry, Write::Put, |is_there| ended(claim, is_there));
+                    }
+                    Ok(_) => {}
+                    Err(_) => drop(ended(claim, false)),
                 }
                 put
             }

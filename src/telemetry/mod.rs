@@ -3,6 +3,7 @@
 pub mod access_log;
 pub mod budget;
 pub mod cache;
+pub mod claims;
 pub mod histogram;
 pub mod lifecycle;
 mod log_target;

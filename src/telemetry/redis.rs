@@ -9,6 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::claims::ClaimMetrics;
+
 /// Upper bounds of the lookup histogram, in seconds.
 const LOOKUP_BUCKETS_SECONDS: [f64; 12] = [
     0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0,
@@ -95,6 +97,7 @@ pub struct RedisMetrics {
     pub keyspace_misses: Gauge,
     /// 1 where Redis may evict keys that have no lifetime.
     pub evicts_any: Gauge,
+    pub claims: ClaimMetrics,
 }
 
 impl RedisMetrics {
@@ -102,6 +105,7 @@ impl RedisMetrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         metrics.register_use(registry);
+        metrics.claims.register(registry);
         metrics.register_server(registry);
         metrics
     }
@@ -134,6 +138,7 @@ impl RedisMetrics {
             keyspace_hits: Gauge::default(),
             keyspace_misses: Gauge::default(),
             evicts_any: Gauge::default(),
+            claims: ClaimMetrics::default(),
         }
     }
 

@@ -123,6 +123,7 @@ const CHANGES: &[Change] = &[
     change("redis", "timeout", "\"1s\"").given(REDIS),
     change("redis", "connect_timeout", "\"2s\"").given(REDIS),
     change("redis", "connections", "1").given(REDIS),
+    change("redis", "collapse_wait", "\"0s\"").given(REDIS),
     change("redis", "max_object_size", "\"1KiB\"").given(REDIS),
     change("purge", "allow_from", "[]").given(&[
         ("purge", "protocols", "true"), ("purge", "token", "\"0123456789abcdef\""),

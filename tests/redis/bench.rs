@@ -57,6 +57,7 @@ pub(crate) fn settings(servers: Servers) -> Settings {
         namespace: "test".to_owned(),
         timeout: GENEROUS,
         connections: 2,
+        collapse_wait: GENEROUS,
         object_bytes_max: 1 << 20,
         variants_max: 3,
     }

@@ -131,7 +131,7 @@ async fn redis_that_is_slow_or_talks_nonsense_is_left_alone_until_it_is_well() {
     })
     .await;
     assert!(bench.put(&plain("/a", "hello").response()).await);
-    for mood in [Mood::Slow, Mood::Nonsense] {
+    for mood in [Mood::Slow(Duration::from_millis(400)), Mood::Nonsense] {
         between.mood.send_replace(mood);
         assert!(bench.ask("/a", "").await.is_err(), "{mood:?}");
         bench.is_closed().await;
@@ -146,23 +146,23 @@ async fn redis_that_is_slow_or_talks_nonsense_is_left_alone_until_it_is_well() {
 }
 
 /// Stands between an instance and Redis, and disturbs the replies.
-struct Between {
-    port: u16,
-    mood: watch::Sender<Mood>,
+pub(crate) struct Between {
+    pub(crate) port: u16,
+    pub(crate) mood: watch::Sender<Mood>,
     /// Pieces of replies.
     replies: watch::Receiver<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Mood {
+pub(crate) enum Mood {
     Well,
-    /// Later than the deadline.
-    Slow,
+    /// Later by so much.
+    Slow(Duration),
     Nonsense,
 }
 
 impl Between {
-    async fn start(to: u16) -> Self {
+    pub(crate) async fn start(to: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (mood, moods) = watch::channel(Mood::Well);
@@ -182,8 +182,8 @@ impl Between {
                         count.send_modify(|count| *count += 1);
                         let reply: &[u8] = match mood {
                             Mood::Well => &buffer[..read],
-                            Mood::Slow => {
-                                tokio::time::sleep(Duration::from_millis(400)).await;
+                            Mood::Slow(pause) => {
+                                tokio::time::sleep(pause).await;
                                 &buffer[..read]
                             }
                             Mood::Nonsense => b"!!no reply at all\r\n",

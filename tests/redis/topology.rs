@@ -1,6 +1,7 @@
 //! TLS, users, sockets, Sentinels, clusters.
 
 use crate::bench::{Bench, at_socket, plain, servers, settings, varied};
+use crate::claims::can_claim;
 use crate::support::redis_server::{Server, eventually, free_port, tls_files};
 use crate::support::redis_topology::{Cluster, Sentinels};
 use cms_edge::store::redis::connect::{Mode, Servers};
@@ -118,6 +119,10 @@ async fn a_cluster_serves_from_all_its_nodes_and_survives_one() {
     for master in &nodes[..3] {
         let keys: u64 = master.ask(&["DBSIZE"]).await;
         assert!(keys > 0);
+    }
+    for path in &paths {
+        let path = format!("/new{path}");
+        assert!(can_claim(&bench, &path).await, "{path}");
     }
     assert_eq!(bench.metric("redis_trips_total"), 0);
     eventually("replicas have what masters have", || async {

@@ -36,6 +36,7 @@ use super::receipt::{Receipt, ReceiptId};
 use crate::entry::purges::Purges;
 use crate::exchange::{Fence, Generation, Position};
 use crate::lease::Lease;
+use crate::outage::Outage;
 use crate::store::redis::connect;
 use crate::telemetry::purge::PurgeMetrics;
 use crate::telemetry::purge_log::PurgeLogMetrics;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub lease: Arc<Lease>,
     pub purge_metrics: PurgeMetrics,
     pub metrics: PurgeLogMetrics,
+    /// While there is one, Redis counts as unreachable.
+    pub outage: Outage,
 }
 
 /// Why there is no shared log.
@@ -100,6 +103,7 @@ struct Instance {
     lease: Arc<Lease>,
     purge_metrics: PurgeMetrics,
     metrics: PurgeLogMetrics,
+    outage: Outage,
     /// While Redis can be reached.
     link: Mutex<Option<Link>>,
     standing: Mutex<Standing>,
@@ -157,6 +161,7 @@ impl SharedLog {
             lease: parts.lease,
             purge_metrics: parts.purge_metrics,
             metrics: parts.metrics,
+            outage: parts.outage,
             link: Mutex::default(),
             standing: Mutex::default(),
             told: Mutex::default(),

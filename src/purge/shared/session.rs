@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::RedisError;
+use redis::{ErrorKind, RedisError};
 use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -73,6 +73,9 @@ impl Instance {
     }
 
     async fn session(&self, pauses: &mut Pauses) -> Result<Infallible, Ended> {
+        if self.outage.left().is_some() {
+            return Err(drilled());
+        }
         let link = self.servers.open().await?;
         *self.link.lock() = Some(link.clone());
         if !self.standing.lock().joined {
@@ -86,6 +89,7 @@ impl Instance {
             ended = self.replay(&link) => ended,
             ended = self.look_at_generation(&link) => ended,
             ended = self.look_after_redis(&link) => ended,
+            () = self.outage.begun() => Err(drilled()),
         }
     }
 
@@ -357,6 +361,10 @@ impl Instance {
             connection: link.scripts.clone(),
         }
     }
+}
+
+fn drilled() -> Ended {
+    RedisError::from((ErrorKind::Io, "a drill: it counts as unreachable")).into()
 }
 
 /// Nothing: the generation changed meanwhile.

@@ -11,8 +11,9 @@ use std::fmt::Write;
 use http::HeaderName;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::clock::Timestamp;
 use crate::entry::{StoredResponse, format};
-use crate::exchange::{Fence, Generation};
+use crate::exchange::{Fence, Generation, Position};
 use crate::fields::vary::{NAMES_MAX, Vary};
 use crate::key::select::Secondary;
 use crate::key::{CacheKey, EntryKey};
@@ -31,6 +32,8 @@ const LAYOUT: u8 = 2;
 pub(super) struct Line<'i> {
     pub field: &'i str,
     generation: Generation,
+    position: Position,
+    pub response_time: Timestamp,
     vary: &'i str,
 }
 
@@ -47,6 +50,14 @@ pub(super) fn name(namespace: &str, key: &CacheKey) -> String {
     name.push(':');
     push_hash(&mut name, key.as_str());
     let _infallible = write!(name, "}}:{}.{LAYOUT}", format::VERSION);
+    name
+}
+
+/// The name of the claim to fetch this, in the slot of its primary key.
+pub(super) fn claim_name(namespace: &str, flight: &EntryKey) -> String {
+    let mut name = name(namespace, flight.primary());
+    name.push_str(":claim:");
+    push_hash(&mut name, flight.secondary().as_str());
     name
 }
 
@@ -103,8 +114,10 @@ fn line(text: &str) -> Result<Line<'_>, NoIndex> {
     let mut words = text.split(' ');
     let mut word = || words.next().ok_or(NoIndex);
     let (field, generation) = (word()?, word()?);
-    let (_position, _time, _expiry) = (word()?, word()?, word()?);
+    let (position, time, _expiry) = (word()?, word()?, word()?);
     let generation = u64::from_str_radix(generation, 16).map_err(|_| NoIndex)?;
+    let position = position.parse().map_err(|_| NoIndex)?;
+    let time = time.parse().map_err(|_| NoIndex)?;
     let (_date, vary) = (word()?, word()?);
     if field.len() != 32 || words.next().is_some() {
         return Err(NoIndex);
@@ -112,11 +125,20 @@ fn line(text: &str) -> Result<Line<'_>, NoIndex> {
     Ok(Line {
         field,
         generation: Generation::new(generation),
+        position: Position::new(position),
+        response_time: Timestamp::from_millis(time),
         vary,
     })
 }
 
 impl Line<'_> {
+    pub(super) const fn fence(&self) -> Fence {
+        Fence {
+            generation: self.generation,
+            position: self.position,
+        }
+    }
+
     pub(super) fn vary(&self) -> Result<Vary, NoIndex> {
         if self.vary == "-" {
             return Ok(Vary::default());
@@ -133,10 +155,12 @@ impl Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use http::header::{ACCEPT, ACCEPT_LANGUAGE};
     use proptest::prelude::*;
 
     use super::*;
+    use crate::key::{Folding, KeyRule, TargetUri};
 
     #[test]
     fn vary_comes_back() {
@@ -151,6 +175,17 @@ mod tests {
             assert_eq!(lines[0].vary().unwrap(), vary);
             assert_eq!(lines[0].field, field);
         }
+    }
+
+    #[test]
+    fn a_claim_is_in_the_slot_of_what_it_is_for() {
+        let target = TargetUri::parse("https", "a.example", "/a", None).unwrap();
+        let key = KeyRule::default().key(&target, &HeaderMap::new()).key;
+        let flight = key.select(&Vary::default(), &HeaderMap::new(), Folding::Careful);
+        let tag = |name: &str| name.split_once('}').unwrap().0.to_owned();
+        let claim = claim_name("site", &flight);
+        assert_eq!(tag(&claim), tag(&name("site", &key)));
+        assert_ne!(claim, name("site", &key));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connect::{Connection, Servers};
+use crate::outage::Outage;
 use crate::telemetry::redis::RedisMetrics;
 
 /// See the module.
@@ -25,6 +26,7 @@ pub struct Link {
     lookups: usize,
     /// In which Redis must answer.
     patience: Duration,
+    outage: Outage,
     metrics: Arc<RedisMetrics>,
 }
 
@@ -64,6 +66,7 @@ impl Link {
         servers: Servers,
         lookups: usize,
         patience: Duration,
+        outage: Outage,
         metrics: Arc<RedisMetrics>,
     ) -> Self {
         metrics.breaker_open.set(1);
@@ -73,6 +76,7 @@ impl Link {
             servers,
             lookups: lookups.max(1),
             patience,
+            outage,
             metrics,
         }
     }
@@ -129,8 +133,22 @@ impl Link {
         }
     }
 
+    /// Closes the way when an outage begins, as if the server had gone. Never ends.
+    pub async fn heed_outages(self: Arc<Self>) {
+        loop {
+            self.outage.begun().await;
+            if let Some(way) = self.way() {
+                self.fail(&way, true);
+            }
+            self.outage.ended().await;
+        }
+    }
+
     /// The connections that are there, if they work, or new ones.
     async fn find(&self, known: Option<Arc<Connections>>) -> RedisResult<Arc<Connections>> {
+        if self.outage.left().is_some() {
+            return Err((ErrorKind::Io, "a drill: it counts as unreachable").into());
+        }
         if let Some(known) = known
             && !known.useless.load(Ordering::Relaxed)
             && self.answers(&known).await.is_ok()
@@ -203,7 +221,7 @@ impl Fault {
 }
 
 /// Half of `pause` and up to half more: instances that lost Redis together come back apart.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or_default();
     let part = f64::from(random) / f64::from(u32::MAX);
     pause / 2 + (pause / 2).mul_f64(part)

@@ -4,6 +4,7 @@
 //! not at all while Redis is known not to answer ([`link`]); storing is done behind the client's
 //! back, in bounds, and may be left out. What is read is checked in full (`entry::format`).
 
+mod collapse;
 pub mod connect;
 mod figures;
 pub mod index;
@@ -26,9 +27,11 @@ use tokio_util::task::AbortOnDropHandle;
 use self::connect::Servers;
 use self::link::{Connections, Fault, Link};
 use self::script::Script;
+use super::claim::{Claimed, Want};
 use super::{Look, StoreError};
 use crate::entry::StoredResponse;
 use crate::fields::vary::Vary;
+use crate::outage::Outage;
 use crate::telemetry::redis::RedisMetrics;
 
 /// The Redis tier.
@@ -45,6 +48,9 @@ pub struct Settings {
     pub object_bytes_max: usize,
     /// Variants of one primary key.
     pub variants_max: usize,
+    /// How long the fetch of another instance is waited for. Zero: not at all, and nobody is told of
+    /// one's own.
+    pub collapse_wait: Duration,
 }
 
 /// What Redis has for a request.
@@ -73,6 +79,7 @@ pub struct Later {
 /// See the module. Dropped, it lets go of Redis.
 pub struct Redis {
     shared: Arc<Shared>,
+    _heeds_outages: AbortOnDropHandle<()>,
     _keeps_open: AbortOnDropHandle<()>,
     _asks_figures: AbortOnDropHandle<()>,
 }
@@ -87,6 +94,10 @@ struct Shared {
     writes: Arc<Semaphore>,
     put: Script,
     remove: Script,
+    claim: Script,
+    unclaim: Script,
+    /// Places of those who wait for another instance.
+    claim_waits: Semaphore,
     metrics: Arc<RedisMetrics>,
     /// That Redis refuses commands was said: it is a mistake in somebody's settings.
     is_told: AtomicBool,
@@ -104,10 +115,16 @@ impl Redis {
     /// Begins to look for Redis in the background, and goes on without it meanwhile. Within a
     /// runtime.
     pub fn new(settings: Settings, metrics: Arc<RedisMetrics>) -> Self {
+        Self::with_outage(settings, metrics, Outage::default())
+    }
+
+    /// As [`Redis::new`]; while there is an outage, Redis counts as unreachable.
+    pub fn with_outage(settings: Settings, metrics: Arc<RedisMetrics>, outage: Outage) -> Self {
         let link = Arc::new(Link::new(
             settings.servers.clone(),
             settings.connections,
             settings.timeout,
+            outage,
             Arc::clone(&metrics),
         ));
         let shared = Arc::new(Shared {
@@ -117,6 +134,9 @@ impl Redis {
             writes: Arc::new(Semaphore::new(WRITES_BYTES_MAX / WRITE_UNIT_BYTES)),
             put: Script::new(include_str!("put.lua")),
             remove: Script::new(include_str!("remove.lua")),
+            claim: Script::new(include_str!("claim.lua")),
+            unclaim: Script::new(include_str!("unclaim.lua")),
+            claim_waits: Semaphore::new(collapse::WAITS_MAX),
             metrics: Arc::clone(&metrics),
             is_told: AtomicBool::new(false),
             settings,
@@ -124,6 +144,7 @@ impl Redis {
         let asking = figures::ask_regularly(Arc::clone(&link), metrics);
         Self {
             shared,
+            _heeds_outages: AbortOnDropHandle::new(tokio::spawn(Arc::clone(&link).heed_outages())),
             _keeps_open: AbortOnDropHandle::new(tokio::spawn(link.keep_open())),
             _asks_figures: AbortOnDropHandle::new(tokio::spawn(asking)),
         }
@@ -135,6 +156,12 @@ impl Redis {
     /// Redis was asked and did not answer as it should. That it was not asked is no error.
     pub async fn lookup(&self, look: &Look<'_>) -> Result<Reply, StoreError> {
         self.shared.lookup(look).await
+    }
+
+    /// Who of all instances fetches. It may take as long as `collapse_wait`; with a Redis that does
+    /// not answer, no longer than one lookup.
+    pub async fn claim(&self, want: &Want<'_>) -> Claimed {
+        self.shared.claim(want).await
     }
 
     /// Bytes of the largest value that is written.
