@@ -152,6 +152,55 @@ mod reuse {
     }
 
     #[tokio::test]
+    async fn a_put_is_repeated_with_all_its_content_when_its_pooled_connection_is_dead() {
+        let origin = mortal().await;
+        let upstream = Stage::new(&[origin.uri()]).upstream();
+        let large = vec![b'x'; 64 * 1024];
+        let (writer, reader) = cms_edge::body::tee::tee(None);
+        for piece in ["in ", "pieces"] {
+            writer.write(piece.into()).unwrap();
+        }
+        writer.finish(None);
+        for (body, expected) in [
+            (Body::full("an article"), Bytes::from("an article")),
+            (Body::full(large.clone()), large.into()),
+            (Body::stream(reader), "in pieces".into()),
+        ] {
+            assert_eq!(get(&upstream, "/").await.unwrap(), "alive");
+            pool_settles().await;
+            let response = upstream.send(put("/", body, &[])).await.unwrap();
+            assert_eq!(content(response).await.unwrap(), "alive");
+            pool_settles().await;
+            let sent = origin.requests();
+            let [.., first, second] = sent.as_slice() else {
+                panic!("two requests have come")
+            };
+            assert_ne!(first.connection, second.connection);
+            assert_eq!(first.content, expected);
+            assert_eq!(second.content, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_put_is_not_repeated_without_its_whole_content_or_under_a_condition() {
+        let origin = mortal().await;
+        let upstream = Stage::new(&[origin.uri()]).upstream();
+        let too_large = Body::full(vec![b'x'; 64 * 1024 + 1]);
+        for request in [
+            put("/", too_large, &[]),
+            put("/", Body::full("new"), &[("if-match", "\"old\"")]),
+            put("/", Body::full("new"), &[("if-none-match", "*")]),
+        ] {
+            assert_eq!(get(&upstream, "/").await.unwrap(), "alive");
+            pool_settles().await;
+            let before = origin.hits();
+            let error = upstream.send(request).await.unwrap_err();
+            assert_eq!(error.kind, Kind::Closed);
+            assert_eq!(origin.hits(), before + 1);
+        }
+    }
+
+    #[tokio::test]
     async fn without_retries_a_dead_connection_is_not_replaced() {
         let origin = mortal().await;
         let mut stage = Stage::new(&[origin.uri()]);
@@ -878,6 +927,14 @@ fn request(target: &str) -> Request<Body> {
 
 fn post(target: &str, content: Body) -> Request<Body> {
     let request = Request::post(target).header("host", "www.example.org");
+    request.body(content).unwrap()
+}
+
+fn put(target: &str, content: Body, fields: &[(&str, &str)]) -> Request<Body> {
+    let mut request = Request::put(target).header("host", "www.example.org");
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
     request.body(content).unwrap()
 }
 

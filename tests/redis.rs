@@ -33,6 +33,9 @@ mod failing;
 /// Whole instances that share a Redis.
 #[path = "redis/instances.rs"]
 mod instances;
+/// What is stored for several URLs.
+#[path = "redis/no_vary_search.rs"]
+mod no_vary_search;
 /// Many readers at a steady pace.
 #[path = "redis/readers.rs"]
 mod readers;

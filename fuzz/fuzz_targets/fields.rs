@@ -98,6 +98,11 @@ fn targeted(data: &[u8]) {
         assert!(index < 2 && is_bounded(control.max_age));
         assert!(headers.contains_key([OWN, CDN][index].clone()));
     }
+    let headers = lines(data, &cache_control::surrogate::SURROGATE_CONTROL);
+    if let Some(control) = cache_control::ResponseControl::surrogate(&headers) {
+        assert!(control.no_store || control.max_age.is_some());
+        assert!(is_bounded(control.max_age) && is_bounded(control.stale_if_error));
+    }
 }
 
 fn dates(data: &[u8]) {

@@ -8,9 +8,9 @@ const DOC: &str = "What holds where keys below are left out. \"cms\": what is sa
     says itself what may be kept: ttl and stale_while_revalidate are 0s, without ttl_by_status but with \
     heuristic freshness (a tenth of the time since Last-Modified, at most 24h), ttl_max is 365d, \
     strict_private is false, nothing bypasses the cache, cookies are forwarded, all parameters \
-    count in their order, and what sets cookies, answers errors or requests with Authorization is \
+    count in their order unless No-Vary-Search says otherwise, and what sets cookies, answers errors or requests with Authorization is \
     stored where the RFC permits it; languages in Accept-Language that count the same may stand in \
-    any order.";
+    any order, and a 304 may change the stored Content-Type.";
 
 /// The profile of a route.
 pub(super) fn read(s: &Section<'_>) -> Profile {

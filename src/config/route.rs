@@ -265,6 +265,13 @@ fn cache_rule(s: &Section<'_>, tiers: &Tiers, profile: Profile) -> CacheRule {
             "private and no-store in Cache-Control hold even where a targeted field (RFC 9213) \
              allows storing. false: the targeted field wins.",
         ),
+        surrogate_control: s.boolean(
+            "surrogate_control",
+            false,
+            "Hear Surrogate-Control, as plugins for Varnish and Fastly send it: max-age=N, N+M for M \
+             seconds stale, and no-store count before Cache-Control, and clients do not see it. The \
+             CMS is told with Surrogate-Capability. false: it is passed on unread.",
+        ),
         request_directives: s.boolean(
             "request_directives",
             true,

@@ -44,7 +44,16 @@ pub(super) fn query(parent: &Section<'_>, profile: Profile) -> (QueryRule, bool)
     );
     let sort = profile::or(profile, &s, "sort", sort, false);
     let drop = profile::or_nothing(profile, &s, "drop", drop);
+    let no_vary_search = s.boolean(
+        "no_vary_search",
+        false,
+        "Hear No-Vary-Search (draft-ietf-httpbis-no-vary-search-05), by which the CMS says with a \
+         response which parameters make no difference. A purge of one URL then ends all that is \
+         stored for several URLs of its path. false: each of them is a page of its own.",
+    );
+    let no_vary_search = profile::or(profile, &s, "no_vary_search", no_vary_search, true);
     let rule = QueryRule {
+        no_vary_search,
         drop: if keep.is_empty() { drop } else { Vec::new() },
         keep,
         sort,

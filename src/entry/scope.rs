@@ -49,6 +49,7 @@ const SEED_PREFIX: u64 = 2;
 const SEED_PATH: u64 = 3;
 const SEED_URL: u64 = 4;
 const SEED_TAG: u64 = 5;
+const SEED_VARIED: u64 = 6;
 /// Between the parts of a scope; it occurs in no host, path or query.
 const SEPARATOR: char = '\u{0}';
 
@@ -76,6 +77,17 @@ impl Scope {
             Self::Url { host, path, query } => hash(SEED_URL, &[host, path, query]),
             Self::Tag(tag) => ScopeHash::of_tag(tag),
         })
+    }
+}
+
+impl Scope {
+    /// What a URL covers besides: all that is stored for several URLs of its path by what a response
+    /// said in `No-Vary-Search`. Whether this URL is one of them only those responses know.
+    pub fn varied(&self) -> Option<ScopeHash> {
+        match self {
+            Self::Url { host, path, .. } => Some(hash(SEED_VARIED, &[host, path])),
+            _ => None,
+        }
     }
 }
 
@@ -118,11 +130,15 @@ pub fn group_tag(target: &TargetUri, group: &str) -> String {
 /// `key`. Stops early when `visit` says so, and tells whether it did.
 pub fn any_covering(key: &CacheKey, mut visit: impl FnMut(ScopeHash) -> bool) -> bool {
     let (host, path, query) = (key.host(), key.path(), key.query());
+    let is_varied = key.is_varied();
     if visit(hash(SEED_HOST, &[host])) {
         return true;
     }
     for host in [host, ""] {
         if visit(hash(SEED_PATH, &[host, path])) || visit(hash(SEED_URL, &[host, path, query])) {
+            return true;
+        }
+        if is_varied && visit(hash(SEED_VARIED, &[host, path])) {
             return true;
         }
         for prefix in prefixes(path).filter(|prefix| !prefix.is_empty()) {

@@ -109,12 +109,15 @@ impl Table {
 impl SlotName {
     /// The slots that a purge of `scope` raises.
     pub fn of(scope: &Scope) -> impl Iterator<Item = Self> {
-        let own = scope.hash().map_or(Self::Everything, |hash| {
-            let number = hash.value() % SLOTS as u64;
-            Self::Numbered(u32::try_from(number).unwrap_or_default())
-        });
+        let own = scope.hash().map_or(Self::Everything, Self::numbered);
         let tag = matches!(scope, Scope::Tag(_)).then_some(Self::AnyTag);
-        std::iter::once(own).chain(tag)
+        let varied = scope.varied().map(Self::numbered);
+        std::iter::once(own).chain(tag).chain(varied)
+    }
+
+    fn numbered(hash: ScopeHash) -> Self {
+        let number = hash.value() % SLOTS as u64;
+        Self::Numbered(u32::try_from(number).unwrap_or_default())
     }
 
     /// The name as it was written by its `Display`; nothing else is one.

@@ -1,6 +1,9 @@
 //! The head of a forwarded request: target, Host and framing are ours, the rest is as it came.
 
-use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    CONTENT_LENGTH, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 use http_body::Body as _;
@@ -44,8 +47,16 @@ impl Head {
         Ok((head, content))
     }
 
-    pub(super) const fn method(&self) -> &Method {
-        &self.method
+    /// Whether the request may be sent again after it may have been applied (RFC 9110 §9.2.2). Of
+    /// the second of two that change something under a condition the outcome is another one: the
+    /// first has made the condition false.
+    pub(super) fn is_repeatable(&self) -> bool {
+        let has_condition = || {
+            CONDITIONS
+                .iter()
+                .any(|name| self.headers.contains_key(name))
+        };
+        self.method.is_safe() || self.method.is_idempotent() && !has_condition()
     }
 
     pub(super) const fn relay(&self) -> Option<&Relay> {
@@ -90,6 +101,9 @@ impl Head {
     }
 }
 
+/// Preconditions of requests that change something (RFC 9110 §13.1).
+const CONDITIONS: [HeaderName; 3] = [IF_MATCH, IF_NONE_MATCH, IF_UNMODIFIED_SINCE];
+
 fn frame(headers: &mut HeaderMap, method: &Method, content: &Body) {
     headers.remove(CONTENT_LENGTH);
     headers.remove(TRANSFER_ENCODING);
@@ -117,7 +131,7 @@ mod tests {
         head.to(
             &Site::new(&url.into()).unwrap(),
             rule,
-            loan::lend(content).0,
+            loan::lend(content, false).0,
         )
         .unwrap()
     }

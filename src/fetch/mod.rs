@@ -282,6 +282,8 @@ impl Upstream {
         let (head, mut content) = Head::split(request)?;
         let empty = content.is_end_stream();
         let mut budget = Budget::new(self.retries);
+        let idempotent = head.is_repeatable();
+        let is_copied = idempotent && self.retries > 0;
         let usual = head.via();
         let (mut tried, mut via) = (Vec::new(), usual);
         self.reserve.earn();
@@ -289,11 +291,12 @@ impl Upstream {
         let mut seat = self.roster.seat(&tried).ok_or_else(nobody)?;
         loop {
             let server = self.roster.server(seat.at()).ok_or_else(nobody)?;
-            let (loan, lender) = loan::lend(content);
+            let (loan, mut lender) = loan::lend(content, is_copied);
             let mut request = head.to(&server.site, &self.host, loan)?;
             self.relay_interim(&head, &mut request);
             let failure = match self.connections.exchange(server, request, via).await {
                 Ok(response) => {
+                    lender.forget_copy();
                     self.note_answer(seat.at(), response.status());
                     return Ok((response, seat, lender));
                 }
@@ -311,16 +314,12 @@ impl Upstream {
             if kind.is_trouble() && !is_stale {
                 self.roster.failed(seat.at(), kind);
             }
-            let returned = lender.take_back();
+            let (state, returned) = lender.take_back();
             let next = budget.spend(Failed {
                 kind,
                 connection_reused: failure.connection_reused,
-                idempotent: head.method().is_idempotent(),
-                content: match &returned {
-                    _ if empty => Content::Empty,
-                    Some(_) => Content::Untouched,
-                    None => Content::Consumed,
-                },
+                idempotent,
+                content: if empty { Content::Empty } else { state },
             });
             match next {
                 Next::GiveUp => return Err(error),
@@ -337,7 +336,7 @@ impl Upstream {
                 return Err(error);
             }
             self.metrics.retried(kind.label());
-            content = returned.unwrap_or_default();
+            content = returned;
         }
     }
 

@@ -102,7 +102,7 @@ impl Checker {
         *request.uri_mut() = self.check.path.clone().into();
         request.headers_mut().insert(USER_AGENT, AGENT);
         let (head, content) = Head::split(request).ok()?;
-        let (loan, _lender) = loan::lend(content);
+        let (loan, _lender) = loan::lend(content, false);
         let request = head.to(&server.site, &self.host, loan).ok()?;
         let answer = self.connections.exchange(server, request, Via::Fresh).await;
         answer.ok().map(|response| response.status())

@@ -17,7 +17,7 @@ pub(super) struct Failed {
     pub(super) kind: Kind,
     /// The connection had carried an exchange before this one.
     pub(super) connection_reused: bool,
-    /// RFC 9110 §9.2.2: the safe methods, PUT and DELETE.
+    /// RFC 9110 §9.2.2: the safe methods, and PUT and DELETE without a condition.
     pub(super) idempotent: bool,
     pub(super) content: Content,
 }
@@ -29,7 +29,9 @@ pub(super) enum Content {
     Empty,
     /// Nobody has read any of it: it can be sent again.
     Untouched,
-    /// Some of it may have been sent.
+    /// All of it was read, and may have been sent, but there is a copy.
+    Copied,
+    /// Some of it may have been sent, and is not there any more.
     Consumed,
 }
 
@@ -66,8 +68,7 @@ impl Budget {
             return Next::FreshConnection;
         }
         let stale = failed.kind == Kind::Closed && failed.connection_reused;
-        let harmless = failed.idempotent && failed.content == Content::Empty;
-        if stale && harmless && self.replacement {
+        if stale && failed.idempotent && resendable && self.replacement {
             self.replacement = false;
             return Next::FreshConnection;
         }
@@ -113,9 +114,12 @@ mod tests {
 
     #[test]
     fn a_dead_connection_of_the_pool_is_replaced_once() {
-        let mut budget = Budget::new(5);
-        assert_eq!(budget.spend(DEAD), Next::FreshConnection);
-        assert_eq!(budget.spend(DEAD), Next::GiveUp);
+        for content in [Content::Empty, Content::Untouched, Content::Copied] {
+            let dead = Failed { content, ..DEAD };
+            let mut budget = Budget::new(5);
+            assert_eq!(budget.spend(dead), Next::FreshConnection);
+            assert_eq!(budget.spend(dead), Next::GiveUp);
+        }
         assert_eq!(Budget::new(0).spend(DEAD), Next::GiveUp);
     }
 
@@ -145,6 +149,7 @@ mod tests {
         };
         let not_idempotent = Failed {
             idempotent: false,
+            content: Content::Copied,
             ..DEAD
         };
         let with_content = Failed {

@@ -97,7 +97,7 @@ mod tests {
             .header(HOST, "www.example.org")
             .header(TRANSFER_ENCODING, "chunked")
             .header(TE, "trailers")
-            .body(loan::lend(Body::empty()).0)
+            .body(loan::lend(Body::empty(), false).0)
             .unwrap()
     }
 

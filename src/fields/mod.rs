@@ -23,6 +23,7 @@ pub mod forwarded;
 pub mod forwarders;
 pub mod list;
 pub mod media_type;
+pub mod no_vary_search;
 pub mod poisoning;
 pub mod proxy_status;
 pub mod range;

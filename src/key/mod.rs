@@ -6,6 +6,7 @@ pub mod query;
 mod reference;
 pub mod select;
 pub mod target;
+pub mod variation;
 
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub use self::language::{LanguageRule, Negotiated};
 pub use self::query::QueryRule;
 pub use self::select::{EntryKey, Folding, VaryRule};
 pub use self::target::TargetUri;
+pub use self::variation::Variation;
 
 /// How one route turns a request into a primary cache key.
 #[derive(Clone, Debug, Default)]
@@ -79,6 +81,17 @@ const PART: char = '\u{0}';
 
 impl KeyRule {
     pub fn key(&self, target: &TargetUri, presented: &HeaderMap) -> Keyed {
+        self.key_by(target, presented, None)
+    }
+
+    /// The key of a response that says which parameters count, or of one to a request that such a
+    /// response might answer.
+    pub fn key_by(
+        &self,
+        target: &TargetUri,
+        presented: &HeaderMap,
+        variation: Option<&Variation>,
+    ) -> Keyed {
         let language = self
             .language
             .as_ref()
@@ -92,7 +105,10 @@ impl KeyRule {
         text.push_str(target.path());
         let path_end = text.len();
         self.query.write(target.query(), &mut text);
-        let query_end = text.len();
+        let query_end = match variation {
+            Some(variation) => vary_query(&mut text, path_end, variation),
+            None => text.len(),
+        };
         text.push_str(&self.rules.0);
         if let (Some(rule), Some(negotiated)) = (&self.language, language) {
             text.push(PART);
@@ -116,6 +132,19 @@ impl KeyRule {
     }
 }
 
+/// Replaces the query, which begins at `start`, by what counts of it, and adds what was said. Returns
+/// where the query ends.
+fn vary_query(text: &mut String, start: usize, variation: &Variation) -> usize {
+    let query = text.split_off(start);
+    if variation.write(query.strip_prefix('?').unwrap_or_default(), text) {
+        let end = text.len();
+        text.push_str(variation.part());
+        return end;
+    }
+    text.push_str(&query);
+    text.len()
+}
+
 impl CacheKey {
     /// The whole key as text; parts behind the URI are set off by zero bytes.
     pub fn as_str(&self) -> &str {
@@ -135,6 +164,12 @@ impl CacheKey {
 
     pub fn path(&self) -> &str {
         self.part(self.ends[1] as usize, self.ends[2] as usize)
+    }
+
+    /// Whether it is the key of all URLs that a response's `No-Vary-Search` makes equivalent.
+    pub fn is_varied(&self) -> bool {
+        let parts = self.canonical.get(self.ends[3] as usize..);
+        parts.is_some_and(variation::begins)
     }
 
     /// The query by the route's rule, without the question mark; empty for none.

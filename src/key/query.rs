@@ -15,6 +15,8 @@ pub struct QueryRule {
     pub drop: Vec<Pattern>,
     /// Whether the order of different names counts.
     pub sort: bool,
+    /// Whether responses may say in `No-Vary-Search` which parameters count, besides.
+    pub no_vary_search: bool,
 }
 
 /// A parameter name, or its beginning followed by `*`.
@@ -214,6 +216,7 @@ mod tests {
             keep: keep.iter().map(|p| Pattern::new(p)).collect(),
             drop: drop.iter().map(|p| Pattern::new(p)).collect(),
             sort: true,
+            no_vary_search: false,
         }
     }
 

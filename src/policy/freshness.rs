@@ -36,7 +36,7 @@ pub enum Source {
 }
 
 /// The directives that count for this cache: a valid targeted field wins completely over
-/// `Cache-Control` and `Expires` (RFC 9213 §2.2).
+/// `Cache-Control` and `Expires` (RFC 9213 §2.2), and so does `Surrogate-Control` where it is heard.
 #[derive(Clone, Debug, Default)]
 pub struct Directives {
     pub control: ResponseControl,
@@ -44,9 +44,14 @@ pub struct Directives {
 }
 
 impl Directives {
-    pub fn of(response: &HeaderMap) -> Self {
-        match ResponseControl::targeted(response, &TARGETED) {
-            Some((_, control)) => Self {
+    pub fn of(response: &HeaderMap, rule: &CacheRule) -> Self {
+        let targeted = ResponseControl::targeted(response, &TARGETED).map(|(_, control)| control);
+        let surrogate = || match rule.surrogate_control {
+            true => ResponseControl::surrogate(response),
+            false => None,
+        };
+        match targeted.or_else(surrogate) {
+            Some(control) => Self {
                 control,
                 is_targeted: true,
             },
@@ -127,7 +132,12 @@ mod tests {
             ..CacheRule::default()
         };
         let response = headers(fields);
-        let lifetime = lifetime(&Directives::of(&response), &response, StatusCode::OK, &rule);
+        let lifetime = lifetime(
+            &Directives::of(&response, &rule),
+            &response,
+            StatusCode::OK,
+            &rule,
+        );
         (lifetime.fresh.as_secs(), lifetime.source)
     }
 

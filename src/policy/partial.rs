@@ -83,7 +83,7 @@ pub fn completed(stored: &HeaderMap, part: Part, answer: &HeaderMap) -> Option<H
     if ContentEncoding::parse(answer) != ContentEncoding::Identity {
         return None;
     }
-    let mut fields = validation::freshened(stored, answer);
+    let mut fields = validation::freshened(stored, answer, Profile::Rfc);
     fields.remove(CONTENT_RANGE);
     fields.insert(CONTENT_LENGTH, HeaderValue::from(part.complete));
     Some(fields)

@@ -27,6 +27,9 @@ pub struct CacheRule {
     /// Refuse `private` and `no-store` in `Cache-Control` even where a targeted field allows
     /// storing (RFC 9213 §2.2 would not).
     pub strict_private: bool,
+    /// Whether `Surrogate-Control` is heard, after the targeted fields of RFC 9213 and before
+    /// `Cache-Control`.
+    pub surrogate_control: bool,
     /// Whether request directives such as `no-cache` are honoured (RFC 9111 §5.2.1).
     pub request_directives: bool,
     pub profile: Profile,
@@ -97,6 +100,7 @@ impl Default for CacheRule {
             hit_for_miss: Duration::from_secs(10),
             object_size_max: 8 << 20,
             strict_private: true,
+            surrogate_control: false,
             request_directives: true,
             profile: Profile::Cms,
         }

@@ -6,6 +6,7 @@ use http::header::{
     IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, VARY,
 };
 
+use super::rule::Profile;
 use crate::fields::content_length;
 use crate::fields::entity_tag::EntityTag;
 
@@ -61,23 +62,21 @@ pub fn is_described(stored: &HeaderMap, length: u64, head: &HeaderMap) -> bool {
 /// (§3.2 names Content-Length and Content-Encoding among those a cache may exempt). `Vary` is kept
 /// because origins send another one with a 304 than with the 200, and it names the stored
 /// response.
-const KEPT: [HeaderName; 6] = [
-    CONTENT_ENCODING,
-    CONTENT_LENGTH,
-    CONTENT_RANGE,
-    CONTENT_TYPE,
-    ETAG,
-    VARY,
-];
+const KEPT: [HeaderName; 5] = [CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, VARY];
 
 /// §3.2: the stored response's fields with those of the answer in their place.
 ///
+/// In profile `cms` the `Content-Type` stays, too: origins put the default type of their pages on a
+/// 304, also where the 200 was JSON, and what was done with the content went by its type.
+///
 /// `Age` is "the time since the response was generated or successfully validated at the origin
 /// server" (§5.1): that of an earlier exchange says nothing any more.
-pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap) -> HeaderMap {
+pub fn freshened(stored: &HeaderMap, not_modified: &HeaderMap, profile: Profile) -> HeaderMap {
     let mut fields = stored.clone();
     fields.remove(AGE);
-    for name in not_modified.keys().filter(|name| !KEPT.contains(name)) {
+    let is_kept =
+        |name: &HeaderName| KEPT.contains(name) || *name == CONTENT_TYPE && profile == Profile::Cms;
+    for name in not_modified.keys().filter(|name| !is_kept(name)) {
         fields.remove(name);
         for value in not_modified.get_all(name) {
             fields.append(name, value.clone());
@@ -120,7 +119,7 @@ mod tests {
         ]);
         assert!(selects(&stored, &answer));
         assert_eq!(
-            freshened(&stored, &answer),
+            freshened(&stored, &answer, Profile::Cms),
             headers(&[
                 ("etag", "W/\"a\""),
                 ("vary", "accept"),
@@ -131,9 +130,22 @@ mod tests {
     }
 
     #[test]
+    fn the_type_of_a_304_replaces_that_of_the_200_where_the_rfc_alone_counts() {
+        let stored = headers(&[("content-type", "application/json"), ("etag", "\"a\"")]);
+        let answer = headers(&[("content-type", "text/html")]);
+        for (profile, expected) in [
+            (Profile::Cms, "application/json"),
+            (Profile::Rfc, "text/html"),
+        ] {
+            let fields = freshened(&stored, &answer, profile);
+            assert_eq!(fields[CONTENT_TYPE], expected);
+        }
+    }
+
+    #[test]
     fn the_age_before_the_validation_is_gone() {
         let stored = headers(&[("etag", "\"a\""), ("age", "50")]);
-        let fresh = |answer| freshened(&stored, &headers(answer));
+        let fresh = |answer| freshened(&stored, &headers(answer), Profile::Rfc);
         assert_eq!(fresh(&[]), headers(&[("etag", "\"a\"")]));
         assert_eq!(fresh(&[("age", "3")])[AGE], "3");
     }

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, Request, Uri, Version};
 
 use super::context::Context;
 use crate::body::Body;
+use crate::fields::cache_control::surrogate::{self, SURROGATE_CAPABILITY};
 use crate::fields::trace_context::{self, TRACEPARENT, TRACESTATE};
 use crate::fields::{conditional, connection, forwarded, list, poisoning, via};
 use crate::key::{Negotiated, TargetUri};
@@ -165,6 +166,9 @@ fn stripped(route: &Route, target: &TargetUri, presented: &HeaderMap, client: Cl
                 headers.remove(&name);
             }
         }
+    }
+    if route.hears_surrogate_control() {
+        headers.insert(SURROGATE_CAPABILITY, surrogate::CAPABILITY);
     }
     forwarded::set(
         &mut headers,

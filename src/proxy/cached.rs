@@ -71,7 +71,7 @@ impl<S: Store> Proxy<S> {
         let Some(target) = &context.target else {
             return refuse(super::BAD_TARGET);
         };
-        let ask = Ask {
+        let mut ask = Ask {
             context,
             route,
             target,
@@ -80,7 +80,7 @@ impl<S: Store> Proxy<S> {
             } else {
                 RequestControl::default()
             },
-            keyed: route.key.key(target, &parts.headers),
+            keyed: self.keyed(route, target, &parts.headers),
             parts: &parts,
             arrived: self.shared.clock.now(),
         };
@@ -97,7 +97,11 @@ impl<S: Store> Proxy<S> {
         for look in 1..=FLIGHTS_MAX {
             match self.turn(&ask, look, followed).await {
                 Turn::Answered(answer) => return answer,
-                Turn::LookAgain(why) => followed = followed.or(Some(why)),
+                Turn::LookAgain(why) => {
+                    followed = followed.or(Some(why));
+                    // What came may have told what counts of the query.
+                    ask.keyed = self.keyed(route, target, &parts.headers);
+                }
                 Turn::Alone(why) => {
                     followed = followed.or(Some(why));
                     break;

@@ -407,6 +407,7 @@ impl<S: Store> Fill<S> {
         (content, memory): (Bytes, Charge),
     ) {
         self.supersede(kept.storable.status()).await;
+        self.rekey(route, kept.storable.headers()).await;
         if kept.storable.status() == StatusCode::OK {
             head::add_own_etag(&mut kept.fields, &content);
         }

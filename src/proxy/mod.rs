@@ -22,6 +22,7 @@ pub mod seal;
 pub mod sending;
 pub mod sent;
 pub mod upgrade;
+mod variations;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use tokio::time::Instant;
 use self::context::{Context, Refusal};
 use self::marks::Marks;
 use self::outcome::Outcome;
+use self::variations::Variations;
 use crate::body::{Body, BodyError};
 use crate::budget::Budget;
 use crate::clock::Clock;
@@ -114,6 +116,8 @@ pub struct Shared {
     marks: Marks,
     /// Keys whose validation has just failed.
     failed: Marks,
+    /// What responses said of the queries of their paths.
+    variations: Variations,
     /// Incomplete responses.
     parts: StoredParts,
     fills: Arc<Semaphore>,
@@ -140,6 +144,7 @@ impl<S: Store> Proxy<S> {
                 purges: parts.purges,
                 marks: Marks::default(),
                 failed: Marks::default(),
+                variations: Variations::default(),
                 parts: StoredParts::default(),
                 fills: Arc::new(Semaphore::new(parts.limits.fills_max)),
                 upgrades: Arc::new(Semaphore::new(parts.limits.upgrades_max)),

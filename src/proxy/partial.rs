@@ -280,6 +280,9 @@ impl<S: Store> Fill<S> {
             return Err(fill::TOO_LARGE);
         }
         self.check(route, storable.vary(), headers)?;
+        if !self.is_keyed_by(route, headers) {
+            return Err(OTHER_URLS);
+        }
         // What is tagged by its content must be read as a whole.
         if route.tags.reads_body() {
             return Err(UNTAGGED);
@@ -302,6 +305,9 @@ impl<S: Store> Fill<S> {
         Ok((fields, keeper))
     }
 }
+
+/// Why a part is not kept that is one of more URLs, or fewer, than was thought.
+const OTHER_URLS: &str = "no-vary-search";
 
 /// All of a part but its content.
 struct Keeper<S> {

@@ -12,6 +12,7 @@ use super::fill::{Answer, Fill, Filled};
 use super::outcome::Outcome;
 use super::partial::Wanted;
 use super::pass::{self, Head};
+use super::variations;
 use crate::body::Body;
 use crate::budget::Pressure;
 use crate::exchange::Forwarded;
@@ -58,7 +59,7 @@ impl<S: Store> Proxy<S> {
         };
         let exchange = forwarded.received(shared.clock.now());
         let (mut head, body) = pass::cleaned(response);
-        let key = route.key.key(target, &parts.headers).key;
+        let (key, _) = variations::key_of(route, target, &parts.headers, &head.headers);
         let checked = shared.purges.fence();
         let is_untouched = shared.purges.is_untouched(exchange.fence(), &key);
         let own = shared

@@ -40,9 +40,12 @@ impl<S: Store> Fill<S> {
         if !validation::selects(&origin, &answer.headers) {
             return None;
         }
-        let merged = validation::freshened(&origin, &answer.headers);
+        let merged = validation::freshened(&origin, &answer.headers, rule.profile);
         let storable = storability::assess(self.asked(), entry.status(), merged, exchange, rule);
         let storable = storable.ok()?;
+        if !self.is_keyed_by(route, storable.headers()) {
+            return None;
+        }
         // A 304 may name tags that the 200 did not; those in the body, and by template, stay.
         let declared = tags::declared(storable.headers(), &route.tags.fields);
         if declared.overflow {

@@ -10,6 +10,7 @@ use http::{HeaderMap, Version};
 
 use super::NAME;
 use crate::fields::accept_encoding::Coding;
+use crate::fields::cache_control::surrogate::SURROGATE_CONTROL;
 use crate::fields::vary::Vary;
 use crate::fields::{content_language, content_length, entity_tag::EntityTag, via};
 use crate::key::{Negotiated, TargetUri};
@@ -17,8 +18,6 @@ use crate::policy::freshness::{Source, TARGETED};
 use crate::policy::storability::{NEVER_STORED, Terms};
 use crate::policy::validation;
 use crate::route::Route;
-
-const SURROGATE_CONTROL: HeaderName = HeaderName::from_static("surrogate-control");
 
 /// The request as far as a response's fields depend on it.
 #[derive(Clone, Copy, Debug)]
@@ -82,6 +81,9 @@ fn common(origin: &HeaderMap, received: Version, presented: Presented<'_>) -> He
     }
     // Our own targeted field is consumed (RFC 9213 §2.2); Warning is obsolete (RFC 9111 §5.5).
     fields.remove(&TARGETED[0]);
+    if route.hears_surrogate_control() {
+        fields.remove(SURROGATE_CONTROL);
+    }
     fields.remove(WARNING);
     fields.remove(TRANSFER_ENCODING);
     if fields.contains_key(ETAG) && validation::etag(origin).is_none() {

@@ -51,6 +51,13 @@ pub struct Route {
 }
 
 impl Route {
+    /// Whether `Surrogate-Control` is meant for us here.
+    pub fn hears_surrogate_control(&self) -> bool {
+        self.cache
+            .as_ref()
+            .is_some_and(|rule| rule.surrogate_control)
+    }
+
     /// How responses are compressed now.
     pub fn compression(&self) -> &CompressRule {
         if self.switch.compression() {
@@ -90,7 +97,7 @@ impl Route {
         );
         let asked = (upstream, &self.forward_headers, self.forward_dropped);
         let cache = self.cache.as_ref();
-        let strict = cache.map(|rule| (rule.strict_private, rule.profile));
+        let strict = cache.map(|rule| (rule.strict_private, rule.surrogate_control, rule.profile));
         let private = (&self.bypass, strict);
         Fingerprint::of(&format!("{key:?} {tags:?} {asked:?} {private:?}"))
     }

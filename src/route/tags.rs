@@ -83,6 +83,15 @@ impl TagRule {
         !self.body.is_empty()
     }
 
+    /// Parameters of the query that tags are made of.
+    pub fn queries(&self) -> impl Iterator<Item = &str> {
+        let parts = self.templates.iter().flat_map(|template| &template.0);
+        parts.filter_map(|part| match part {
+            Part::Query(name) => Some(&**name),
+            _ => None,
+        })
+    }
+
     /// The tags of a response but for those in its body.
     ///
     /// # Errors

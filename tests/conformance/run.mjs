@@ -4,6 +4,7 @@
 //   node tests/conformance/run.mjs                     the edition of the npm registry
 //   node tests/conformance/run.mjs --suite DIR         a checkout of the newest edition
 //   … --profile rfc|safe                               proxy.toml (default) or safe.toml
+//   … --store memory|redis                           memory (default), or a Redis of its own and no memory
 //   … --binary PATH                                    default: target/release/cms-edge
 //   … --id NAME                                        one case, with what was said on the wire
 //   … --update                                         writes the expectations anew, keeping reasons
@@ -14,8 +15,9 @@
 // the cache and of its admin listener; free ones where they are not set.
 import { spawn, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -31,6 +33,7 @@ const { values: options } = parseArgs({
   options: {
     suite: { type: 'string' },
     profile: { type: 'string', default: 'rfc' },
+    store: { type: 'string', default: 'memory' },
     binary: { type: 'string', default: join(root, 'target/release/cms-edge') },
     config: { type: 'string' },
     id: { type: 'string', default: '' },
@@ -40,6 +43,7 @@ const { values: options } = parseArgs({
   }
 })
 const children = []
+const folders = []
 
 // One of our own processes; it ends with us.
 function start (command, args, env, cwd) {
@@ -51,8 +55,9 @@ function start (command, args, env, cwd) {
 function stopAll () {
   for (const child of children) {
     child.stopping = true
-    child.kill('SIGTERM')
+    child.kill(child.spawnfile === 'redis-server' ? 'SIGKILL' : 'SIGTERM')
   }
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
 }
 
 function fail (message) {
@@ -85,6 +90,33 @@ async function answers (url) {
     await new Promise(resolve => setTimeout(resolve, 50))
   }
   fail(`${url} does not answer`)
+}
+
+// What makes the cache keep everything in a Redis that is started here, and nothing in its memory. The
+// expectations are those of the memory store: a difference is a mistake of one of them.
+async function redis () {
+  const folder = mkdtempSync(join(tmpdir(), 'cms-edge-conformance-'))
+  folders.push(folder)
+  const socket = join(folder, 'redis.sock')
+  start('redis-server', ['--port', '0', '--unixsocket', socket, '--dir', folder, '--save', '', '--appendonly', 'no',
+    '--maxmemory', '256mb', '--maxmemory-policy', 'volatile-lru', '--logfile', join(folder, 'log')])
+  const end = Date.now() + START_MS_MAX
+  while (!existsSync(socket)) {
+    if (Date.now() > end) fail('redis-server does not listen')
+    await new Promise(resolve => setTimeout(resolve, 20))
+  }
+  return {
+    CMS_EDGE_CACHE__MEMORY: '0B',
+    CMS_EDGE_REDIS__URL: `redis+unix://${socket}`,
+    // It is answers that count here: a busy machine turns none into a miss.
+    CMS_EDGE_REDIS__TIMEOUT: '5s'
+  }
+}
+
+async function store () {
+  if (options.store === 'memory') return {}
+  if (options.store === 'redis') return redis()
+  fail('--store is memory or redis')
 }
 
 // The folder of the suite, with what it needs installed.
@@ -250,6 +282,7 @@ async function main () {
     npm_config_pidfile: join(root, 'target/conformance/origin.pid')
   }, the.folder)
   start(options.binary, ['serve', '--config', config], {
+    ...await store(),
     CMS_EDGE_TEST_ORIGIN: String(origin),
     CMS_EDGE_SERVER__HTTP: `127.0.0.1:${port}`,
     CMS_EDGE_ADMIN__LISTEN: `127.0.0.1:${admin}`
@@ -264,15 +297,16 @@ async function main () {
   const file = join(here, `expected-${the.edition}-${options.profile}.json`)
   const known = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : {}
   let results = JSON.parse(first)
-  if (compare(known, byId, score(byId, results), results).length > 0) {
-    console.log('not all as expected: once more')
+  const surprises = compare(known, byId, score(byId, results), results)
+  if (surprises.length > 0) {
+    console.log(`not as expected, so once more:\n  ${surprises.join('\n  ')}`)
     results = settled(known, byId, results, JSON.parse(await run(the, port, origin)))
   }
   stopAll()
   if (options.results) writeFileSync(options.results, JSON.stringify(results))
   const verdicts = score(byId, results)
   const counts = tally(byId, verdicts)
-  console.log(`${the.edition} edition, profile ${options.profile}: ` +
+  console.log(`${the.edition} edition, profile ${options.profile}, ${options.store} store: ` +
     Object.entries(counts).map(([kind, { passed, of }]) => `${kind} ${passed}/${of}`).join(', '))
   if (options.update) {
     writeFileSync(file, JSON.stringify(expectations(byId, verdicts, known), null, 2) + '\n')

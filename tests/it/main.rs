@@ -55,6 +55,10 @@ mod invalidation;
 mod languages;
 /// What is done with little memory left.
 mod memory;
+/// Responses that say which parameters of the query make no difference.
+mod no_vary_search;
+/// What CMSs say to reverse proxies.
+mod surrogate;
 /// Trailers, both ways.
 mod trailers;
 /// Tunnels of other protocols.

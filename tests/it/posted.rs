@@ -103,3 +103,27 @@ async fn a_purge_that_comes_while_a_post_is_answered_wins() {
         assert_eq!(read.text(), "read", "{purge}");
     }
 }
+
+#[tokio::test]
+async fn what_a_post_has_made_for_several_urls_is_ended_by_a_purge_of_any() {
+    const SAID: Field = ("no-vary-search", "params=(\"y\")");
+    let (origin, mut script) = script::script().await;
+    let rules = format!("{}[purge]\nany_query = false\n", route(RFC));
+    let stage = Stage::start(&origin, &rules).await;
+    for (purged, is_ended) in [("/b?x=1", false), ("/a?x=1&y=2", true)] {
+        let post = stage.send(Method::POST, "/a?x=1", &[], "made");
+        let meanwhile = async {
+            let asked = script.asked().await;
+            stage.purge(&format!("{{\"urls\":[\"{purged}\"]}}")).await;
+            asked.answer(reply("made", &[FRESH, HERE, SAID]));
+        };
+        tokio::join!(post, meanwhile);
+        let read = stage.get("/a?y=3&x=1", &[]);
+        if is_ended {
+            let asked = async { script.asked().await.answer(Reply::ok("read")) };
+            assert_eq!(tokio::join!(read, asked).0.text(), "read");
+        } else {
+            assert_eq!(read.await.text(), "made");
+        }
+    }
+}

@@ -416,7 +416,7 @@ impl Edge {
         if !validation::selects(&origin, answer) {
             return None;
         }
-        let merged = validation::freshened(&origin, answer);
+        let merged = validation::freshened(&origin, answer, self.rule.profile);
         let storable =
             storability::assess(fill.asked(), entry.status(), merged, exchange, &self.rule).ok()?;
         let names = [TAG_FIELD];

@@ -3,6 +3,7 @@
 
 use cms_edge::entry::purges::Mode;
 use cms_edge::fields::cache_control::MaxStale;
+use cms_edge::policy::Profile;
 
 use super::asked::Asked;
 use super::rules::Rule;
@@ -398,7 +399,11 @@ impl Model {
             return None;
         }
         let mut fields = old.response.fields.clone();
-        let kept = ["etag", "vary", "content-type"];
+        // The design: before a CMS the type stays.
+        let kept = match self.setup.profile {
+            Profile::Cms => &["etag", "vary", "content-type"][..],
+            Profile::Rfc => &["etag", "vary"],
+        };
         if self.keeps(Rule::Freshening) {
             fields.retain(|(name, _)| kept.contains(name) || !words::has(&answer.fields, name));
             let new = answer

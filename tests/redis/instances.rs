@@ -216,7 +216,11 @@ async fn what_is_too_large_for_redis_is_waited_for_by_nobody_elsewhere() {
         Reply::ok("text ".repeat(1000)).header("cache-control", "max-age=60")
     })
     .await;
-    let settings = redis(&server, "max_object_size = \"1KiB\"");
+    let keys = "max_object_size = \"1KiB\"\n[purge_log]\nenabled = false";
+    let settings = format!(
+        "[redis]\nurl = \"{}\"\ntimeout = \"5s\"\n{keys}\n",
+        server.url()
+    );
     let (one, other) = (
         start(&origin, &settings).await,
         start(&origin, &settings).await,

@@ -2,6 +2,7 @@
 
 mod request;
 mod response;
+pub mod surrogate;
 mod targeted;
 
 pub use request::{MaxStale, RequestControl};

@@ -118,7 +118,7 @@ pub fn assess(
     exchange: Exchange,
     rule: &CacheRule,
 ) -> Result<Storable, NotStorable> {
-    let directives = Directives::of(&response);
+    let directives = Directives::of(&response, rule);
     let terms = terms(&directives, &response, status, &exchange, rule);
     let vary = permitted(asked, status, &response, &directives, &terms, rule)?;
     // §3: "the response contains at least one of …": something must say for how long, or there
