@@ -30,6 +30,7 @@ const fn room(name: &'static str, rank: u8, pure: Purity) -> Room {
 const HOUSE: &[Room] = &[
     room("atomics", 0, Pure),
     room("clock", 0, Impure),
+    room("sabotage", 0, Impure),
     room("lease", 0, Impure),
     room("budget", 0, Impure),
     room("exchange", 0, Pure),

@@ -26,7 +26,7 @@ mod program {
     pub(crate) mod entry;
 }
 
-pub(crate) use cms_edge::{clock, exchange, key};
+pub(crate) use cms_edge::{clock, exchange, key, sabotage};
 pub(crate) use program::{entry, lease};
 
 use std::sync::Arc;

@@ -271,7 +271,7 @@ impl<S: Store> Fill<S> {
         let trace = self.client.trace;
         let presented = self.presented(route);
         let response = shared.send(upstream, request, presented, trace).await?;
-        let exchange = forwarded.received(shared.clock.now());
+        let exchange = shared.received(forwarded);
         let (mut head, body) = response.into_parts();
         connection::strip_hop_by_hop(&mut head.headers);
         date::supply(&mut head.headers, exchange.response_time().as_secs());

@@ -5,11 +5,22 @@ use tokio::time::Instant;
 
 use super::Shared;
 use crate::body::Body;
+use crate::exchange::{Exchange, Forwarded};
 use crate::fetch::{self, OriginBody, Upstream};
 use crate::respond::head::Presented;
+use crate::sabotage::{Rule, breaks};
 use crate::telemetry::trace::{Span, Trace};
 
 impl Shared {
+    /// The exchange whose response has come now, behind the fence that was read before it left.
+    pub(super) fn received(&self, forwarded: Forwarded) -> Exchange {
+        let now = self.clock.now();
+        if breaks(Rule::Fence) {
+            return Forwarded::begin(now, self.purges.fence()).received(now);
+        }
+        forwarded.received(now)
+    }
+
     /// Sends a request for `presented`, and records the exchange if its trace is recorded.
     pub(super) async fn send(
         &self,

@@ -22,10 +22,15 @@ pub fn register(registry: &mut Registry, started: Timestamp) {
 
 /// Adds what was built.
 pub fn register_build(registry: &mut Registry) {
-    let tracing = if cfg!(feature = "otlp") { "otlp" } else { "" };
+    let features = match (cfg!(feature = "otlp"), cfg!(feature = "sabotage")) {
+        (false, false) => "",
+        (true, false) => "otlp",
+        (false, true) => "sabotage",
+        (true, true) => "otlp,sabotage",
+    };
     let labels = vec![
         ("version", env!("CARGO_PKG_VERSION")),
-        ("features", tracing),
+        ("features", features),
         ("arch", std::env::consts::ARCH),
     ];
     registry.register("build", "What runs here", Info::new(labels));

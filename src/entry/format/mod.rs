@@ -142,7 +142,8 @@ pub fn decode(bytes: &Bytes, expected: &EntryKey) -> Result<StoredResponse, Corr
         date: super::recency(head.origin_date(), response_time),
         head,
         fence,
-        checked_at: AtomicU64::new(fence.position.ordinal()),
+        // Nobody in this process has looked at it.
+        checked_at: AtomicU64::new(0),
         content,
     })
 }

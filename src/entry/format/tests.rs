@@ -1,10 +1,14 @@
 //! What is written comes back; whatever else is read is refused.
 
+use std::sync::Arc;
+
 use http::header::{ACCEPT_LANGUAGE, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use proptest::prelude::*;
 
 use super::*;
+use crate::entry::purges::{Mode, Purges};
+use crate::entry::scope::Scope;
 use crate::exchange::Forwarded;
 use crate::key::{Folding, KeyRule, TargetUri};
 use crate::policy::CacheRule;
@@ -134,6 +138,29 @@ proptest! {
             let fields = back.head().client().len() + back.head().origin().len();
             prop_assert!(fields <= 2 * back.head().raw().0.len());
         }
+    }
+}
+
+#[test]
+fn what_comes_back_is_looked_at_whatever_number_its_fence_has() {
+    let entry = stored(b"hello", "max-age=60", &[], Coding::Identity);
+    let bytes = Bytes::from(encode(&entry).unwrap());
+    let fence = entry.fence();
+    // An instance that joins late: few changes of its own, and positions as high as anybody's.
+    let purges = Purges::new(fence.generation);
+    let mut position = fence.position;
+    for change in 0..2 * fence.position.ordinal() {
+        position = position.next();
+        if change == 0 {
+            purges.apply(position, Mode::Hard, [&Scope::Everything]);
+        } else {
+            purges.apply(position, Mode::Hard, [&Scope::tag("another")]);
+        }
+        let back = decode(&bytes, entry.entry_key()).unwrap();
+        assert!(
+            purges.admit_fetched(Arc::new(back)).is_none(),
+            "after {change} more changes"
+        );
     }
 }
 
