@@ -11,6 +11,7 @@
 //! | `CHAOS_SEED` | what happens, and when, as far as it does not hang on the machine | from the clock |
 //! | `CHAOS_SECONDS` | how long things are published and fail | 40; any time with `CHAOS_PUBLISHES` |
 //! | `CHAOS_PUBLISHES` | publications after which it is enough | as many as there is time for |
+//! | `CHAOS_INSTANCES` | instances, 2 to 16 | 5 |
 //! | `CHAOS_SERVERS` | how Redis is run: `sentinel` or `standalone` | `sentinel` |
 //! | `CHAOS_VERBOSE` | `1`: every event is printed when it happens | the last ones are, with a violation |
 

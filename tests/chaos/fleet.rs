@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -15,8 +15,19 @@ use tokio::time::timeout;
 use crate::random::Random;
 use crate::support::program;
 
-pub(crate) const INSTANCES: usize = 5;
 pub(crate) const ADMIN_TOKEN: &str = "a token that nobody guesses";
+
+/// How many there are, as `CHAOS_INSTANCES` says: 5, or 2 to 16.
+pub(crate) fn instances() -> usize {
+    static COUNT: LazyLock<usize> = LazyLock::new(|| match std::env::var("CHAOS_INSTANCES") {
+        Ok(text) => match text.parse() {
+            Ok(count @ 2..=16) => count,
+            _ => panic!("CHAOS_INSTANCES={text}: it is 2 to 16"),
+        },
+        Err(_) => 5,
+    });
+    *COUNT
+}
 
 /// How long a program may take to start or to end, on a machine that has much else to do.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -67,10 +78,10 @@ impl Fleet {
             lines: Arc::default(),
         };
         let fleet = Self {
-            seats: (0..INSTANCES).map(seat).collect(),
+            seats: (0..instances()).map(seat).collect(),
             sabotage,
         };
-        let starting = (0..INSTANCES).map(|at| fleet.run(at));
+        let starting = (0..instances()).map(|at| fleet.run(at));
         futures_util::future::join_all(starting).await;
         fleet
     }
@@ -150,7 +161,7 @@ impl Fleet {
 
     /// One that runs.
     pub(crate) fn any_live(&self, random: &mut Random) -> Option<(usize, Address)> {
-        let live: Vec<_> = (0..INSTANCES).filter_map(|at| self.live(at)).collect();
+        let live: Vec<_> = (0..instances()).filter_map(|at| self.live(at)).collect();
         (!live.is_empty()).then(|| random.of(&live))
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::fleet::INSTANCES;
+use super::fleet::instances;
 use super::scene::Scene;
 use crate::random::Random;
 
@@ -48,11 +48,11 @@ pub(crate) async fn trouble_instances(scene: Arc<Scene>, mut random: Random) {
         rest(&scene, &mut random, REST_MAX).await;
         // Mostly one, sometimes more; never all, so that purges are taken by somebody.
         let many = match random.below(10) {
-            0 => INSTANCES - 1,
+            0 => instances() - 1,
             1..3 => 2,
             _ => 1,
         };
-        let mut chosen: Vec<usize> = (0..INSTANCES).collect();
+        let mut chosen: Vec<usize> = (0..instances()).collect();
         while chosen.len() > many {
             let out = usize::try_from(random.below(chosen.len() as u64)).unwrap();
             chosen.swap_remove(out);

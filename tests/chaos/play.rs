@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::fleet::INSTANCES;
+use super::fleet::instances;
 use super::gremlins;
 use super::publisher;
 use super::readers::{self, Client};
@@ -41,8 +41,8 @@ pub(crate) async fn play(seed: u64, topology: Topology, bounds: Bounds) {
     let scene = Arc::new(Scene::start(random.next(), topology, None).await);
     until(&scene, "all instances serve hits", serve_hits).await;
     let mut readers = JoinSet::new();
-    for at in 0..INSTANCES * READERS_OF_INSTANCE {
-        let (instance, language) = (at % INSTANCES, at % LANGUAGES.len());
+    for at in 0..instances() * READERS_OF_INSTANCE {
+        let (instance, language) = (at % instances(), at % LANGUAGES.len());
         let own = Random::new(random.next());
         let scene = Arc::clone(&scene);
         readers.spawn(readers::read(scene, instance, language, own, READER_PACE));
@@ -118,7 +118,7 @@ fn say(scene: &Scene, what: &str) {
 
 /// Every page in every language is a hit, everywhere, when it is asked for twice.
 pub(crate) async fn serve_hits(scene: &Scene) -> bool {
-    for instance in 0..INSTANCES {
+    for instance in 0..instances() {
         let mut client = Client::new(instance, LANGUAGES[0]);
         client.ask(scene, 0, false).await;
         let again = client.ask(scene, 0, false).await;
@@ -131,8 +131,8 @@ pub(crate) async fn serve_hits(scene: &Scene) -> bool {
 
 /// Every page in every language is the newest, everywhere.
 async fn converged(scene: &Scene) -> bool {
-    let everybody = (0..INSTANCES * LANGUAGES.len()).map(|at| async move {
-        let mut client = Client::new(at % INSTANCES, LANGUAGES[at / INSTANCES]);
+    let everybody = (0..instances() * LANGUAGES.len()).map(|at| async move {
+        let mut client = Client::new(at % instances(), LANGUAGES[at / instances()]);
         for page in 0..scene.site.count() {
             let newest = scene.site.version(page);
             let got = client.ask(scene, page, false).await;
@@ -152,7 +152,7 @@ async fn all_are_named(scene: &Scene) -> bool {
     let purged = publisher::purge(scene, instance, address, &published).await;
     let known = scene.known.lock();
     matches!(purged, Ok(None))
-        && (0..INSTANCES).all(|at| known.floor(at, 0).applied == published.version)
+        && (0..instances()).all(|at| known.floor(at, 0).applied == published.version)
 }
 
 fn tell(scene: &Scene, seed: u64) {

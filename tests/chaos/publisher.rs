@@ -9,7 +9,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
-use super::fleet::{Address, INSTANCES};
+use super::fleet::{Address, instances};
 use super::line::Line;
 use super::scene::Scene;
 use super::site::{Published, Scope};
@@ -162,7 +162,7 @@ pub(crate) async fn look_after(scene: Arc<Scene>, mut opened: mpsc::Receiver<Ope
 async fn look(scene: &Scene, one: Open) -> Option<Open> {
     let mut unknown = 0;
     // Its own instance first: the others know what is in the log, and not what is spooled there.
-    for instance in (0..INSTANCES).map(|at| (one.instance + at) % INSTANCES) {
+    for instance in (0..instances()).map(|at| (one.instance + at) % instances()) {
         let Some((_, address)) = scene.fleet.live(instance) else {
             continue;
         };
@@ -191,7 +191,7 @@ async fn look(scene: &Scene, one: Open) -> Option<Open> {
             scene.violation(&format!("the receipt of {version} is never complete"));
             return None;
         }
-    } else if unknown == INSTANCES || quiet > ORPHANED_MAX {
+    } else if unknown == instances() || quiet > ORPHANED_MAX {
         scene.note(|figures| figures.orphaned += 1);
         return None;
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::{Instant, sleep};
 
-use crate::kit::fleet::INSTANCES;
+use crate::kit::fleet::instances;
 use crate::kit::play::{serve_hits, until};
 use crate::kit::publisher;
 use crate::kit::readers::Client;
@@ -160,7 +160,7 @@ async fn publish(scene: &Scene, page: usize) {
 
 /// Everybody asks for the page, one request after the other.
 async fn read(scene: &Scene, times: usize) {
-    let clients = (0..INSTANCES).map(|instance| async move {
+    let clients = (0..instances()).map(|instance| async move {
         let mut client = Client::new(instance, LANGUAGES[0]);
         for _ in 0..times {
             client.ask(scene, PAGE, false).await;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::check::Known;
 use super::figures::Figures;
-use super::fleet::{Fleet, INSTANCES};
+use super::fleet::{Fleet, instances};
 use super::servers::{Servers, Topology};
 use super::site::Site;
 
@@ -49,7 +49,7 @@ impl Scene {
         };
         let fleet = Fleet::start(settings, sabotage).await;
         Self {
-            known: Mutex::new(Known::new(INSTANCES, site.count())),
+            known: Mutex::new(Known::new(instances(), site.count())),
             site,
             servers,
             fleet,

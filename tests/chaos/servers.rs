@@ -6,7 +6,7 @@ use redis::Value;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
-use super::fleet::INSTANCES;
+use super::fleet::instances;
 use super::relay::Relay;
 use crate::random::Random;
 use crate::support::redis_server::{Server, eventually};
@@ -146,7 +146,7 @@ impl Servers {
         running.is_ready().await;
         let mut relays = Vec::new();
         if topology == Topology::Standalone {
-            for _ in 0..INSTANCES {
+            for _ in 0..instances() {
                 relays.push(Relay::start(running.nodes[0].port).await);
             }
         }
