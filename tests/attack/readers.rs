@@ -53,6 +53,8 @@ struct Shared {
     host: String,
     /// The page to ask for where there is no recording origin.
     other: Option<String>,
+    /// They ask for nothing that is not stored.
+    hits_only: bool,
     phase: AtomicU8,
     /// Told after each answer.
     answered: Notify,
@@ -62,9 +64,8 @@ struct Shared {
 /// What the readers got.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Answers {
-    /// The phase that a request began in, whether it was for the page that is stored, and how long
-    /// its answer took, in microseconds.
-    times: Vec<(u8, bool, u64)>,
+    /// The phase that a request began in, and how long its answer took, in microseconds.
+    times: Vec<(u8, u64)>,
     pub(crate) failures: Vec<String>,
 }
 
@@ -73,16 +74,15 @@ impl Answers {
     pub(crate) fn count(&self, phase: Phase) -> usize {
         self.times
             .iter()
-            .filter(|(of, ..)| *of == phase as u8)
+            .filter(|(of, _)| *of == phase as u8)
             .count()
     }
 
     /// The time within which so many of a hundred requests of a phase were answered, in
-    /// microseconds; of all, or of those for the page that is stored.
-    pub(crate) fn percentile(&self, phase: Phase, percent: usize, hits_only: bool) -> u64 {
-        let of_phase = self.times.iter().filter(|(of, ..)| *of == phase as u8);
-        let counted = of_phase.filter(|(_, is_hit, _)| *is_hit || !hits_only);
-        let mut times: Vec<u64> = counted.map(|(.., time)| *time).collect();
+    /// microseconds.
+    pub(crate) fn percentile(&self, phase: Phase, percent: usize) -> u64 {
+        let of_phase = self.times.iter().filter(|(of, _)| *of == phase as u8);
+        let mut times: Vec<u64> = of_phase.map(|(_, time)| *time).collect();
         times.sort_unstable();
         let rank = (times.len() * percent).div_ceil(100).max(1);
         times.get(rank - 1).copied().unwrap_or_default()
@@ -90,11 +90,17 @@ impl Answers {
 }
 
 impl Readers {
-    pub(crate) fn start(target: SocketAddr, host: &str, other: Option<&str>) -> Self {
+    pub(crate) fn start(
+        target: SocketAddr,
+        host: &str,
+        other: Option<&str>,
+        hits_only: bool,
+    ) -> Self {
         let shared = Arc::new(Shared {
             target,
             host: host.to_owned(),
             other: other.map(str::to_owned),
+            hits_only,
             phase: AtomicU8::new(Phase::WarmUp as u8),
             answered: Notify::new(),
             answers: Mutex::default(),
@@ -159,7 +165,9 @@ async fn read(shared: &Shared, number: usize) {
         count += 1;
         let path = match &shared.other {
             Some(path) => path.clone(),
-            None if count % MISS_EVERY == 0 => format!("{READERS}{number}/{count}"),
+            None if count % MISS_EVERY == 0 && !shared.hits_only => {
+                format!("{READERS}{number}/{count}")
+            }
             None => PAGE.to_owned(),
         };
         let begin = Instant::now();
@@ -167,7 +175,7 @@ async fn read(shared: &Shared, number: usize) {
         let time = u64::try_from(begin.elapsed().as_micros()).unwrap();
         let mut answers = shared.answers.lock();
         match outcome {
-            Ok(Ok(())) => answers.times.push((phase, path == PAGE, time)),
+            Ok(Ok(())) => answers.times.push((phase, time)),
             Ok(Err(error)) => answers.failures.push(format!("{path}: {error}")),
             Err(_) => answers.failures.push(format!("{path}: no answer")),
         }

@@ -33,15 +33,15 @@ pub(crate) struct Terms {
     pub(crate) growth: u64,
     pub(crate) connections: usize,
     pub(crate) time: Duration,
-    /// It is more work for the origin than that can do: everybody is answered, but nobody's time is
-    /// held to that in quiet. The figures are those of hits.
+    /// It is more work for the origin than that can do: readers ask for what is stored, and are
+    /// answered, but their time is not held to that in quiet.
     pub(crate) is_on_origin: bool,
 }
 
 /// Runs an attack among readers and holds the server to the terms.
 pub(crate) async fn play(arena: &Arena, terms: Terms, attack: impl AsyncFnOnce(Bounds)) {
     let other = arena.origin.is_none().then_some(arena.path.as_str());
-    let readers = Readers::start(arena.target, &arena.host, other);
+    let readers = Readers::start(arena.target, &arena.host, other, terms.is_on_origin);
     readers.answered(Phase::WarmUp, WARM_UP).await;
     readers.enter(Phase::Quiet);
     sleep(if is_strict() { QUIET_STRICT } else { QUIET }).await;
@@ -121,14 +121,12 @@ async fn is_as_before(arena: &Arena, before: Holdings) -> bool {
 /// Writes the figures; the p99 under attack in times of that in quiet.
 fn report(terms: &Terms, answers: &Answers, memory: [u64; 3], took: Duration) -> f64 {
     let [before, most, after] = memory.map(|kib| kib / 1024);
-    let hits_only = terms.is_on_origin;
-    let at = |phase, percent| answers.percentile(phase, percent, hits_only) as f64 / 1000.0;
+    let at = |phase, percent| answers.percentile(phase, percent) as f64 / 1000.0;
     let ratio = at(Phase::Attack, 99) / at(Phase::Quiet, 99).max(0.001);
     eprintln!(
-        "{}: {} p50 {:.2} -> {:.2} ms, p99 {:.2} -> {:.2} ms (x{ratio:.1}), {} requests in \
+        "{}: readers p50 {:.2} -> {:.2} ms, p99 {:.2} -> {:.2} ms (x{ratio:.1}), {} requests in \
          {:.1} s, {} failed; resident {before} -> {most} -> {after} MiB",
         terms.name,
-        if hits_only { "hits" } else { "readers" },
         at(Phase::Quiet, 50),
         at(Phase::Attack, 50),
         at(Phase::Quiet, 99),

@@ -10,7 +10,8 @@ async fn start(origin: &Origin, server: &Server, memory: &str) -> Stage {
     let settings = format!(
         "[[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"origin\"\nprofile = \"rfc\"\n\
          [purge]\nany_query = false\n\
-         [redis]\nurl = \"redis://127.0.0.1:{}\"\ntimeout = \"5s\"\n{memory}\n",
+         [redis]\nurl = \"redis://127.0.0.1:{}\"\ntimeout = \"5s\"\n\
+         [purge_log]\nenabled = false\n{memory}\n",
         server.port
     );
     let stage = Stage::start_sharing(origin, &settings, GENERATION).await;
