@@ -22,6 +22,8 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// read: a close with unread bytes would reset the connection and destroy the answer.
 const LINGER_MAX: Duration = Duration::from_secs(2);
 const LINGER_BYTES_MAX: usize = 1024 * 1024;
+/// Of a head that was too large; nobody has so many cookies by accident.
+const LINGER_HEAD_BYTES_MAX: usize = 64 * 1024;
 const LINGER_BUFFER_BYTES: usize = 4096;
 /// How much of it at a time, before others have their turn.
 const LINGER_TURN_BYTES: usize = 4 * LINGER_BUFFER_BYTES;
@@ -206,13 +208,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     /// Reads and drops what the client still sends, until it closes its side.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let is_head = self.head.as_ref().is_some_and(HeadReader::is_open);
+        let most = match is_head {
+            true => LINGER_HEAD_BYTES_MAX,
+            false => LINGER_BYTES_MAX,
+        };
         let mut room = [0; LINGER_BUFFER_BYTES];
         let linger = self.lingering.get_or_insert_with(|| Linger {
             deadline: Box::pin(sleep(LINGER_MAX)),
             bytes: 0,
         });
         let turn = linger.bytes + LINGER_TURN_BYTES;
-        while linger.bytes < LINGER_BYTES_MAX && linger.deadline.as_mut().poll(cx).is_pending() {
+        while linger.bytes < most && linger.deadline.as_mut().poll(cx).is_pending() {
             let mut buffer = ReadBuf::new(&mut room);
             match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
                 Ok(()) if !buffer.filled().is_empty() => linger.bytes += buffer.filled().len(),

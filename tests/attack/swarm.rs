@@ -2,9 +2,9 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 use std::time::Duration;
 
-use rustix::process::nice;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
@@ -21,9 +21,6 @@ const SECONDS_MAX: u64 = 4;
 
 /// How long an attacker pauses before its next connection.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// How much lower the priority of attackers is where the readers' p99 counts.
-const NICE: i32 = 19;
 
 /// How many attack, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -56,14 +53,28 @@ where
     let (over, ended) = oneshot::channel();
     apart("attackers", move || async move {
         if is_strict() {
-            // They would have a machine of their own: what counts is the work that they make for
-            // the server, not the time that they take from it and from the readers.
-            nice(NICE).expect("a lower priority");
+            yield_to_all();
         }
         attackers(target, bounds, work).await;
         let _gone = over.send(());
     });
     ended.await.expect("the attackers' thread ends by itself");
+}
+
+/// Attackers would have a machine of their own: what counts is the work that they make for the
+/// server, not the time that they take from it and from the readers. So this thread runs when no
+/// other does (SCHED_IDLE; with a low priority it would still keep others waiting for its turn to
+/// end, which is some milliseconds).
+fn yield_to_all() {
+    let thread = rustix::thread::gettid().as_raw_nonzero().to_string();
+    let set = Command::new("chrt")
+        .args(["--idle", "--pid", "0", &thread])
+        .status();
+    let is_set = set.is_ok_and(|status| status.success());
+    assert!(
+        is_set,
+        "ATTACK_STRICT needs chrt: apt-get install util-linux"
+    );
 }
 
 async fn attackers<W, F>(target: SocketAddr, bounds: Bounds, work: W)
@@ -73,9 +84,12 @@ where
 {
     let end = Instant::now() + bounds.time;
     let mut attackers = JoinSet::new();
-    for _ in 0..bounds.connections {
+    let count = u32::try_from(bounds.connections.max(1)).unwrap();
+    for number in 0..count {
         let work = work.clone();
         attackers.spawn(async move {
+            // They do not act in step: a burst of all at once is over before the next.
+            sleep(PAUSE * number / count).await;
             while Instant::now() < end {
                 let _whatever = timeout_at(end, work(target)).await;
                 sleep(PAUSE).await;
