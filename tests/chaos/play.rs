@@ -25,7 +25,7 @@ const EDITORS: usize = 6;
 const EDITOR_PAUSE_MAX: Duration = Duration::from_millis(400);
 
 /// How long everything may take to come to rest. No page has a lifetime as short as this.
-const REST_MAX: Duration = Duration::from_secs(60);
+const REST_MAX: Duration = Duration::from_secs(120);
 
 /// How long it goes on.
 #[derive(Clone, Copy, Debug)]

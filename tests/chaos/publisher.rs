@@ -19,7 +19,7 @@ use crate::random::Random;
 const WAIT: &str = "/purge?wait=all&timeout=2s";
 const WAIT_MAX: Duration = Duration::from_secs(4);
 /// How long after the last fault a receipt may take to be complete.
-const LATER_MAX: Duration = Duration::from_secs(30);
+const LATER_MAX: Duration = Duration::from_secs(90);
 /// And how long one is asked after whose process was killed: what it had told the log may have been
 /// lost with the log, and nobody is left who knows. What was purged is not served all the same.
 const ORPHANED_MAX: Duration = Duration::from_secs(5);

@@ -127,6 +127,12 @@ impl Servers {
             "1",
             "--min-replicas-max-lag",
             LAG_MAX,
+            // A handshake that was stopped half-way is given up after this, in seconds; until then
+            // the master may take no writes.
+            "--repl-timeout",
+            "5",
+            "--repl-ping-replica-period",
+            "1",
             // Nobody else will come: a replica is served at once.
             "--repl-diskless-sync-delay",
             "0",
