@@ -61,7 +61,7 @@ async fn run(requests: usize) {
         for connections in [1, 2, 4] {
             let settings = format!(
                 "[cache]\nmemory = \"0B\"\n[redis]\nurl = \"{}\"\ntimeout = \"10s\"\n\
-                 connections = {connections}",
+                 connections = {connections}\n[purge_log]\nenabled = false",
                 server.url()
             );
             let redis = hits(&server, &settings, bytes, requests).await;
