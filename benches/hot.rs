@@ -8,6 +8,9 @@
     reason = "a benchmark may stop where it stands"
 )]
 
+#[path = "support/origin.rs"]
+mod origin;
+
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
@@ -25,8 +28,6 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, USER_AGENT};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Empty};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
 const CHROME: &str = "de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7";
 
@@ -97,7 +98,7 @@ fn hit(c: &mut Criterion) {
         .build()
         .unwrap();
     let app = runtime.block_on(async {
-        let origin = origin().await;
+        let origin = origin::origin(1024, "vary: accept-language\r\n").await;
         let text = format!(
             "[server]\nhttps = []\nhttp = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              [log]\naccess = \"off\"\n[upstream.cms]\nservers = [\"http://{origin}\"]\n\
@@ -144,32 +145,6 @@ fn hit(c: &mut Criterion) {
                 .iter(|| proxy.handle(request.clone(), &connection));
         });
     }
-}
-
-/// Answers every request on every connection with 1 KiB of JSON.
-async fn origin() -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut buffer = [0; 4096];
-                while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                    let body = format!("{{\"text\":\"{}\"}}", "x".repeat(1013));
-                    let head = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nvary: \
-                         accept-language\r\ncontent-length: {}\r\n\r\n",
-                        body.len()
-                    );
-                    let answer = head + &body;
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    address
 }
 
 criterion_group! {

@@ -9,6 +9,9 @@
     reason = "a benchmark may stop where it stands"
 )]
 
+#[path = "support/origin.rs"]
+mod origin;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +39,7 @@ use cms_edge::telemetry::purge::PurgeMetrics;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 const OBJECTS: usize = 1_000_000;
 const RECORDS: usize = 100_000;
@@ -168,7 +171,7 @@ const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 impl Instance {
     async fn start() -> Self {
-        let origin = origin().await;
+        let origin = origin::origin(1024, "").await;
         let text = format!(
             "[server]\nhttps = []\nhttp = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
              token = \"{TOKEN}\"\n[log]\naccess = \"off\"\nlevel = \"error\"\n[upstream.cms]\n\
@@ -242,26 +245,4 @@ impl Instance {
 fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
-}
-
-/// Answers every request on every connection with 1 KiB of JSON.
-async fn origin() -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut buffer = [0; 4096];
-                while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                    let body = format!("{{\"text\":\"{}\"}}", "x".repeat(1013));
-                    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n";
-                    let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    address
 }

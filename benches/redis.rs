@@ -10,6 +10,9 @@
     reason = "a benchmark may stop where it stands"
 )]
 
+#[path = "support/origin.rs"]
+mod origin;
+
 use std::future::Future;
 use std::path::Path;
 use std::time::Duration;
@@ -20,8 +23,6 @@ use cms_edge::config;
 use cms_edge::connection::Connection;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 #[path = "../tests/support"]
@@ -77,7 +78,7 @@ async fn run(requests: usize) {
 /// Of a whole instance, from the request's head to the response's last byte.
 async fn hits(server: &Server, settings: &str, bytes: usize, requests: usize) -> f64 {
     let _: String = server.ask(&["FLUSHALL"]).await;
-    let origin = origin(bytes).await;
+    let origin = origin::origin(bytes, "").await;
     let text = format!(
         "[server]\nhttps = []\nhttp = [\"127.0.0.1:0\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
          [log]\naccess = \"off\"\n{settings}\n[upstream.cms]\nservers = [\"http://{origin}\"]\n\
@@ -184,29 +185,4 @@ fn processor_time() -> Duration {
         nanos += first.parse::<u64>().unwrap_or(0);
     }
     Duration::from_nanos(nanos)
-}
-
-/// Answers every request on every connection with so many bytes of JSON.
-async fn origin(bytes: usize) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut buffer = [0; 4096];
-                while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
-                    let body = format!("{{\"text\":\"{}\"}}", "x".repeat(bytes - 11));
-                    let head = format!(
-                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
-                         content-length: {bytes}\r\n\r\n"
-                    );
-                    let answer = head + &body;
-                    if stream.write_all(answer.as_bytes()).await.is_err() {
-                        break;
-                    }
-                }
-            });
-        }
-    });
-    address
 }
