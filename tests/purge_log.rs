@@ -23,6 +23,7 @@ mod purge_log {
     pub(crate) mod edge;
     mod failing;
     mod instances;
+    mod odds;
     mod processes;
     mod receipts;
     mod spool;

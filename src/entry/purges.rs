@@ -128,9 +128,14 @@ impl Purges {
     /// Ends what is stored before the record is in the log: whatever was fetched behind this
     /// position or before, and whatever will be until the next record is applied.
     pub fn apply_ahead<'a>(&self, mode: Mode, scopes: impl IntoIterator<Item = &'a Scope>) {
+        self.apply_slots_ahead(mode, scopes.into_iter().flat_map(SlotName::of));
+    }
+
+    /// As [`Purges::apply_ahead`], by the names of slots.
+    pub fn apply_slots_ahead(&self, mode: Mode, slots: impl IntoIterator<Item = SlotName>) {
         let table = self.table.load();
         let next = table.fence().position.next();
-        for slot in scopes.into_iter().flat_map(SlotName::of) {
+        for slot in slots {
             table.raise(slot, mode, next);
         }
         self.changed();

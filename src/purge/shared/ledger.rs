@@ -123,6 +123,16 @@ impl Ledger {
         .collect()
     }
 
+    /// This instance's own purges that are yet to be appended to this generation.
+    pub(super) fn waiting(&self, generation: Generation) -> Vec<Arc<Draft>> {
+        let open = self.open.iter().filter_map(|key| self.kept.get(key));
+        let is_there =
+            |kept: &Kept| kept.place.map(|place| place.generation) == Some(generation);
+        open.filter(|kept| !kept.is_complete && !is_there(kept))
+            .map(|kept| Arc::clone(&kept.draft))
+            .collect()
+    }
+
     /// Whether somebody may still have to apply something in the log.
     pub(super) fn has_open(&self) -> bool {
         let mut open = self.open.iter().filter_map(|key| self.kept.get(key));
@@ -306,6 +316,7 @@ mod tests {
             name: format!("edge-{at}"),
             applied: Position::new(*applied),
             count: 1,
+            lease: Duration::ZERO,
         });
         Status {
             generation,

@@ -32,7 +32,7 @@ use self::session::{LOOK_MAX, LOOK_MIN, Standing};
 use self::spool::{Spool, Spooled};
 use super::Purge;
 use super::log::{Log, LogError, Wait};
-use super::receipt::{Receipt, ReceiptId};
+use super::receipt::{Receipt, ReceiptId, State};
 use crate::entry::purges::Purges;
 use crate::exchange::{Fence, Generation, Position};
 use crate::lease::Lease;
@@ -115,7 +115,8 @@ struct Instance {
     /// A receipt has to be seen to its end.
     open: Notify,
     spool: Arc<AsyncMutex<Spool>>,
-    spooled: Notify,
+    /// A purge waits to be appended.
+    waits: Notify,
     other_generation: Notify,
     /// The receipts of spooled purges are numbered as if this were their generation.
     waiting: Generation,
@@ -169,7 +170,7 @@ impl SharedLog {
             updated: watch::Sender::new(()),
             open: Notify::new(),
             spool: Arc::new(AsyncMutex::new(spool)),
-            spooled: Notify::new(),
+            waits: Notify::new(),
             other_generation: Notify::new(),
             waiting: Generation::new(random()?),
         });
@@ -209,36 +210,19 @@ impl SharedLog {
 
 impl Log for SharedLog {
     async fn append_and_wait(&self, purge: Purge, wait: Wait) -> Result<Receipt, LogError> {
-        let (instance, asked) = (&self.instance, Instant::now());
-        let token = getrandom::u64().map_err(|_| LogError::Unavailable)?;
-        let draft = Arc::new(Draft::of(&purge, token));
-        let appended = match instance.append(&draft).await {
-            Ok(appended) => appended,
-            Err(error) => return instance.keep_for_later(&purge, draft, error).await,
+        let asked = Instant::now();
+        let instance = Arc::clone(&self.instance);
+        // A sender that hangs up has been heard: no step is left out for that.
+        let taken = tokio::spawn(async move { instance.take(&purge, asked).await }).await;
+        let receipt = taken.map_err(|_| LogError::Unavailable)??;
+        let most = match (wait, receipt.state) {
+            (Wait::All(most), State::Complete | State::Settling) => most,
+            _ => return Ok(receipt),
         };
-        let place = appended.place;
-        if appended.duplicate {
-            instance.purge_metrics.duplicate();
-            instance.ledger.lock().repeated(&draft, place, asked);
-        } else {
-            super::local::count(&instance.purge_metrics, &purge);
-            instance.ledger.lock().appended(&draft, place, asked);
-        }
-        instance.open.notify_one();
-        if instance.applied_soon(place).await {
-            let mut ledger = instance.ledger.lock();
-            ledger.applied(place, &instance.incarnation, &instance.settings.instance);
-        } else {
-            instance.purges.apply_ahead(purge.mode(), purge.scopes());
-        }
-        let receipt = match wait {
-            Wait::Local => instance.ledger.lock().receipt(place),
-            Wait::All(most) => instance.completed(place, asked + most).await,
-        };
-        let receipt = receipt.ok_or(LogError::Unavailable)?;
+        let completed = self.instance.completed(receipt.id, asked + most).await;
         Ok(Receipt {
-            duplicate: appended.duplicate,
-            ..receipt
+            duplicate: receipt.duplicate,
+            ..completed.ok_or(LogError::Unavailable)?
         })
     }
 
@@ -248,6 +232,40 @@ impl Log for SharedLog {
 }
 
 impl Instance {
+    /// Appends a purge and applies it here, or keeps it for later.
+    async fn take(&self, purge: &Purge, asked: Instant) -> Result<Receipt, LogError> {
+        let token = getrandom::u64().map_err(|_| LogError::Unavailable)?;
+        let draft = Arc::new(Draft::of(purge, token));
+        let Appended { place, duplicate } = match self.append(&draft).await {
+            Ok(appended) => appended,
+            Err(error) => return self.keep_for_later(purge, draft, error).await,
+        };
+        if duplicate {
+            self.purge_metrics.duplicate();
+            self.ledger.lock().repeated(&draft, place, asked);
+        } else {
+            super::local::count(&self.purge_metrics, purge);
+            self.ledger.lock().appended(&draft, place, asked);
+        }
+        self.open.notify_one();
+        if place.generation != self.purges.generation() {
+            // This instance may have joined another log since, and looked for what was lost.
+            self.waits.notify_one();
+        }
+        if self.applied_soon(place).await {
+            let mut ledger = self.ledger.lock();
+            ledger.applied(place, &self.incarnation, &self.settings.instance);
+        } else {
+            self.purges.apply_ahead(purge.mode(), purge.scopes());
+        }
+        let receipt = self.ledger.lock().receipt(place);
+        let receipt = receipt.ok_or(LogError::Unavailable)?;
+        Ok(Receipt {
+            duplicate,
+            ..receipt
+        })
+    }
+
     /// # Errors
     /// Redis cannot be reached, or refuses: whether it was appended may not be known.
     async fn append(&self, draft: &Draft) -> Result<Appended, String> {
@@ -310,7 +328,7 @@ impl Instance {
             ledger.spooled(&draft, id, is_durable);
             ledger.receipt(id)
         };
-        self.spooled.notify_one();
+        self.waits.notify_one();
         receipt.ok_or(LogError::Unavailable)
     }
 
@@ -377,10 +395,11 @@ impl Instance {
     }
 
     fn quarantine(&self) -> Quarantine {
+        let seen = self.standing.lock().seen;
         Quarantine {
-            seen: self.standing.lock().seen,
+            seen,
             now: self.lease.uptime(),
-            length: self.settings.gone + self.settings.split,
+            length: self.silence_of_all() + self.settings.split,
         }
     }
 }

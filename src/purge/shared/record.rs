@@ -52,6 +52,12 @@ impl Draft {
         }
     }
 
+    pub(super) fn slots(&self) -> impl Iterator<Item = SlotName> {
+        self.slots
+            .split_ascii_whitespace()
+            .filter_map(SlotName::parse)
+    }
+
     /// A line of the spool.
     pub(super) fn to_json(&self) -> Value {
         json!({

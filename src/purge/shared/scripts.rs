@@ -51,6 +51,8 @@ pub(super) struct Peer {
     pub(super) applied: Position,
     /// Another one after each of its renewals, also where it was registered anew meanwhile.
     pub(super) count: u64,
+    /// How long its renewals let it serve. Zero: it does not say.
+    pub(super) lease: Duration,
 }
 
 /// The log and who reads it.
@@ -59,6 +61,14 @@ pub(super) struct Status {
     pub(super) generation: Generation,
     pub(super) head: Position,
     pub(super) peers: Vec<Peer>,
+}
+
+/// What a renewal says of times.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// For how long the generation is known.
+    pub(super) known: Duration,
+    pub(super) lease: Duration,
 }
 
 pub(super) enum Renewed {
@@ -104,7 +114,8 @@ if had[1] ~= stamp then
   redis.call('HSET', state, 'format', FORMAT, 'stamp', stamp, 'generation', ARGV[1],
     'head', '0', 'token', '0')
 elseif had[2] ~= FORMAT then
-  return redis.error_reply('FORMAT the purge log has another format: ' .. tostring(had[2]))
+  return redis.error_reply('FORMAT instances of another version use the purge log (format '
+    .. tostring(had[2]) .. '). When there are none left: DEL ' .. state)
 end
 local asked = redis.call('HINCRBY', state, 'asked', 1)
 local generation = redis.call('HGET', state, 'generation')
@@ -121,7 +132,7 @@ local function register(id, one)
     plain(one.applied) .. ' ' .. one.since .. ' ' .. plain(one.count) .. ' ' .. one.name)
 end
 local function unregister(id)
-  redis.call('HDEL', state, 'i:' .. id)
+  redis.call('HDEL', state, 'i:' .. id, 'l:' .. id)
   local left = {}
   for one in (redis.call('HGET', state, 'ids') or ''):gmatch('%S+') do
     if one ~= id then left[#left + 1] = one end
@@ -136,6 +147,7 @@ local function peers(answer)
       answer[#answer + 1] = one.name
       answer[#answer + 1] = plain(one.applied)
       answer[#answer + 1] = plain(one.count)
+      answer[#answer + 1] = redis.call('HGET', state, 'l:' .. id) or '0'
     end
   end
   return answer
@@ -149,7 +161,8 @@ if KEYS[3] then
   local theirs, position = (known or ''):match('^(%x+)-(%d+)$')
   if theirs == generation then return { generation, position, '1' } end
 end
-local position = plain(redis.call('HINCRBY', state, 'head', 1))
+-- First what may be refused: a head without its record would look like a gap.
+local position = plain(tonumber(head) + 1)
 redis.call('XADD', log, 'MAXLEN', '~', ARGV[7], position .. '-0', 'format', FORMAT,
   'generation', generation, 'predecessor', redis.call('HGET', state, 'token'), 'token', ARGV[2],
   'mode', ARGV[3], 'scopes', ARGV[4], 'slots', ARGV[5], 'from', ARGV[6])
@@ -157,7 +170,7 @@ local prefix = ARGV[3] == 'hard' and 'h:' or 's:'
 for slot in ARGV[5]:gmatch('%S+') do
   redis.call('HSET', state, prefix .. slot, position)
 end
-redis.call('HSET', state, 'token', ARGV[2])
+redis.call('HSET', state, 'head', position, 'token', ARGV[2])
 if KEYS[3] then
   redis.call('SET', KEYS[3], generation .. '-' .. position, 'EX', ARGV[8])
 end
@@ -166,7 +179,7 @@ return { generation, position, '0' }
 
 /// 2 generation, 3 incarnation, 4 name, 5 applied, 6 seconds a record stays. `aged` is a time (the
 /// server's uptime: the user need not have TIME) and the head at that time. Trimming is safe whatever
-/// the clock says. 7 milliseconds for which it has known the generation.
+/// the clock says. 7 milliseconds for which it has known the generation, 8 milliseconds of its lease.
 const RENEW: &str = r"
 if generation ~= ARGV[2] then return { generation } end
 local now, keep = tonumber(server:match('uptime_in_seconds:(%d+)')), tonumber(ARGV[6])
@@ -188,11 +201,12 @@ if one then
 else
   local ids = redis.call('HGET', state, 'ids') or ''
   local _, many = ids:gsub('%S+', '')
-  if many >= 256 then return redis.error_reply('FULL 256 instances are registered') end
+  if many >= 256 then return redis.error_reply('FULL 256 instances share the purge log: no more can') end
   redis.call('HSET', state, 'ids', (ids .. ' ' .. ARGV[3]):match('^%s*(.*)$'))
   one = { applied = tonumber(ARGV[5]), since = head, count = asked, name = ARGV[4] }
 end
 register(ARGV[3], one)
+redis.call('HSET', state, 'l:' .. ARGV[3], ARGV[8])
 return peers({ generation, head, one.since })
 ";
 
@@ -313,7 +327,7 @@ impl Scripts<'_> {
         incarnation: &str,
         name: &str,
         applied: Position,
-        known: Duration,
+        times: Times,
     ) -> RedisResult<Renewed> {
         let mut call = self.begin(&ALL.renew)?;
         call.arg(hex(generation.token()))
@@ -321,7 +335,8 @@ impl Scripts<'_> {
             .arg(name)
             .arg(applied.ordinal())
             .arg(RECORD_SECONDS)
-            .arg(known.min(KNOWN_MAX).as_millis() as u64);
+            .arg(times.known.min(KNOWN_MAX).as_millis() as u64)
+            .arg(times.lease.as_millis() as u64);
         let mut answer = self.answer(call).await?;
         let found = answer.generation()?;
         if found != generation {
@@ -471,6 +486,7 @@ impl Answer {
                 name: self.text()?,
                 applied: self.position()?,
                 count: self.position()?.ordinal(),
+                lease: self.millis()?,
             });
         }
         Ok(peers)

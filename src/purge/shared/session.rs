@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::Instance;
 use super::connection::{Link, Pauses};
 use super::record::Record;
-use super::scripts::{Head, Peer, Renewed, Scripts, Status};
+use super::scripts::{Head, Peer, Renewed, Scripts, Status, Times};
 use crate::clock::Uptime;
 use crate::entry::purges::Snapshot;
 use crate::exchange::{Fence, Generation, Position};
@@ -35,6 +35,8 @@ pub(super) struct Standing {
     pub(super) seen: Option<(Generation, Uptime)>,
     /// The counts of the others, and when each was seen to change.
     counts: HashMap<String, (u64, Uptime)>,
+    /// The longest lease that any other was seen to have.
+    longest: Duration,
 }
 
 /// Why a session has ended.
@@ -83,6 +85,7 @@ impl Instance {
         }
         pauses.connected();
         self.metrics.connected.set(1);
+        self.apply_waiting();
         tokio::select! {
             ended = self.follow(link.clone()) => ended,
             ended = self.renew(&link) => ended,
@@ -126,15 +129,15 @@ impl Instance {
             }
             if let Some(snapshot) = read_snapshot(&mut scripts, head).await? {
                 self.take_over(head, &snapshot);
-                break;
+                return Ok(());
             }
         }
-        self.append_lost(link).await
     }
 
     fn take_over(&self, head: Head, snapshot: &Snapshot) {
         let is_new = self.purges.generation() != head.generation;
         self.purges.take_over(head.generation, snapshot);
+        self.apply_waiting();
         let mut standing = self.standing.lock();
         standing.joined = true;
         standing.token = head.token;
@@ -188,6 +191,7 @@ impl Instance {
             for record in records {
                 self.apply(record)?;
             }
+            self.apply_waiting();
             let fence = self.purges.fence();
             let (generation, applied) = (fence.generation, fence.position);
             let mut scripts = self.scripts(&link);
@@ -232,6 +236,7 @@ impl Instance {
     async fn renew(&self, link: &Link) -> Result<Infallible, Ended> {
         let mut every = interval(self.settings.renew);
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut is_told = false;
         loop {
             every.tick().await;
             let fence = self.purges.fence();
@@ -243,11 +248,27 @@ impl Instance {
                 &self.incarnation,
                 &self.settings.instance,
                 fence.position,
-                self.known(fence.generation),
+                Times {
+                    known: self.known(fence.generation),
+                    lease: self.settings.lease,
+                },
             );
-            let renewed = renewing.await.inspect_err(|_| {
-                self.metrics.renewal("failed");
-            })?;
+            let renewed = match renewing.await {
+                Ok(renewed) => renewed,
+                Err(error) => {
+                    self.metrics.renewal("failed");
+                    if error.code() != Some(FULL) {
+                        return Err(error.into());
+                    }
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(%error, "this instance serves nothing that is stored");
+                    }
+                    // All who could remove the dead may be dead.
+                    let status = scripts.status().await?;
+                    self.bury(link, &status).await?;
+                    continue;
+                }
+            };
             match renewed {
                 Renewed::OtherGeneration => {
                     self.metrics.renewal("other-generation");
@@ -305,6 +326,8 @@ impl Instance {
         let gauge = i64::try_from(peers.len()).unwrap_or(i64::MAX);
         self.metrics.instances.set(gauge);
         let mut standing = self.standing.lock();
+        let longest = others().map(|peer| peer.lease).max().unwrap_or_default();
+        standing.longest = standing.longest.max(longest);
         let counts = &mut standing.counts;
         counts.retain(|known, _| others().any(|peer| peer.incarnation == *known));
         let mut silent = Vec::new();
@@ -314,45 +337,88 @@ impl Instance {
                 .or_insert((peer.count, now));
             if seen.0 != peer.count {
                 *seen = (peer.count, now);
-            } else if now.since(seen.1) >= self.settings.gone {
+            } else if now.since(seen.1) >= self.silence(peer.lease) {
                 silent.push(peer.clone());
             }
         }
         silent
     }
 
-    /// Appends what was spooled, in its order, whenever there is something.
+    /// How long whoever has this lease is silent until it has surely run out. Instances that are being
+    /// given other settings do not all have the same.
+    fn silence(&self, lease: Duration) -> Duration {
+        // By 1 % slow there, and as much fast here.
+        self.settings.gone.max(lease.saturating_mul(103) / 100)
+    }
+
+    /// After which no instance serves any more that had a lease of another generation.
+    pub(super) fn silence_of_all(&self) -> Duration {
+        let longest = self.standing.lock().longest;
+        self.silence(longest)
+    }
+
+    /// Appends what waits for that, whenever there is something. What Redis refuses is tried again: the log
+    /// is followed meanwhile.
     async fn replay(&self, link: &Link) -> Result<Infallible, Ended> {
+        let mut is_told = false;
         loop {
-            let first = self.spool.lock().await.first().cloned();
-            let Some(first) = first else {
-                self.spooled.notified().await;
-                continue;
-            };
-            let appended = self.append_over(link, &first.draft).await?;
-            self.ledger.lock().placed(first.id, appended.place);
-            self.open.notify_one();
-            tracing::info!(id = %first.id, place = %appended.place, "a spooled purge is in the log");
-            let mut spool = Arc::clone(&self.spool).lock_owned().await;
-            let done = tokio::task::spawn_blocking(move || {
-                spool.done();
-                spool.len()
-            });
-            self.metrics.spooled(done.await.unwrap_or_default());
+            match self.append_waiting(link).await {
+                Ok(true) => {}
+                Ok(false) => self.waits.notified().await,
+                Err(Ended::Redis(error)) if error.code().is_some() => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!(%error, "Redis refuses purges that wait for the purge log");
+                    }
+                    sleep(REFUSED).await;
+                }
+                Err(ended) => return Err(ended),
+            }
         }
+    }
+
+    /// Whether there was anything: purges of a generation that is lost, then what was spooled, in its order.
+    async fn append_waiting(&self, link: &Link) -> Result<bool, Ended> {
+        self.append_lost(link).await?;
+        let first = self.spool.lock().await.first().cloned();
+        let Some(first) = first else {
+            return Ok(false);
+        };
+        let appended = self.append_over(link, &first.draft).await?;
+        self.ledger.lock().placed(first.id, appended.place);
+        self.open.notify_one();
+        tracing::info!(id = %first.id, place = %appended.place, "a spooled purge is in the log");
+        let mut spool = Arc::clone(&self.spool).lock_owned().await;
+        let done = tokio::task::spawn_blocking(move || {
+            spool.done();
+            spool.len()
+        });
+        self.metrics.spooled(done.await.unwrap_or_default());
+        Ok(true)
     }
 
     /// The purges of a generation that is lost, whose receipts are not complete, are appended to
     /// this one: they may have been in a log that nobody read.
     async fn append_lost(&self, link: &Link) -> Result<(), Ended> {
-        let lost = self.ledger.lock().lost(self.purges.generation());
+        let generation = self.purges.generation();
+        let lost = self.ledger.lock().lost(generation);
         for (id, draft) in lost {
             let appended = self.append_over(link, &draft).await?;
             self.ledger.lock().placed(id, appended.place);
             self.open.notify_one();
             tracing::info!(%id, place = %appended.place, "a lost purge is in the log again");
+            if appended.place.generation != generation {
+                return Err(Ended::Fenced("generation"));
+            }
         }
         Ok(())
+    }
+
+    /// What waits to be appended counts here meanwhile, whatever has been applied since.
+    fn apply_waiting(&self) {
+        let waiting = self.ledger.lock().waiting(self.purges.generation());
+        for draft in waiting {
+            self.purges.apply_slots_ahead(draft.mode, draft.slots());
+        }
     }
 
     pub(super) fn scripts(&self, link: &Link) -> Scripts<'_> {
@@ -390,6 +456,12 @@ async fn read_snapshot(scripts: &mut Scripts<'_>, head: Head) -> Result<Option<S
 
 /// Pages of a snapshot: a full table has some 130, and a table that grows meanwhile twice as many.
 const PAGES_MAX: usize = 2000;
+
+/// What the log answers that has no place for another instance.
+const FULL: &str = "FULL";
+
+/// The pause after Redis has refused a purge.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// How often receipts are looked after: soon, then less and less often.
 pub(super) const LOOK_MIN: Duration = Duration::from_millis(2);
