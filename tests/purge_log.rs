@@ -24,6 +24,7 @@ mod purge_log {
     mod failing;
     mod instances;
     mod processes;
+    mod recall;
     mod receipts;
     mod spool;
     mod topology;

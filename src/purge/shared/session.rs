@@ -321,24 +321,34 @@ impl Instance {
         silent
     }
 
-    /// Appends what was spooled, in its order, whenever there is something.
+    /// Appends what was spooled, in its order, whenever there is something, and lets go of what is
+    /// complete.
     async fn replay(&self, link: &Link) -> Result<Infallible, Ended> {
         loop {
             let first = self.spool.lock().await.first().cloned();
             let Some(first) = first else {
+                self.settle_spool().await;
                 self.spooled.notified().await;
                 continue;
             };
-            let appended = self.append_over(link, &first.draft).await?;
-            self.ledger.lock().placed(first.id, appended.place);
-            self.open.notify_one();
-            tracing::info!(id = %first.id, place = %appended.place, "a spooled purge is in the log");
-            let mut spool = Arc::clone(&self.spool).lock_owned().await;
-            let done = tokio::task::spawn_blocking(move || {
-                spool.done();
-                spool.len()
-            });
-            self.metrics.spooled(done.await.unwrap_or_default());
+            self.append_again(link, first.id, &first.draft).await?;
+            let mut spool = self.spool.lock().await;
+            spool.placed();
+            self.metrics.spooled(spool.len());
+        }
+    }
+
+    async fn settle_spool(&self) {
+        let mut spool = Arc::clone(&self.spool).lock_owned().await;
+        if !spool.has_placed() {
+            return;
+        }
+        let ledger = Arc::clone(&self.ledger);
+        let settled = tokio::task::spawn_blocking(move || {
+            spool.settle(|id| ledger.lock().is_settled(id));
+        });
+        if let Err(error) = settled.await {
+            tracing::error!(%error, "the purge spool was not settled");
         }
     }
 
@@ -347,10 +357,7 @@ impl Instance {
     async fn append_lost(&self, link: &Link) -> Result<(), Ended> {
         let lost = self.ledger.lock().lost(self.purges.generation());
         for (id, draft) in lost {
-            let appended = self.append_over(link, &draft).await?;
-            self.ledger.lock().placed(id, appended.place);
-            self.open.notify_one();
-            tracing::info!(%id, place = %appended.place, "a lost purge is in the log again");
+            self.append_again(link, id, &draft).await?;
         }
         Ok(())
     }
