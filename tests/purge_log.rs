@@ -25,6 +25,7 @@ mod purge_log {
     mod instances;
     mod odds;
     mod processes;
+    mod recall;
     mod receipts;
     mod spool;
     mod topology;

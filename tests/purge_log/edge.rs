@@ -162,16 +162,7 @@ impl Edge {
     }
 
     pub(crate) async fn ask(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, "admin")
-            .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
-            .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
-            .unwrap();
-        let answer = whole(exchange(self.admin, request).await).await;
-        let value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
-        (answer.status, value)
+        ask(self.admin, method, path, body).await
     }
 
     /// A purge that waits for all, for up to 10 s.
@@ -237,6 +228,25 @@ impl Edge {
         let _gone = self.stop.take().unwrap().send(());
         let _ended = self.done.take().unwrap().await;
     }
+}
+
+/// What an admin listener answers.
+pub(crate) async fn ask(
+    admin: SocketAddr,
+    method: Method,
+    path: &str,
+    body: &str,
+) -> (StatusCode, Value) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, "admin")
+        .header("authorization", format!("Bearer {ADMIN_TOKEN}"))
+        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
+        .unwrap();
+    let answer = whole(exchange(admin, request).await).await;
+    let value = serde_json::from_slice(&answer.body).unwrap_or(Value::Null);
+    (answer.status, value)
 }
 
 /// The configuration of an instance; `more` are keys of `[purge_log]`, and what follows it.

@@ -10,12 +10,12 @@ use crate::support::program::Program;
 use crate::support::redis_server::{Server, eventually};
 use crate::support::stage::{Answer, HOST_NAME, exchange, whole};
 
-async fn get(program: &Program, path: &str) -> Answer {
+pub(crate) async fn get(program: &Program, path: &str) -> Answer {
     let request = Request::get(path).header(HOST, HOST_NAME);
     whole(exchange(program.http[0], request.body(Full::default()).unwrap()).await).await
 }
 
-async fn signal(program: &Program, signal: &str) {
+pub(crate) async fn signal(program: &Program, signal: &str) {
     let id = program.id().to_string();
     let sent = Command::new("kill").args([signal, &id]).status().await;
     assert!(sent.unwrap().success());

@@ -54,13 +54,7 @@ async fn a_spooled_purge_outlasts_its_process() {
         ids.push(receipt["id"].clone());
     }
     a.kill();
-    eventually("its file is free", || async {
-        files(folder.path()).iter().any(|file| {
-            let file = std::fs::File::open(file).unwrap();
-            file.try_lock().is_ok()
-        })
-    })
-    .await;
+    is_free(folder.path()).await;
     let a = Edge::start_with("a", &redis, &versions, &more).await;
     assert_eq!(a.receipt(&ids[0]).await.1["state"], "spooled");
     redis.restart().await;
@@ -73,11 +67,22 @@ async fn a_spooled_purge_outlasts_its_process() {
         b.metric("cms_edge_purge_log_position").await == 3
     })
     .await;
-    assert!(
-        files(folder.path())
-            .iter()
-            .all(|file| std::fs::metadata(file).unwrap().len() == 0)
-    );
+    eventually("its file is empty", || async {
+        let mut files = files(folder.path()).into_iter();
+        files.all(|file| std::fs::metadata(file).unwrap().len() == 0)
+    })
+    .await;
+}
+
+/// Until the file of a spool is nobody's.
+pub(crate) async fn is_free(folder: &std::path::Path) {
+    eventually("its file is free", || async {
+        files(folder).iter().any(|file| {
+            let file = std::fs::File::open(file).unwrap();
+            file.try_lock().is_ok()
+        })
+    })
+    .await;
 }
 
 fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

@@ -79,17 +79,22 @@ impl Ledger {
 
     /// A record that another one has appended.
     pub(super) fn found(&mut self, record: Record) {
-        let place = ReceiptId {
-            generation: record.generation,
-            position: record.position,
-        };
-        if !self.kept.contains_key(&key(place)) {
-            let draft = Arc::new(Draft::from(record));
-            self.add(Kept {
-                place: Some(place),
-                ..Kept::new(place, &draft, Instant::now())
-            });
+        let id = record.receipt.unwrap_or(record.place());
+        self.recalled(id, record);
+    }
+
+    /// The record of the purge that is known by `id`.
+    pub(super) fn recalled(&mut self, id: ReceiptId, record: Record) {
+        let place = record.place();
+        if let Some(kept) = self.kept.get_mut(&key(id)) {
+            kept.stands_at(place);
+            return;
         }
+        let draft = Arc::new(Draft::from(record));
+        self.add(Kept {
+            place: Some(place),
+            ..Kept::new(id, &draft, Instant::now())
+        });
     }
 
     /// A purge that somebody has appended before was asked for here, too: both see to it.
@@ -107,27 +112,36 @@ impl Ledger {
     /// The purge known by `id` has a new place.
     pub(super) fn placed(&mut self, id: ReceiptId, place: ReceiptId) {
         if let Some(kept) = self.kept.get_mut(&key(id)) {
-            kept.place = Some(place);
-            kept.instances.clear();
+            kept.stands_at(place);
         }
+    }
+
+    /// The purge known by `id`, whoever has appended it, if it is not complete and stands in another
+    /// generation.
+    pub(super) fn strayed(&self, id: ReceiptId, generation: Generation) -> Option<Arc<Draft>> {
+        let kept = self.kept.get(&key(id))?;
+        let strays = kept.is_lost(generation) && !kept.is_complete;
+        strays.then(|| Arc::clone(&kept.draft))
+    }
+
+    /// Nobody has to see to it any more: it is complete, or forgotten.
+    pub(super) fn is_settled(&self, id: ReceiptId) -> bool {
+        let kept = self.kept.get(&key(id));
+        kept.is_none_or(|kept| kept.is_complete)
     }
 
     /// This instance's own purges that are not complete and stand in another generation, or nowhere.
     pub(super) fn lost(&self, generation: Generation) -> Vec<(ReceiptId, Arc<Draft>)> {
         let open = self.open.iter().filter_map(|key| self.kept.get(key));
-        open.filter(|kept| {
-            kept.place
-                .is_some_and(|place| place.generation != generation)
-        })
-        .map(|kept| (kept.id, Arc::clone(&kept.draft)))
-        .collect()
+        open.filter(|kept| kept.is_lost(generation))
+            .map(|kept| (kept.id, Arc::clone(&kept.draft)))
+            .collect()
     }
 
     /// This instance's own purges that are yet to be appended to this generation.
     pub(super) fn waiting(&self, generation: Generation) -> Vec<Arc<Draft>> {
         let open = self.open.iter().filter_map(|key| self.kept.get(key));
-        let is_there =
-            |kept: &Kept| kept.place.map(|place| place.generation) == Some(generation);
+        let is_there = |kept: &Kept| kept.place.map(|place| place.generation) == Some(generation);
         open.filter(|kept| !kept.is_complete && !is_there(kept))
             .map(|kept| Arc::clone(&kept.draft))
             .collect()
@@ -211,6 +225,23 @@ impl Kept {
             is_durable: false,
             is_complete: false,
             instances: Vec::new(),
+        }
+    }
+
+    /// It stands in a generation that is another one.
+    fn is_lost(&self, generation: Generation) -> bool {
+        self.place
+            .is_some_and(|place| place.generation != generation)
+    }
+
+    /// The first place in a generation counts.
+    fn stands_at(&mut self, place: ReceiptId) {
+        let is_new = self
+            .place
+            .is_none_or(|known| known.generation != place.generation);
+        if is_new && !self.is_complete {
+            self.place = Some(place);
+            self.instances.clear();
         }
     }
 
@@ -395,6 +426,46 @@ mod tests {
         ledger.placed(id, place(GENERATION, 3));
         assert_eq!(ledger.receipt(id).unwrap().state, State::Settling);
         assert!(ledger.has_open());
+    }
+
+    fn record(place: ReceiptId, receipt: Option<ReceiptId>) -> Record {
+        Record {
+            generation: place.generation,
+            position: place.position,
+            predecessor: 0,
+            token: 1,
+            mode: Mode::Hard,
+            scopes: vec!["tag:a".to_owned()],
+            slots: Vec::new(),
+            from: "i".to_owned(),
+            receipt,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_others_have_appended_is_known_by_the_id_that_was_given() {
+        let mut ledger = Ledger::default();
+        let id = place(Generation::new(99), 1);
+        ledger.found(record(place(GENERATION, 3), Some(id)));
+        assert!(ledger.receipt(place(GENERATION, 3)).is_none());
+        assert!(!ledger.is_settled(id));
+        ledger.update_one(id, &status(GENERATION, &[3]), after(9));
+        assert!(ledger.receipt(id).unwrap().is_complete());
+        assert!(ledger.is_settled(id));
+    }
+
+    #[tokio::test]
+    async fn what_another_has_appended_strays_with_its_generation() {
+        let mut ledger = Ledger::default();
+        let (old, new) = (place(Generation::new(1), 5), place(GENERATION, 1));
+        ledger.found(record(old, None));
+        assert!(ledger.strayed(old, Generation::new(1)).is_none());
+        assert!(ledger.strayed(old, GENERATION).is_some());
+        assert!(ledger.lost(GENERATION).is_empty(), "it is not its own");
+        ledger.found(record(new, Some(old)));
+        assert!(ledger.strayed(old, GENERATION).is_none());
+        ledger.update_one(old, &status(GENERATION, &[1]), after(9));
+        assert!(ledger.receipt(old).unwrap().is_complete());
     }
 
     #[tokio::test]

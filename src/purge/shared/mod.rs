@@ -1,12 +1,13 @@
 //! The log that instances share in one Redis: after a receipt says complete, none of them serves
 //! what the purge has ended. docs/purge-log.md is the protocol, proven by `tests/model.rs`.
 //!
-//! `scripts` is what is done to the log, `session` an instance that follows it, `ledger` the
-//! receipts, `guard` what Redis is set to do to it, `spool` the purges that wait for Redis.
+//! `scripts` is what is done to the log, `session` an instance that follows it, `ledger` and
+//! `recall` the receipts, `guard` what Redis is set to do to it, `spool` the purges that wait for Redis.
 
 mod connection;
 mod guard;
 mod ledger;
+mod recall;
 mod record;
 mod scripts;
 mod session;
@@ -109,14 +110,14 @@ struct Instance {
     standing: Mutex<Standing>,
     told: Mutex<Told>,
     applied: watch::Sender<Fence>,
-    ledger: Mutex<Ledger>,
+    ledger: Arc<Mutex<Ledger>>,
     /// Changes when receipts do.
     updated: watch::Sender<()>,
     /// A receipt has to be seen to its end.
     open: Notify,
     spool: Arc<AsyncMutex<Spool>>,
-    /// A purge waits to be appended.
-    waits: Notify,
+    /// Something is in the spool, or may have been settled.
+    spooled: Notify,
     other_generation: Notify,
     /// The receipts of spooled purges are numbered as if this were their generation.
     waiting: Generation,
@@ -166,11 +167,11 @@ impl SharedLog {
             link: Mutex::default(),
             standing: Mutex::default(),
             told: Mutex::default(),
-            ledger: Mutex::new(ledger),
+            ledger: Arc::new(Mutex::new(ledger)),
             updated: watch::Sender::new(()),
             open: Notify::new(),
             spool: Arc::new(AsyncMutex::new(spool)),
-            waits: Notify::new(),
+            spooled: Notify::new(),
             other_generation: Notify::new(),
             waiting: Generation::new(random()?),
         });
@@ -227,7 +228,7 @@ impl Log for SharedLog {
     }
 
     async fn receipt(&self, id: ReceiptId) -> Result<Option<Receipt>, LogError> {
-        Ok(self.instance.receipt_now(id).await)
+        self.instance.receipt_now(id).await
     }
 }
 
@@ -250,7 +251,7 @@ impl Instance {
         self.open.notify_one();
         if place.generation != self.purges.generation() {
             // This instance may have joined another log since, and looked for what was lost.
-            self.waits.notify_one();
+            self.spooled.notify_one();
         }
         if self.applied_soon(place).await {
             let mut ledger = self.ledger.lock();
@@ -271,7 +272,7 @@ impl Instance {
     async fn append(&self, draft: &Draft) -> Result<Appended, String> {
         let link = self.link.lock().clone();
         let link = link.ok_or("it cannot be reached")?;
-        let appending = self.append_over(&link, draft);
+        let appending = self.append_over(&link, draft, None);
         let appended = appending.await.map_err(|error| error.to_string())?;
         if self.standing.lock().seen.map(|(seen, _)| seen) != Some(appended.place.generation) {
             self.other_generation.notify_one();
@@ -279,10 +280,16 @@ impl Instance {
         Ok(appended)
     }
 
-    async fn append_over(&self, link: &Link, draft: &Draft) -> RedisResult<Appended> {
+    async fn append_over(
+        &self,
+        link: &Link,
+        draft: &Draft,
+        receipt: Option<ReceiptId>,
+    ) -> RedisResult<Appended> {
         let mut scripts = self.scripts(link);
         let records_max = self.settings.records_max;
-        scripts.append(draft, &self.incarnation, records_max).await
+        let appending = scripts.append(draft, receipt, &self.incarnation, records_max);
+        appending.await
     }
 
     /// Whether this instance has applied what stands at `place`, within a moment.
@@ -328,7 +335,7 @@ impl Instance {
             ledger.spooled(&draft, id, is_durable);
             ledger.receipt(id)
         };
-        self.waits.notify_one();
+        self.spooled.notify_one();
         receipt.ok_or(LogError::Unavailable)
     }
 
@@ -342,26 +349,9 @@ impl Instance {
                 return receipt;
             }
             if timeout_at(deadline, updated.changed()).await.is_err() {
-                return self.receipt_now(id).await;
+                return self.receipt_now(id).await.ok().flatten();
             }
         }
-    }
-
-    async fn receipt_now(&self, id: ReceiptId) -> Option<Receipt> {
-        let known = self.ledger.lock().receipt(id)?;
-        let link = self.link.lock().clone();
-        if known.is_complete() {
-            return Some(known);
-        }
-        if let Some(link) = link
-            && let Ok(status) = self.scripts(&link).status().await
-        {
-            self.update(&status);
-            let quarantine = self.quarantine();
-            let mut ledger = self.ledger.lock();
-            ledger.update_one(id, &status, quarantine);
-        }
-        self.ledger.lock().receipt(id)
     }
 
     /// Sees receipts to their end, whether or not anybody waits for them. Never returns.
@@ -388,6 +378,9 @@ impl Instance {
     fn update(&self, status: &Status) {
         let quarantine = self.quarantine();
         let completed = self.ledger.lock().update(status, quarantine);
+        if !completed.is_empty() {
+            self.spooled.notify_one();
+        }
         for after in completed {
             self.metrics.propagated(after);
         }

@@ -10,6 +10,7 @@ use crate::entry::purges::Mode;
 use crate::entry::slots::SlotName;
 use crate::exchange::{Generation, Position};
 use crate::purge::Purge;
+use crate::purge::receipt::ReceiptId;
 
 /// A record that has no place yet, or not any more: appended, spooled, and appended again where a
 /// log was lost.
@@ -37,6 +38,8 @@ pub(super) struct Record {
     pub(super) slots: Vec<SlotName>,
     /// The incarnation that has appended it.
     pub(super) from: String,
+    /// The id of the receipt that was given before it had this place.
+    pub(super) receipt: Option<ReceiptId>,
 }
 
 impl Draft {
@@ -107,6 +110,13 @@ impl Draft {
 }
 
 impl Record {
+    pub(super) const fn place(&self) -> ReceiptId {
+        ReceiptId {
+            generation: self.generation,
+            position: self.position,
+        }
+    }
+
     /// Of an entry of the stream: its id, and names and values in turn. What is not known counts as
     /// "purge everything"; nothing: it has no place, or no token.
     pub(super) fn read(id: &str, fields: Vec<String>) -> Option<Self> {
@@ -136,6 +146,7 @@ impl Record {
             scopes: scopes.map(str::to_owned).collect(),
             slots,
             from: text("from").unwrap_or_default().to_owned(),
+            receipt: text("receipt").and_then(ReceiptId::parse),
         })
     }
 }
@@ -213,6 +224,11 @@ mod tests {
         assert_eq!(known.mode, Mode::Soft);
         assert_eq!(known.slots, [SlotName::Numbered(5), SlotName::AnyTag]);
         assert_eq!(known.position, Position::new(12));
+        assert_eq!(known.receipt, None);
+        let mut more = fields(FORMAT);
+        more.extend(["receipt", "00000000000000aa-9"].map(str::to_owned));
+        let spooled = Record::read("12-0", more).unwrap().receipt.unwrap();
+        assert_eq!(spooled.to_string(), "00000000000000aa-9");
         let other = Record::read("12-0", fields("2")).unwrap();
         assert_eq!(
             (other.mode, other.slots),

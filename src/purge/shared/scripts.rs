@@ -7,7 +7,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, Script, ScriptInvocation};
 
-use super::record::Draft;
+use super::record::{Draft, Record};
 use crate::entry::purges::Mode;
 use crate::entry::slots::SlotName;
 use crate::exchange::{Generation, Position};
@@ -19,6 +19,7 @@ pub(super) struct Keys {
     pub(super) state: String,
     pub(super) log: String,
     delivery: String,
+    receipt: String,
 }
 
 /// The scripts, over one connection.
@@ -93,6 +94,10 @@ pub(super) const FORMAT: &str = "1";
 /// How long a delivery is known: longer than any sender repeats one.
 const DELIVERY_SECONDS: u64 = 24 * 3600;
 
+/// How long the id of a receipt leads to a record that has another place: as long as a record stays
+/// at most.
+const RECEIPT_SECONDS: u64 = 2 * RECORD_SECONDS;
+
 /// How long a record stays at least, and half of how long it stays at most, while somebody renews a lease:
 /// longer than `gone` may be. Whoever was away for longer reads the snapshot.
 const RECORD_SECONDS: u64 = 15 * 60;
@@ -154,27 +159,61 @@ local function peers(answer)
 end
 ";
 
-/// 2 token, 3 mode, 4 scopes, 5 slots, 6 incarnation, 7 records kept, 8 seconds a delivery is known.
+/// 2 token, 3 mode, 4 scopes, 5 slots, 6 incarnation, 7 records kept, 8 seconds a delivery is known,
+/// 9 the id of the receipt that was given already, or nothing, 10 seconds that is known. What has such
+/// an id, or is a delivery, and is in the log, stays where it is.
 const APPEND: &str = r"
-if KEYS[3] then
-  local known = redis.call('GET', KEYS[3])
-  local theirs, position = (known or ''):match('^(%x+)-(%d+)$')
-  if theirs == generation then return { generation, position, '1' } end
+local receipt = ARGV[9] ~= '' and KEYS[#KEYS] or nil
+local delivery = #KEYS > (receipt and 3 or 2) and KEYS[3] or nil
+local function known(key)
+  local theirs, position = (key and redis.call('GET', key) or ''):match('^(%x+)-(%d+)$')
+  return theirs == generation and position or nil
+end
+local function remember(position)
+  if receipt then
+    redis.call('SET', receipt, generation .. '-' .. position, 'EX', ARGV[10])
+  end
+end
+local before = known(receipt) or known(delivery)
+if before then
+  remember(before)
+  return { generation, before, '1' }
 end
 -- First what may be refused: a head without its record would look like a gap.
 local position = plain(tonumber(head) + 1)
-redis.call('XADD', log, 'MAXLEN', '~', ARGV[7], position .. '-0', 'format', FORMAT,
+local entry = { 'format', FORMAT,
   'generation', generation, 'predecessor', redis.call('HGET', state, 'token'), 'token', ARGV[2],
-  'mode', ARGV[3], 'scopes', ARGV[4], 'slots', ARGV[5], 'from', ARGV[6])
+  'mode', ARGV[3], 'scopes', ARGV[4], 'slots', ARGV[5], 'from', ARGV[6] }
+if receipt then
+  entry[#entry + 1] = 'receipt'
+  entry[#entry + 1] = ARGV[9]
+end
+redis.call('XADD', log, 'MAXLEN', '~', ARGV[7], position .. '-0', unpack(entry))
 local prefix = ARGV[3] == 'hard' and 'h:' or 's:'
 for slot in ARGV[5]:gmatch('%S+') do
   redis.call('HSET', state, prefix .. slot, position)
 end
 redis.call('HSET', state, 'head', position, 'token', ARGV[2])
-if KEYS[3] then
-  redis.call('SET', KEYS[3], generation .. '-' .. position, 'EX', ARGV[8])
+if delivery then
+  redis.call('SET', delivery, generation .. '-' .. position, 'EX', ARGV[8])
 end
+remember(position)
 return { generation, position, '0' }
+";
+
+/// 2 generation and 3 position of the id of a receipt.
+const FIND: &str = r"
+local position = ARGV[2] == generation and ARGV[3] or nil
+if not position then
+  local theirs, place = (redis.call('GET', KEYS[3]) or ''):match('^(%x+)-(%d+)$')
+  if theirs ~= generation then return { generation } end
+  position = place
+end
+local found = redis.call('XRANGE', log, position .. '-0', position .. '-0')[1]
+if not found then return { generation } end
+local answer = { generation, found[1] }
+for _, word in ipairs(found[2]) do answer[#answer + 1] = word end
+return answer
 ";
 
 /// 2 generation, 3 incarnation, 4 name, 5 applied, 6 seconds a record stays. `aged` is a time (the
@@ -261,6 +300,7 @@ const STATUS: &str = "return peers({ generation, head })";
 
 struct All {
     append: Script,
+    find: Script,
     renew: Script,
     acknowledge: Script,
     head: Script,
@@ -274,6 +314,7 @@ static ALL: LazyLock<All> = LazyLock::new(|| {
     let script = |body: &str| Script::new(&format!("{ENSURE}{body}"));
     All {
         append: script(APPEND),
+        find: script(FIND),
         renew: script(RENEW),
         acknowledge: script(ACKNOWLEDGE),
         head: script(HEAD),
@@ -290,14 +331,17 @@ impl Keys {
             state: format!("cms-edge:{{{namespace}}}:state"),
             log: format!("cms-edge:{{{namespace}}}:log"),
             delivery: format!("cms-edge:{{{namespace}}}:delivery:"),
+            receipt: format!("cms-edge:{{{namespace}}}:receipt:"),
         }
     }
 }
 
 impl Scripts<'_> {
+    /// `receipt`: the id that this purge was given before it had a place, or with another one.
     pub(super) async fn append(
         &mut self,
         draft: &Draft,
+        receipt: Option<ReceiptId>,
         incarnation: &str,
         records_max: usize,
     ) -> RedisResult<Appended> {
@@ -305,13 +349,19 @@ impl Scripts<'_> {
         if let Some(delivery) = &draft.delivery {
             call.key(format!("{}{delivery}", self.keys.delivery));
         }
+        let receipt = receipt.map(|id| id.to_string()).unwrap_or_default();
+        if !receipt.is_empty() {
+            call.key(format!("{}{receipt}", self.keys.receipt));
+        }
         call.arg(hex(draft.token))
             .arg(draft.mode.as_str())
             .arg(draft.scopes.join("\n"))
             .arg(&draft.slots)
             .arg(incarnation)
             .arg(records_max)
-            .arg(DELIVERY_SECONDS);
+            .arg(DELIVERY_SECONDS)
+            .arg(receipt)
+            .arg(RECEIPT_SECONDS);
         let mut answer = self.answer(call).await?;
         let place = ReceiptId {
             generation: answer.generation()?,
@@ -319,6 +369,21 @@ impl Scripts<'_> {
         };
         let duplicate = answer.text()? == "1";
         Ok(Appended { place, duplicate })
+    }
+
+    /// The record in the log of the purge whose receipt has this id, by whomever it was given.
+    pub(super) async fn find(&mut self, id: ReceiptId) -> RedisResult<Option<Record>> {
+        let mut call = self.begin(&ALL.find)?;
+        call.key(format!("{}{id}", self.keys.receipt))
+            .arg(hex(id.generation.token()))
+            .arg(id.position.ordinal());
+        let mut answer = self.answer(call).await?;
+        answer.generation()?;
+        let Some(entry) = answer.next() else {
+            return Ok(None);
+        };
+        let record = Record::read(&entry, answer.0.collect());
+        record.map(Some).ok_or_else(senseless)
     }
 
     pub(super) async fn renew(

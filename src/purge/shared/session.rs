@@ -357,14 +357,17 @@ impl Instance {
         self.silence(longest)
     }
 
-    /// Appends what waits for that, whenever there is something. What Redis refuses is tried again: the log
-    /// is followed meanwhile.
+    /// Appends what waits for that, whenever there is something, and lets go of what is complete. What
+    /// Redis refuses is tried again: the log is followed meanwhile.
     async fn replay(&self, link: &Link) -> Result<Infallible, Ended> {
         let mut is_told = false;
         loop {
             match self.append_waiting(link).await {
                 Ok(true) => {}
-                Ok(false) => self.waits.notified().await,
+                Ok(false) => {
+                    self.settle_spool().await;
+                    self.spooled.notified().await;
+                }
                 Err(Ended::Redis(error)) if error.code().is_some() => {
                     if !std::mem::replace(&mut is_told, true) {
                         tracing::warn!(%error, "Redis refuses purges that wait for the purge log");
@@ -376,24 +379,32 @@ impl Instance {
         }
     }
 
-    /// Whether there was anything: purges of a generation that is lost, then what was spooled, in its order.
+    /// Whether anything was spooled: purges of a generation that is lost go first, then the first of the spool.
     async fn append_waiting(&self, link: &Link) -> Result<bool, Ended> {
         self.append_lost(link).await?;
         let first = self.spool.lock().await.first().cloned();
         let Some(first) = first else {
             return Ok(false);
         };
-        let appended = self.append_over(link, &first.draft).await?;
-        self.ledger.lock().placed(first.id, appended.place);
-        self.open.notify_one();
-        tracing::info!(id = %first.id, place = %appended.place, "a spooled purge is in the log");
-        let mut spool = Arc::clone(&self.spool).lock_owned().await;
-        let done = tokio::task::spawn_blocking(move || {
-            spool.done();
-            spool.len()
-        });
-        self.metrics.spooled(done.await.unwrap_or_default());
+        self.append_again(link, first.id, &first.draft).await?;
+        let mut spool = self.spool.lock().await;
+        spool.placed();
+        self.metrics.spooled(spool.len());
         Ok(true)
+    }
+
+    async fn settle_spool(&self) {
+        let mut spool = Arc::clone(&self.spool).lock_owned().await;
+        if !spool.has_placed() {
+            return;
+        }
+        let ledger = Arc::clone(&self.ledger);
+        let settled = tokio::task::spawn_blocking(move || {
+            spool.settle(|id| ledger.lock().is_settled(id));
+        });
+        if let Err(error) = settled.await {
+            tracing::error!(%error, "the purge spool was not settled");
+        }
     }
 
     /// The purges of a generation that is lost, whose receipts are not complete, are appended to
@@ -402,11 +413,8 @@ impl Instance {
         let generation = self.purges.generation();
         let lost = self.ledger.lock().lost(generation);
         for (id, draft) in lost {
-            let appended = self.append_over(link, &draft).await?;
-            self.ledger.lock().placed(id, appended.place);
-            self.open.notify_one();
-            tracing::info!(%id, place = %appended.place, "a lost purge is in the log again");
-            if appended.place.generation != generation {
+            let place = self.append_again(link, id, &draft).await?;
+            if place.generation != generation {
                 return Err(Ended::Fenced("generation"));
             }
         }

@@ -1,6 +1,9 @@
 //! Purges that wait for Redis: in memory, and in a file where there is a folder for it, so that a
 //! restart does not lose them. Bounded in number and in bytes.
 //!
+//! What is in the log stays in the file until its receipt is complete: the log may be lost before,
+//! and its process with it.
+//!
 //! A process has a file of its own and keeps it locked. Files that nobody holds were left by
 //! processes that are gone, and are taken over at the start.
 
@@ -17,9 +20,9 @@ use crate::purge::receipt::ReceiptId;
 
 /// Purges that wait at a time.
 const PURGES_MAX: usize = 10_000;
-/// Bytes that they take.
+/// Bytes that they take in memory.
 const BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of a file that is taken over: as the purges take in it, and more.
+/// Bytes of a file: as the purges take in it, and more.
 const FILE_BYTES_MAX: u64 = 4 * BYTES_MAX as u64;
 const EXTENSION: &str = "purges";
 
@@ -27,8 +30,18 @@ const EXTENSION: &str = "purges";
 #[derive(Debug, Default)]
 pub(super) struct Spool {
     waiting: VecDeque<Spooled>,
+    /// In the log, and still in the file.
+    placed: Vec<Placed>,
+    /// Of both.
     bytes: usize,
     file: Option<File>,
+    file_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    id: ReceiptId,
+    weight: usize,
 }
 
 /// A purge, and the id of the receipt it was given.
@@ -70,7 +83,9 @@ impl Spool {
         let mut file = options.create_new(true).append(true).open(&nameless)?;
         file.lock()?;
         for spooled in &spool.waiting {
-            file.write_all(&line(spooled))?;
+            let line = line(spooled);
+            file.write_all(&line)?;
+            spool.file_bytes += line.len() as u64;
         }
         file.sync_all()?;
         std::fs::rename(nameless, folder.join(format!("{incarnation}.{EXTENSION}")))?;
@@ -104,9 +119,13 @@ impl Spool {
             return Err(Full);
         }
         if let Some(file) = &mut self.file {
-            let written = file
-                .write_all(&line(&spooled))
-                .and_then(|()| file.sync_data());
+            let line = line(&spooled);
+            let grown = self.file_bytes.saturating_add(line.len() as u64);
+            if grown > FILE_BYTES_MAX {
+                return Err(Full);
+            }
+            self.file_bytes = grown;
+            let written = file.write_all(&line).and_then(|()| file.sync_data());
             if let Err(error) = written {
                 tracing::error!(%error, "the purge spool cannot be written");
                 return Err(Full);
@@ -120,22 +139,52 @@ impl Spool {
         self.waiting.front()
     }
 
-    /// The first is in the log. When it was the last, the file is emptied: until then a restart
-    /// appends again what is in it, which purges once more and harms nobody. Blocks.
-    pub(super) fn done(&mut self) {
-        if let Some(done) = self.waiting.pop_front() {
-            self.bytes = self.bytes.saturating_sub(done.draft.weight());
-        }
-        if self.waiting.is_empty()
-            && let Some(file) = &self.file
-            && let Err(error) = file.set_len(0).and_then(|()| file.sync_all())
-        {
-            tracing::error!(%error, "the purge spool cannot be emptied");
+    /// The first is in the log.
+    pub(super) fn placed(&mut self) {
+        let Some(first) = self.waiting.pop_front() else {
+            return;
+        };
+        let weight = first.draft.weight();
+        if self.file.is_some() {
+            let id = first.id;
+            self.placed.push(Placed { id, weight });
+        } else {
+            self.bytes = self.bytes.saturating_sub(weight);
         }
     }
 
+    /// Lets go of those in the log that need no file any more, as `is_settled` says. When none is
+    /// left, the file is emptied: until then a restart appends again what is in it, which the log
+    /// knows by its id, and which purges once more at worst. Blocks.
+    pub(super) fn settle(&mut self, is_settled: impl Fn(ReceiptId) -> bool) {
+        let bytes = &mut self.bytes;
+        let had = self.placed.len();
+        self.placed.retain(|one| {
+            let is_settled = is_settled(one.id);
+            if is_settled {
+                *bytes = bytes.saturating_sub(one.weight);
+            }
+            !is_settled
+        });
+        if had == 0 || !self.placed.is_empty() || !self.waiting.is_empty() {
+            return;
+        }
+        if let Some(file) = &self.file {
+            match file.set_len(0).and_then(|()| file.sync_all()) {
+                Ok(()) => self.file_bytes = 0,
+                Err(error) => tracing::error!(%error, "the purge spool cannot be emptied"),
+            }
+        }
+    }
+
+    /// Whether [`Spool::settle`] may have something to do.
+    pub(super) fn has_placed(&self) -> bool {
+        !self.placed.is_empty()
+    }
+
     fn has_room(&self, draft: &Draft) -> bool {
-        self.waiting.len() < PURGES_MAX && self.bytes.saturating_add(draft.weight()) <= BYTES_MAX
+        self.waiting.len() + self.placed.len() < PURGES_MAX
+            && self.bytes.saturating_add(draft.weight()) <= BYTES_MAX
     }
 
     fn keep(&mut self, spooled: Spooled) {
@@ -223,10 +272,11 @@ mod tests {
         }
         let second = Spool::in_folder(folder.path(), "second").unwrap();
         assert_eq!(second.len(), 0, "its process lives");
-        first.done();
+        first.placed();
+        first.settle(|_| true);
         drop(first);
         let third = Spool::in_folder(folder.path(), "third").unwrap();
-        // What was done is done again.
+        // What is in the log is appended again, as long as others wait.
         assert_eq!(numbers(&third), [1, 2, 3]);
         assert!(third.is_durable());
     }
@@ -246,9 +296,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut spool = Spool::in_folder(folder.path(), "a").unwrap();
         spool.push(spooled(1)).unwrap();
-        spool.done();
+        spool.placed();
+        spool.settle(|_| true);
         drop(spool);
         assert_eq!(Spool::in_folder(folder.path(), "b").unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_in_the_log_stays_in_the_file_until_it_is_settled() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::in_folder(folder.path(), "a").unwrap();
+        for number in 1..=2 {
+            spool.push(spooled(number)).unwrap();
+            spool.placed();
+        }
+        spool.settle(|id| id.position == Position::new(1));
+        assert!(spool.len() == 0 && spool.has_placed());
+        drop(spool);
+        let next = Spool::in_folder(folder.path(), "b").unwrap();
+        assert_eq!(numbers(&next), [1, 2]);
     }
 
     #[test]
