@@ -27,6 +27,7 @@ mod purge_log {
     mod processes;
     mod recall;
     mod receipts;
+    mod size;
     mod spool;
     mod topology;
 }

@@ -30,6 +30,9 @@ mod demo;
 /// An operator takes Redis away.
 #[path = "redis/drill.rs"]
 mod drill;
+/// The same over TLS.
+#[path = "redis/drill_tls.rs"]
+mod drill_tls;
 /// Redis stops, dies, comes back, and is full.
 #[path = "redis/failing.rs"]
 mod failing;

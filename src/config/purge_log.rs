@@ -20,6 +20,7 @@ pub struct PurgeLog {
     split: Option<Duration>,
     timeout: Duration,
     records: usize,
+    size_max: usize,
     spool: Option<PathBuf>,
     /// Hits are served although it is not known what was purged.
     pub serve_when_lost: bool,
@@ -98,6 +99,13 @@ impl PurgeLog {
                 "Purges that stay in the log, about. Few: an instance that was away reads what was \
                  purged as a whole. Many: memory of Redis, some 300 bytes each.",
             ),
+            size_max: s.size(
+                "size_max",
+                "64MiB",
+                "1MiB"..="1GiB",
+                "Bytes of these purges in Redis, about; the oldest go first, as with records. A purge \
+                 of 1,024 long tags takes some 90 KiB.",
+            ),
             spool: spool(&s),
             serve_when_lost: s.boolean(
                 "serve_when_lost",
@@ -165,6 +173,7 @@ impl PurgeLog {
             split: self.split(),
             timeout: self.timeout,
             records_max: self.records,
+            bytes_max: self.size_max,
             spool: self.spool.clone(),
         }))
     }

@@ -1,24 +1,35 @@
 //! The admin listener, as the drill asks it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, HOST, HeaderValue};
 use http::{Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::figures::Figures;
+use super::tls::{self, Files};
 
 /// See the module.
 pub(super) struct Admin {
     url: Uri,
     bearer: HeaderValue,
+    /// With `https://`.
+    tls: Option<Arc<ClientConfig>>,
+    /// A certificate is shown to who asks for one.
+    has_identity: bool,
 }
 
 /// For one exchange.
@@ -46,18 +57,28 @@ pub(super) fn token(place: &str) -> anyhow::Result<String> {
 
 impl Admin {
     /// # Errors
-    /// It is no `http://` URL, or the token is none.
-    pub(super) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
+    /// It is no `http://` or `https://` URL, the token is none, or the files of TLS cannot be used.
+    pub(super) fn new(url: &str, token: &str, files: &Files) -> anyhow::Result<Self> {
         let url: Uri = url
             .parse()
             .with_context(|| format!("`{url}` is not a URL"))?;
-        if url.scheme_str() != Some("http") || url.authority().is_none() {
-            bail!("`{url}`: only http:// can be asked");
-        }
+        let tls = match url.scheme_str() {
+            Some("http") if files.is_any() => {
+                bail!("`{url}`: --ca, --cert and --key are for https://")
+            }
+            Some("http") => None,
+            Some("https") => Some(files.config()?),
+            _ => bail!("`{url}`: only http:// and https:// can be asked"),
+        };
         let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
             .context("the admin token has characters that no token has")?;
         bearer.set_sensitive(true);
-        Ok(Self { url, bearer })
+        Ok(Self {
+            url,
+            bearer,
+            tls,
+            has_identity: files.has_identity(),
+        })
     }
 
     /// # Errors
@@ -97,21 +118,74 @@ impl Admin {
             .host()
             .trim_start_matches('[')
             .trim_end_matches(']');
-        let stream = TcpStream::connect((host, authority.port_u16().unwrap_or(80))).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let connection = tokio::spawn(connection);
+        let port = authority.port_u16();
+        let usual = if self.tls.is_some() { 443 } else { 80 };
+        let stream = TcpStream::connect((host, port.unwrap_or(usual))).await?;
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, authority.as_str())
             .header(AUTHORIZATION, &self.bearer)
             .body(Empty::<Bytes>::new())?;
-        let (head, body) = sender.send_request(request).await?.into_parts();
-        let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
-        connection.abort();
-        Ok((head.status, body))
+        match &self.tls {
+            None => over(stream, request).await.map_err(plain),
+            Some(tls) => {
+                let name = ServerName::try_from(host.to_owned())?;
+                let connecting = TlsConnector::from(Arc::clone(tls)).connect(name, stream);
+                let stream = connecting.await.map_err(|error| {
+                    let said = tls::explained(&error, self.has_identity);
+                    said.map_or_else(
+                        || anyhow!(error).context("it ends the handshake: http:// may be meant"),
+                        anyhow::Error::msg,
+                    )
+                })?;
+                let exchange = over(stream, request).await;
+                exchange.map_err(|error| self.secured(error))
+            }
+        }
     }
+
+    /// What went wrong after the handshake: with TLS 1.3 a client certificate is judged then.
+    fn secured(&self, error: anyhow::Error) -> anyhow::Error {
+        if let Some(said) = tls::explained(error.as_ref(), self.has_identity) {
+            return anyhow!(said);
+        }
+        if tls::is_broken_off(error.as_ref()) && !self.has_identity {
+            return error.context(
+                "it ends the connection; it may demand a client certificate: --cert FILE and --key FILE",
+            );
+        }
+        error
+    }
+}
+
+async fn over<S>(stream: S, request: Request<Empty<Bytes>>) -> anyhow::Result<(StatusCode, Bytes)>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = AbortOnDropHandle::new(tokio::spawn(connection));
+    let (head, body) = match sender.send_request(request).await {
+        Ok(response) => response.into_parts(),
+        // The connection may know more of why it ended.
+        Err(error) if error.is_canceled() => match connection.await {
+            Ok(Err(cause)) => return Err(cause.into()),
+            _ => return Err(error.into()),
+        },
+        Err(error) => return Err(error.into()),
+    };
+    let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
+    let body = body.map_err(anyhow::Error::from_boxed)?.to_bytes();
+    Ok((head.status, body))
+}
+
+/// What went wrong without TLS.
+fn plain(error: anyhow::Error) -> anyhow::Error {
+    let of_http = error.downcast_ref::<hyper::Error>();
+    if of_http.is_some_and(hyper::Error::is_parse) || tls::is_broken_off(error.as_ref()) {
+        return error.context("it does not answer plain HTTP: https:// may be meant");
+    }
+    error
 }
 
 #[cfg(test)]
@@ -132,11 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn only_plain_http_is_asked() {
-        assert!(Admin::new("http://127.0.0.1:9090", "t").is_ok());
-        for url in ["https://a.example", "127.0.0.1:9090", "/x"] {
-            assert!(Admin::new(url, "t").is_err(), "{url}");
+    fn only_http_and_https_are_asked() {
+        let none = Files::default();
+        assert!(Admin::new("http://127.0.0.1:9090", "t", &none).is_ok());
+        for url in ["ftp://a.example", "127.0.0.1:9090", "/x"] {
+            assert!(Admin::new(url, "t", &none).is_err(), "{url}");
         }
-        assert!(Admin::new("http://a", "a\nb").is_err());
+        assert!(Admin::new("http://a", "a\nb", &none).is_err());
     }
 }

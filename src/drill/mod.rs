@@ -6,6 +6,7 @@
 mod client;
 mod figures;
 mod report;
+mod tls;
 
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ pub struct Arguments {
     /// `redis-down`: the instance treats Redis as unreachable, for responses and for purges.
     #[arg(value_enum)]
     what: What,
-    /// The admin listener of the instance; only this one goes without Redis.
+    /// The admin listener of the instance, http:// or https://; only this one goes without Redis.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
     admin: String,
     /// Where its admin token stands: env:NAME or file:/path.
@@ -34,6 +35,8 @@ pub struct Arguments {
         default_value = "env:CMS_EDGE_ADMIN__TOKEN"
     )]
     token: String,
+    #[command(flatten)]
+    tls: tls::Files,
     /// How long it goes without Redis; 1s to 10m.
     #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = span)]
     span: Duration,
@@ -82,7 +85,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let What::RedisDown = arguments.what;
-        let admin = Admin::new(&arguments.admin, &client::token(&arguments.token)?)?;
+        let token = client::token(&arguments.token)?;
+        let admin = Admin::new(&arguments.admin, &token, &arguments.tls)?;
         let told = Told::read(&admin.json("GET", "/drill").await?);
         if !told.store && !told.purge_log {
             bail!("this instance uses no Redis: there is nothing to drill");

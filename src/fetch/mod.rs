@@ -47,6 +47,7 @@ pub use self::connecting::{Connecting, Identity, Protocol};
 pub use self::error::{Error, Kind};
 pub use self::resolve::Resolver;
 pub use self::server::Address;
+pub use self::tls::client_config;
 
 use self::attempt::Connections;
 use self::body::Held;

@@ -41,7 +41,11 @@ impl Tls {
     }
 }
 
-fn client_config(
+/// Without ALPN. Trusts `ca`, or the system's roots when none are given.
+///
+/// # Errors
+/// A root or the identity cannot be used, or there are no roots.
+pub fn client_config(
     ca: Option<&[CertificateDer<'static>]>,
     identity: Option<&Identity>,
 ) -> Result<ClientConfig, SetupError> {

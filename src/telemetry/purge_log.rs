@@ -25,6 +25,10 @@ pub struct PurgeLogMetrics {
     pub spool_full: Counter,
     pub generations: Counter,
     pub gone: Counter,
+    /// Records that went from the log because all of them took too many bytes.
+    pub trimmed: Counter,
+    /// Purges whose scopes were too long to be named in the log, all of them.
+    pub cut: Counter,
     fenced: Family<Reason, Counter>,
     renewals: Family<Outcome, Counter>,
     propagation: Histogram,
@@ -58,6 +62,8 @@ impl PurgeLogMetrics {
             spool_full: Counter::default(),
             generations: Counter::default(),
             gone: Counter::default(),
+            trimmed: Counter::default(),
+            cut: Counter::default(),
             fenced: Family::default(),
             renewals: Family::default(),
             propagation: Histogram::new(BOUNDS),
@@ -112,6 +118,7 @@ impl PurgeLogMetrics {
             "Instances that this one has declared gone",
             metrics.gone.clone(),
         );
+        metrics.register_bounds(registry);
         registry.register(
             "purge_log_fenced",
             "Times this instance stopped serving to read the log anew, by reason",
@@ -128,6 +135,20 @@ impl PurgeLogMetrics {
             metrics.propagation.clone(),
         );
         metrics
+    }
+
+    /// What was done because a bound of the log was hit.
+    fn register_bounds(&self, registry: &mut Registry) {
+        registry.register(
+            "purge_log_trimmed",
+            "Records that this instance has removed from the purge log because of size_max",
+            self.trimmed.clone(),
+        );
+        registry.register(
+            "purge_log_scopes_cut",
+            "Purges whose scopes the purge log does not name, all of them, because they are too long",
+            self.cut.clone(),
+        );
     }
 
     pub fn fenced(&self, reason: &'static str) {

@@ -20,9 +20,12 @@ pub(crate) struct Figures {
     /// Receipts that were complete in the answer to the purge, and afterwards.
     pub(crate) complete: u64,
     pub(crate) complete_later: u64,
+    /// Of those: by the word of another process than the one that gave it.
+    pub(crate) complete_elsewhere: u64,
     /// Those that were spooled at first, of all.
     pub(crate) spooled: u64,
-    /// Those whose process was killed, or ended, before they were complete.
+    /// Those that no process knows any more: theirs was killed, and the log lost before others had
+    /// read it.
     pub(crate) orphaned: u64,
     /// Those that were too many to be looked after.
     pub(crate) forgotten: u64,
@@ -98,8 +101,12 @@ impl fmt::Display for Figures {
         writeln!(f, "publishes            {}", self.publishes)?;
         writeln!(
             f,
-            "receipts             {} complete at once, {} later; {} of processes that were killed, {} forgotten",
-            self.complete, self.complete_later, self.orphaned, self.forgotten
+            "receipts             {} complete at once, {} later ({} of killed processes); {} lost with process and log, {} forgotten",
+            self.complete,
+            self.complete_later,
+            self.complete_elsewhere,
+            self.orphaned,
+            self.forgotten
         )?;
         writeln!(
             f,

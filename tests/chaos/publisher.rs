@@ -20,8 +20,8 @@ const WAIT: &str = "/purge?wait=all&timeout=2s";
 const WAIT_MAX: Duration = Duration::from_secs(4);
 /// How long after the last fault a receipt may take to be complete.
 const LATER_MAX: Duration = Duration::from_secs(90);
-/// And how long one is asked after whose process was killed: what it had told the log may have been
-/// lost with the log, and nobody is left who knows. What was purged is not served all the same.
+/// And how long one is asked after that no process knows: what its own had told the log may have been
+/// lost with the log before anybody read it. What was purged is not served all the same.
 const ORPHANED_MAX: Duration = Duration::from_secs(5);
 /// Between two looks, and between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -35,6 +35,10 @@ pub(crate) struct Open {
     instance: usize,
     /// The process that gave it, as long as the instance is found there.
     address: Address,
+    /// The processes that have said that they know it, as long as they are found there: the one that
+    /// gave it, those that have read it in the log, one that took over its spool. Each has to see to
+    /// its end, whatever becomes of the log and of the others.
+    known_by: Vec<(usize, Address)>,
 }
 
 /// Publishes until the scene is quiet or so many publications were made, by all editors.
@@ -109,6 +113,7 @@ pub(crate) async fn purge(
         id: receipt["id"].as_str().unwrap().to_owned(),
         instance,
         address,
+        known_by: vec![(instance, address)],
     }))
 }
 
@@ -159,9 +164,9 @@ pub(crate) async fn look_after(scene: Arc<Scene>, mut opened: mpsc::Receiver<Ope
 }
 
 /// Nothing, if it is complete now or never will be as far as anybody knows.
-async fn look(scene: &Scene, one: Open) -> Option<Open> {
+async fn look(scene: &Scene, mut one: Open) -> Option<Open> {
     let mut unknown = 0;
-    // Its own instance first: the others know what is in the log, and not what is spooled there.
+    // Its own instance first: what is only spooled, the others do not know.
     for instance in (0..instances()).map(|at| (one.instance + at) % instances()) {
         let Some((_, address)) = scene.fleet.live(instance) else {
             continue;
@@ -175,17 +180,28 @@ async fn look(scene: &Scene, one: Open) -> Option<Open> {
                 if heed(scene, &one.published, &receipt) {
                     let version = one.published.version;
                     scene.event(&format!("{version} is complete"));
-                    scene.note(|figures| figures.complete_later += 1);
+                    let is_own = address == one.address;
+                    scene.note(|figures| {
+                        figures.complete_later += 1;
+                        figures.complete_elsewhere += u64::from(!is_own);
+                    });
                     return None;
                 }
-                break;
+                if !one.known_by.contains(&(instance, address)) {
+                    one.known_by.push((instance, address));
+                }
+                if address == one.address {
+                    break;
+                }
             }
             Ok((StatusCode::NOT_FOUND, _)) => unknown += 1,
             _ => {}
         }
     }
+    let runs = |(at, address): &(usize, Address)| scene.fleet.address(*at) == Some(*address);
+    one.known_by.retain(runs);
     let quiet = scene.quiet_for();
-    if scene.fleet.address(one.instance) == Some(one.address) {
+    if !one.known_by.is_empty() {
         if quiet > LATER_MAX {
             let Published { version, .. } = one.published;
             scene.violation(&format!("the receipt of {version} is never complete"));

@@ -37,8 +37,8 @@ pub(super) struct Pauses {
 
 /// How long one look at the tail waits for a record.
 const BLOCK: Duration = Duration::from_secs(1);
-/// Records that one look takes.
-const RECORDS_MAX: usize = 1000;
+/// Records that one look takes: 10 MB, if each is as long as one can be.
+const RECORDS_MAX: usize = 100;
 /// Commands that wait to be written to one connection.
 const PIPELINE_COMMANDS_MAX: usize = 1024;
 const PAUSE_MIN: Duration = Duration::from_millis(20);

@@ -79,7 +79,7 @@ impl Ledger {
 
     /// A record that another one has appended.
     pub(super) fn found(&mut self, record: Record) {
-        let id = record.receipt.unwrap_or(record.place());
+        let id = record.receipt.unwrap_or_else(|| record.place());
         self.recalled(id, record);
     }
 

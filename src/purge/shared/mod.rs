@@ -28,7 +28,8 @@ use self::connection::{Link, Servers};
 use self::guard::Told;
 use self::ledger::{Ledger, Quarantine};
 use self::record::Draft;
-use self::scripts::{Appended, Keys, Status};
+pub use self::record::SCOPES_BYTES_MAX;
+use self::scripts::{Appended, Kept, Keys, Status};
 use self::session::{LOOK_MAX, LOOK_MIN, Standing};
 use self::spool::{Spool, Spooled};
 use super::Purge;
@@ -61,6 +62,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// Records that stay in the log, about.
     pub records_max: usize,
+    /// Bytes that they take, about; at least a few records of [`SCOPES_BYTES_MAX`].
+    pub bytes_max: usize,
     /// The folder in which purges wait for Redis; nothing: they wait in memory.
     pub spool: Option<PathBuf>,
 }
@@ -237,6 +240,9 @@ impl Instance {
     async fn take(&self, purge: &Purge, asked: Instant) -> Result<Receipt, LogError> {
         let token = getrandom::u64().map_err(|_| LogError::Unavailable)?;
         let draft = Arc::new(Draft::of(purge, token));
+        if draft.is_cut() {
+            self.metrics.cut.inc();
+        }
         let Appended { place, duplicate } = match self.append(&draft).await {
             Ok(appended) => appended,
             Err(error) => return self.keep_for_later(purge, draft, error).await,
@@ -287,9 +293,14 @@ impl Instance {
         receipt: Option<ReceiptId>,
     ) -> RedisResult<Appended> {
         let mut scripts = self.scripts(link);
-        let records_max = self.settings.records_max;
-        let appending = scripts.append(draft, receipt, &self.incarnation, records_max);
-        appending.await
+        let kept = Kept {
+            records: self.settings.records_max,
+            bytes: self.settings.bytes_max,
+        };
+        let appending = scripts.append(draft, receipt, &self.incarnation, kept);
+        let appended = appending.await?;
+        self.metrics.trimmed.inc_by(appended.trimmed);
+        Ok(appended)
     }
 
     /// Whether this instance has applied what stands at `place`, within a moment.

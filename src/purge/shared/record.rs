@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::scripts::{FORMAT, hex};
 use crate::entry::purges::Mode;
+use crate::entry::scope::Scope;
 use crate::entry::slots::SlotName;
 use crate::exchange::{Generation, Position};
 use crate::purge::Purge;
@@ -18,13 +19,17 @@ use crate::purge::receipt::ReceiptId;
 pub(super) struct Draft {
     pub(super) token: u64,
     pub(super) mode: Mode,
-    /// As people read them.
+    /// As people read them, within [`SCOPES_BYTES_MAX`].
     pub(super) scopes: Vec<String>,
     /// Names of slots, with blanks between them.
     pub(super) slots: String,
     /// The digest of the delivery's name, so that its length is no matter.
     pub(super) delivery: Option<String>,
 }
+
+/// Bytes of the scopes that a record names. They are for people: the slots are what is purged, all of
+/// them. A record has no more than about 30 KiB besides.
+pub const SCOPES_BYTES_MAX: usize = 64 * 1024;
 
 /// A record of the log.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,7 +54,7 @@ impl Draft {
         Self {
             token,
             mode: purge.mode(),
-            scopes: purge.scopes().iter().map(ToString::to_string).collect(),
+            scopes: named(purge.scopes()),
             slots,
             delivery: purge.delivery().map(digest),
         }
@@ -59,6 +64,12 @@ impl Draft {
         self.slots
             .split_ascii_whitespace()
             .filter_map(SlotName::parse)
+    }
+
+    /// Whether it does not name all scopes.
+    pub(super) fn is_cut(&self) -> bool {
+        let last = self.scopes.last();
+        last.is_some_and(|last| last.starts_with(MORE))
     }
 
     /// A line of the spool.
@@ -163,6 +174,29 @@ impl From<Record> for Draft {
     }
 }
 
+/// As many as there is room for, in their order, then how many more there are.
+fn named(scopes: &[Scope]) -> Vec<String> {
+    let mut bytes = 0;
+    let mut named: Vec<String> = scopes
+        .iter()
+        .map(ToString::to_string)
+        .take_while(|name| {
+            bytes += name.len() + 1;
+            bytes <= SCOPES_BYTES_MAX - MORE_BYTES
+        })
+        .collect();
+    let more = scopes.len() - named.len();
+    if more > 0 {
+        named.push(format!("{MORE}{more} more"));
+    }
+    named
+}
+
+/// Before how many more there are; no scope is written so.
+const MORE: &str = "and ";
+/// Bytes for all of that.
+const MORE_BYTES: usize = 32;
+
 fn text_of(slots: impl Iterator<Item = SlotName>) -> String {
     let mut text = String::new();
     for slot in slots {
@@ -182,8 +216,7 @@ fn mode(text: &str) -> Option<Mode> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::entry::scope::Scope;
-    use crate::purge::Cause;
+    use crate::purge::{Cause, SCOPES_MAX};
 
     fn fields(format: &str) -> Vec<String> {
         [
@@ -214,8 +247,25 @@ mod tests {
         let purge = Purge::new(scopes, Mode::Hard, Cause::Admin).unwrap();
         let draft = Draft::of(&purge.delivered_as("demo/1"), 9);
         assert!(draft.slots.ends_with(" t e"), "{}", draft.slots);
+        assert!(!draft.is_cut());
         assert_eq!(draft.delivery.as_deref().map(str::len), Some(64));
         assert_eq!(Draft::from_json(&draft.to_json()), Some(draft));
+    }
+
+    #[test]
+    fn the_longest_purge_is_whole_and_its_record_is_short() {
+        let scope = |at| Scope::tag(format!("{at}{}", "x".repeat(8000)));
+        let scopes: Vec<Scope> = (0..SCOPES_MAX).map(scope).collect();
+        let purge = Purge::new(scopes, Mode::Hard, Cause::Admin).unwrap();
+        let draft = Draft::of(&purge, 9);
+        let text = draft.scopes.join("\n");
+        assert!(text.len() <= SCOPES_BYTES_MAX, "{}", text.len());
+        assert!(draft.is_cut());
+        assert!(draft.scopes[7].starts_with("tag:7xx"));
+        assert_eq!(draft.scopes.last().unwrap(), "and 1016 more");
+        let slots = purge.scopes().iter().flat_map(SlotName::of).count();
+        assert_eq!(draft.slots.split(' ').count(), slots);
+        assert!(draft.slots.len() < 30 * 1024, "{}", draft.slots.len());
     }
 
     #[test]

@@ -42,6 +42,15 @@ pub(super) struct Head {
 pub(super) struct Appended {
     pub(super) place: ReceiptId,
     pub(super) duplicate: bool,
+    /// Records that were trimmed because of their bytes.
+    pub(super) trimmed: u64,
+}
+
+/// What the log may keep, about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kept {
+    pub(super) records: usize,
+    pub(super) bytes: usize,
 }
 
 /// One registered incarnation.
@@ -93,6 +102,9 @@ pub(super) const FORMAT: &str = "1";
 
 /// How long a delivery is known: longer than any sender repeats one.
 const DELIVERY_SECONDS: u64 = 24 * 3600;
+
+/// Bytes that a record takes in Redis beyond its texts: names, numbers, and what holds them together.
+const RECORD_BYTES: usize = 200;
 
 /// How long the id of a receipt leads to a record that has another place: as long as a record stays
 /// at most.
@@ -160,8 +172,11 @@ end
 ";
 
 /// 2 token, 3 mode, 4 scopes, 5 slots, 6 incarnation, 7 records kept, 8 seconds a delivery is known,
-/// 9 the id of the receipt that was given already, or nothing, 10 seconds that is known. What has such
-/// an id, or is a delivery, and is in the log, stays where it is.
+/// 9 the id of the receipt that was given already, or nothing, 10 seconds that is known, 11 bytes kept,
+/// 12 bytes of a record beyond its texts. What has such an id, or is a delivery, and is in the log,
+/// stays where it is. `at` is how many bytes were appended before, `bytes` of the state how many in
+/// all: their difference is what the records from there on take. The oldest go until that is few
+/// enough, so many at most in one append.
 const APPEND: &str = r"
 local receipt = ARGV[9] ~= '' and KEYS[#KEYS] or nil
 local delivery = #KEYS > (receipt and 3 or 2) and KEYS[3] or nil
@@ -177,28 +192,40 @@ end
 local before = known(receipt) or known(delivery)
 if before then
   remember(before)
-  return { generation, before, '1' }
+  return { generation, before, '1', '0' }
 end
 -- First what may be refused: a head without its record would look like a gap.
 local position = plain(tonumber(head) + 1)
+local size = #ARGV[4] + #ARGV[5] + #ARGV[6] + #ARGV[9] + tonumber(ARGV[12])
+local bytes = tonumber(redis.call('HGET', state, 'bytes') or '0') + size
 local entry = { 'format', FORMAT,
   'generation', generation, 'predecessor', redis.call('HGET', state, 'token'), 'token', ARGV[2],
-  'mode', ARGV[3], 'scopes', ARGV[4], 'slots', ARGV[5], 'from', ARGV[6] }
+  'mode', ARGV[3], 'scopes', ARGV[4], 'slots', ARGV[5], 'from', ARGV[6], 'at', plain(bytes - size) }
 if receipt then
   entry[#entry + 1] = 'receipt'
   entry[#entry + 1] = ARGV[9]
 end
 redis.call('XADD', log, 'MAXLEN', '~', ARGV[7], position .. '-0', unpack(entry))
+local excess, trimmed = bytes - tonumber(ARGV[11]), 0
+while excess > 0 and trimmed < 1000 do
+  local oldest, at = redis.call('XRANGE', log, '-', '+', 'COUNT', 1)[1], nil
+  for field = 1, oldest and #oldest[2] or 0, 2 do
+    if oldest[2][field] == 'at' then at = tonumber(oldest[2][field + 1]) end
+  end
+  if not at or at >= excess then break end
+  local after = tonumber(oldest[1]:match('^%d+')) + 1
+  trimmed = trimmed + redis.call('XTRIM', log, 'MINID', '=', plain(after) .. '-0')
+end
 local prefix = ARGV[3] == 'hard' and 'h:' or 's:'
 for slot in ARGV[5]:gmatch('%S+') do
   redis.call('HSET', state, prefix .. slot, position)
 end
-redis.call('HSET', state, 'head', position, 'token', ARGV[2])
+redis.call('HSET', state, 'head', position, 'token', ARGV[2], 'bytes', plain(bytes))
 if delivery then
   redis.call('SET', delivery, generation .. '-' .. position, 'EX', ARGV[8])
 end
 remember(position)
-return { generation, position, '0' }
+return { generation, position, '0', plain(trimmed) }
 ";
 
 /// 2 generation and 3 position of the id of a receipt.
@@ -343,7 +370,7 @@ impl Scripts<'_> {
         draft: &Draft,
         receipt: Option<ReceiptId>,
         incarnation: &str,
-        records_max: usize,
+        kept: Kept,
     ) -> RedisResult<Appended> {
         let mut call = self.begin(&ALL.append)?;
         if let Some(delivery) = &draft.delivery {
@@ -358,17 +385,22 @@ impl Scripts<'_> {
             .arg(draft.scopes.join("\n"))
             .arg(&draft.slots)
             .arg(incarnation)
-            .arg(records_max)
+            .arg(kept.records)
             .arg(DELIVERY_SECONDS)
             .arg(receipt)
-            .arg(RECEIPT_SECONDS);
+            .arg(RECEIPT_SECONDS)
+            .arg(kept.bytes)
+            .arg(RECORD_BYTES);
         let mut answer = self.answer(call).await?;
         let place = ReceiptId {
             generation: answer.generation()?,
             position: answer.position()?,
         };
-        let duplicate = answer.text()? == "1";
-        Ok(Appended { place, duplicate })
+        Ok(Appended {
+            place,
+            duplicate: answer.text()? == "1",
+            trimmed: answer.position()?.ordinal(),
+        })
     }
 
     /// The record in the log of the purge whose receipt has this id, by whomever it was given.
