@@ -243,7 +243,9 @@ impl Instance {
         if draft.is_cut() {
             self.metrics.cut.inc();
         }
-        let Appended { place, duplicate } = match self.append(&draft).await {
+        let Appended {
+            place, duplicate, ..
+        } = match self.append(&draft).await {
             Ok(appended) => appended,
             Err(error) => return self.keep_for_later(purge, draft, error).await,
         };
