@@ -1,5 +1,7 @@
 //! How long connections live, and what of trailers arrives.
 
+use bytes::Bytes;
+
 use super::*;
 
 #[tokio::test]

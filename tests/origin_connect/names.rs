@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use cms_edge::fetch::{Kind, Resolver};
 use http::Uri;
 use parking_lot::Mutex;

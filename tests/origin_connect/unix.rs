@@ -1,6 +1,6 @@
 //! Sockets in the file system.
 
-use cms_edge::fetch::Kind;
+use cms_edge::fetch::{Address, HostRule, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 

@@ -1,13 +1,13 @@
 //! Connections of HTTP/2 on which frames are sent one by one.
 
 #[path = "../support/frames.rs"]
-mod frames;
+mod raw;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use self::frames::PREFACE;
-pub(crate) use self::frames::{
+use self::raw::PREFACE;
+pub(crate) use self::raw::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, PRIORITY,
     RST_STREAM, SETTINGS, WINDOW_UPDATE, field, frame, get, head, next, next_of,
 };
@@ -16,7 +16,7 @@ use crate::support::Running;
 /// A connection on which the preface and `settings` have been sent.
 pub(crate) async fn connect(server: &Running, settings: &[(u16, u32)]) -> TcpStream {
     let mut stream = server.raw().await;
-    let bytes = [PREFACE, &frames::settings(settings)].concat();
+    let bytes = [PREFACE, &raw::settings(settings)].concat();
     stream.write_all(&bytes).await.unwrap();
     stream
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cms_edge::server::tls::MinVersion;
 use cms_edge::telemetry::server::Limit;
 use rustls::version::TLS13;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::CertificateDer;
 
 use crate::anything::Anything;
 use crate::support::*;

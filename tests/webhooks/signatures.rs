@@ -16,7 +16,9 @@ use http_body_util::StreamBody;
 use serde_json::json;
 
 use crate::senders::{DETAIL, demo, strapi};
-use crate::support::{NEW_KEY, NOW, OLD_KEY, TOKEN, deliver, fields, peer, rule, signed, stage};
+use crate::support::{
+    NEW_KEY, NOW, OLD_KEY, TOKEN, deliver, fields, peer, rule, settings, signed, stage,
+};
 
 #[tokio::test]
 async fn a_signed_delivery_is_in_the_log_when_it_is_answered() {

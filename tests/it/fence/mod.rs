@@ -49,6 +49,10 @@ fn tagged(text: &str) -> Reply {
         .header("etag", &format!("\"{text}\""))
 }
 
+fn with_window(text: &str) -> Reply {
+    tagged(text).header("cache-control", "max-age=10, stale-while-revalidate=60")
+}
+
 /// A client of its own, under way.
 fn client(stage: &Arc<Stage>) -> JoinHandle<Answer> {
     let stage = Arc::clone(stage);

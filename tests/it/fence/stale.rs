@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use super::{PATH, SOFT, TAG, article, client, fill, stage, tagged, until_stored};
+use super::{PATH, SOFT, TAG, article, client, fill, stage, tagged, until_stored, with_window};
 use crate::support::origin::Reply;
 use crate::support::script::until;
-
-fn with_window(text: &str) -> Reply {
-    tagged(text).header("cache-control", "max-age=10, stale-while-revalidate=60")
-}
 
 #[tokio::test]
 async fn a_purge_between_a_stale_hit_and_its_background_answer_drops_that_answer() {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{PATH, SCOPES, SOFT, TAG, article, client, fill, stage, tagged};
+use super::{PATH, SCOPES, SOFT, TAG, article, client, fill, stage, tagged, with_window};
 use crate::support::origin::Reply;
 use crate::support::script::until;
 

@@ -5,33 +5,31 @@ mod answers;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cms_edge::clock::{Clock, ManualClock, Timestamp};
-use cms_edge::entry::head::Head;
+use cms_edge::entry::StoredResponse;
 use cms_edge::entry::purges::{Live, Mode, Purges};
 use cms_edge::entry::scope::Scope;
-use cms_edge::entry::{Content, StoredResponse, Tags};
-use cms_edge::exchange::{Exchange, Fence, Forwarded};
+use cms_edge::exchange::{Fence, Forwarded};
 use cms_edge::fields::accept_encoding::Coding;
 use cms_edge::fields::cache_control::RequestControl;
 use cms_edge::fields::cache_status::Fwd;
-use cms_edge::fields::{content_language, date, forwarded, tags};
+use cms_edge::fields::date;
 use cms_edge::key::language::{LanguageSettings, Source};
 use cms_edge::key::{Folding, KeyRule, LanguageRule, Negotiated, TargetUri, VaryRule};
 use cms_edge::policy::reuse::{self, Disposition, Found};
-use cms_edge::policy::storability::{self, Asked, NEVER_STORED, Storable};
 use cms_edge::policy::{CacheRule, Profile, StatusTtl, invalidation, validation};
 use cms_edge::purge::local::LocalLog;
 use cms_edge::purge::{Cause, Purge};
 use cms_edge::respond::stored;
 use cms_edge::store::memory::{Memory, Settings};
-use cms_edge::store::{Put, Store, Variants};
+use cms_edge::store::{Store, Variants};
 use cms_edge::telemetry::purge::PurgeMetrics;
 use futures_util::FutureExt;
 use http::header::{ACCEPT_LANGUAGE, DATE, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
-use super::script::{self, Ask, Lines, Reply, START, Seen, Setup, URLS, What};
+use self::answers::answer;
+use super::script::{self, Ask, Reply, START, Seen, Setup, URLS, What};
 
 /// Exchanges of one fill, as in `proxy`.
 const EXCHANGES_MAX: usize = 3;
