@@ -133,7 +133,7 @@ fn the_rules_catch_what_they_are_for() {
     );
     let lines = "    g();\n".repeat(71);
     let long_function = format!("//! x\npub(crate) async fn f() {{\n{lines}}}\n");
-    check("fields/function.rs", &long_function, &mut broken);
+    check("store/function.rs", &long_function, &mut broken);
     check("fields/mute.rs", "use std::fmt;\n", &mut broken);
     assert_eq!(broken.len(), 6, "{broken:#?}");
 }
