@@ -7,6 +7,7 @@ use redis::RedisResult;
 use super::Instance;
 use super::connection::Link;
 use super::record::Draft;
+use super::scripts::senseless;
 use crate::purge::log::LogError;
 use crate::purge::receipt::{Receipt, ReceiptId};
 
@@ -61,6 +62,11 @@ impl Instance {
     ) -> RedisResult<ReceiptId> {
         let appended = self.append_over(link, draft, Some(id)).await?;
         self.ledger.lock().placed(id, appended.place);
+        if appended.duplicate {
+            // What was applied ahead of its record holds until a record follows: that one is there already.
+            let token = getrandom::u64().map_err(|_| senseless())?;
+            self.append_over(link, &Draft::nothing(token), None).await?;
+        }
         self.open.notify_one();
         tracing::info!(%id, place = %appended.place, "a purge that was given a receipt is in the log");
         Ok(appended.place)

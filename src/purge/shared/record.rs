@@ -60,6 +60,17 @@ impl Draft {
         }
     }
 
+    /// It only has a place.
+    pub(super) const fn nothing(token: u64) -> Self {
+        Self {
+            token,
+            mode: Mode::Soft,
+            scopes: Vec::new(),
+            slots: String::new(),
+            delivery: None,
+        }
+    }
+
     pub(super) fn slots(&self) -> impl Iterator<Item = SlotName> {
         self.slots
             .split_ascii_whitespace()

@@ -73,10 +73,9 @@ pub(super) struct Status {
     pub(super) peers: Vec<Peer>,
 }
 
-/// What a renewal says of times.
+/// What a renewal says: for how long the generation is known, and how long a lease lasts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Times {
-    /// For how long the generation is known.
     pub(super) known: Duration,
     pub(super) lease: Duration,
 }
@@ -131,8 +130,7 @@ if had[1] ~= stamp then
   redis.call('HSET', state, 'format', FORMAT, 'stamp', stamp, 'generation', ARGV[1],
     'head', '0', 'token', '0')
 elseif had[2] ~= FORMAT then
-  return redis.error_reply('FORMAT instances of another version use the purge log (format '
-    .. tostring(had[2]) .. '). When there are none left: DEL ' .. state)
+  return redis.error_reply('FORMAT another version uses this log. When it is nowhere any more: DEL ' .. state)
 end
 local asked = redis.call('HINCRBY', state, 'asked', 1)
 local generation = redis.call('HGET', state, 'generation')

@@ -221,6 +221,9 @@ impl Instance {
         self.standing.lock().token = record.token;
         if record.from != self.incarnation {
             self.ledger.lock().found(record);
+        } else if let Some(id) = record.receipt {
+            // Its answer may come later.
+            self.ledger.lock().placed(id, record.place());
         }
         self.tell_applied();
         self.grant();
