@@ -219,9 +219,8 @@ impl Log for SharedLog {
         // A sender that hangs up has been heard: no step is left out for that.
         let taken = tokio::spawn(async move { instance.take(&purge, asked).await }).await;
         let receipt = taken.map_err(|_| LogError::Unavailable)??;
-        let most = match (wait, receipt.state) {
-            (Wait::All(most), State::Complete | State::Settling) => most,
-            _ => return Ok(receipt),
+        let (Wait::All(most), State::Complete | State::Settling) = (wait, receipt.state) else {
+            return Ok(receipt);
         };
         let completed = self.instance.completed(receipt.id, asked + most).await;
         Ok(Receipt {
