@@ -23,8 +23,8 @@ use crate::{FIRST, Mode, Purges, Scope, at, purge};
 /// Flights that one request follows until one lands.
 const FOLLOWED_MAX: usize = 3;
 
-/// With three threads there are too many orders for more.
-const PREEMPTIONS_OF_THREE: usize = 3;
+/// As [`PREEMPTIONS_MAX`], where three threads also look at the table.
+const PREEMPTIONS_WITH_PURGE: usize = 3;
 
 /// An instance, and what its requests see.
 struct World {
@@ -56,7 +56,8 @@ impl World {
         lease.extend(lease.uptime().after(Duration::from_secs(3600)));
         let response = StoredResponse::tagged("a", at(FIRST, 0));
         let key = response.key();
-        assert!(purges.still_open(purges.fence(), key));
+        assert_eq!(purges.fence(), at(FIRST, 0), "each order begins anew");
+        assert!(purges.still_open(at(FIRST, 0), key));
         assert!(purges.admit(Arc::clone(&response)).is_some());
         Self {
             purges: Arc::clone(purges),
@@ -168,7 +169,7 @@ fn sort(flights: impl IntoIterator<Item = Flight>) -> (Vec<Lead>, Vec<Follow>) {
 
 #[test]
 fn of_those_who_ask_at_once_one_leads_and_all_others_get_what_it_brings() {
-    explore_requests(PREEMPTIONS_OF_THREE, |world| {
+    explore_requests(PREEMPTIONS_MAX, |world| {
         let others = [(); 2].map(|()| spawn(world, World::join));
         let own = world.join();
         let all = others.map(|other| other.join().unwrap()).into_iter();
@@ -183,7 +184,7 @@ fn of_those_who_ask_at_once_one_leads_and_all_others_get_what_it_brings() {
 
 #[test]
 fn who_follows_is_there_when_the_flight_lands_or_comes_too_late_and_leads() {
-    explore_requests(PREEMPTIONS_OF_THREE, |world| {
+    explore_requests(PREEMPTIONS_MAX, |world| {
         let lead = world.lead();
         let others = [(); 2].map(|()| spawn(world, |world| world.ask()));
         world.fly(lead, at(FIRST, 0));
@@ -196,7 +197,7 @@ fn who_follows_is_there_when_the_flight_lands_or_comes_too_late_and_leads() {
 
 #[test]
 fn nobody_waits_for_a_leader_that_is_gone() {
-    explore_requests(PREEMPTIONS_OF_THREE, |world| {
+    explore_requests(PREEMPTIONS_MAX, |world| {
         let lead = world.lead();
         let others = [(); 2].map(|()| spawn(world, |world| world.ask()));
         drop(lead);
@@ -209,7 +210,7 @@ fn nobody_waits_for_a_leader_that_is_gone() {
 
 #[test]
 fn in_the_place_of_a_leader_that_goes_while_others_come_there_is_one() {
-    explore_requests(PREEMPTIONS_OF_THREE, |world| {
+    explore_requests(PREEMPTIONS_MAX, |world| {
         let lead = world.lead();
         let others = [(); 2].map(|()| spawn(world, World::join));
         drop(lead);
@@ -230,7 +231,7 @@ fn in_the_place_of_a_leader_that_goes_while_others_come_there_is_one() {
 
 #[test]
 fn of_those_whom_a_leader_left_one_leads() {
-    explore_requests(PREEMPTIONS_OF_THREE, |world| {
+    explore_requests(PREEMPTIONS_MAX, |world| {
         let lead = world.lead();
         let follows = [world.follow(), world.follow()];
         let others = follows.map(|follow| {
@@ -261,23 +262,35 @@ fn who_asks_after_a_purge_gets_nothing_that_left_before_it() {
 
 #[test]
 fn a_purge_between_leaves_nobody_without_an_answer() {
-    explore_requests(PREEMPTIONS_OF_THREE - 1, |world| {
-        let lead = world.lead();
-        let asking = spawn(world, |world| World::fence_of(&world.ask()));
-        let after = spawn(world, |world| {
-            purge(&world.purges, 1);
-            World::fence_of(&world.ask())
-        });
-        world.fly(lead, at(FIRST, 0));
-        assert!(asking.join().unwrap().position <= Position::new(1));
-        assert_eq!(after.join().unwrap(), at(FIRST, 1));
+    explore_requests(PREEMPTIONS_WITH_PURGE, |world| {
+        ask_around_a_purge(world, |lead| drop(world.fly(lead, at(FIRST, 0))));
     });
+}
+
+#[test]
+fn nor_does_a_purge_while_the_leader_goes() {
+    explore_requests(PREEMPTIONS_WITH_PURGE, |world| {
+        ask_around_a_purge(world, drop)
+    });
+}
+
+/// One asks, one purges and asks, and `end` is what the leader before them does.
+fn ask_around_a_purge(world: &Arc<World>, end: impl FnOnce(Lead)) {
+    let lead = world.lead();
+    let asking = spawn(world, |world| World::fence_of(&world.ask()));
+    let after = spawn(world, |world| {
+        purge(&world.purges, 1);
+        World::fence_of(&world.ask())
+    });
+    end(lead);
+    assert!(asking.join().unwrap().position <= Position::new(1));
+    assert_eq!(after.join().unwrap(), at(FIRST, 1));
 }
 
 /// It raises slots above what is applied: until it is in the log it covers whatever leaves.
 #[test]
 fn a_purge_that_is_not_in_the_log_yet_does_not_let_all_leave_at_once() {
-    explore_requests(PREEMPTIONS_OF_THREE - 1, |world| {
+    explore_requests(PREEMPTIONS_WITH_PURGE, |world| {
         world.purges.apply_ahead(Mode::Hard, [&Scope::tag("a")]);
         let others = [(); 2].map(|()| spawn(world, |world| world.ask()));
         world.ask();
@@ -290,7 +303,7 @@ fn a_purge_that_is_not_in_the_log_yet_does_not_let_all_leave_at_once() {
 /// Nobody knows what was purged since it ended.
 #[test]
 fn without_a_lease_who_asks_gets_what_leaves_later() {
-    explore_requests(PREEMPTIONS_OF_THREE - 1, |world| {
+    explore_requests(PREEMPTIONS_WITH_PURGE, |world| {
         let lead = world.lead();
         let others = [(); 2].map(|()| {
             spawn(world, |world| {
@@ -306,4 +319,32 @@ fn without_a_lease_who_asks_gets_what_leaves_later() {
         }
         assert!(world.departed() <= 3);
     });
+}
+
+#[test]
+fn behind_one_that_is_not_followed_any_longer_one_waits_and_others_follow_it() {
+    explore_requests(PREEMPTIONS_WITH_PURGE, |world| {
+        join_behind(world, |world| world.lease.end());
+    });
+    explore_requests(PREEMPTIONS_WITH_PURGE, |world| {
+        join_behind(world, |world| {
+            world.purges.apply_ahead(Mode::Hard, [&Scope::tag("a")]);
+        });
+    });
+}
+
+/// Two come behind one that is under way when `end` has ended that it is followed.
+fn join_behind(world: &Arc<World>, end: impl FnOnce(&World)) {
+    let first = world.lead();
+    end(world);
+    let others = [(); 2].map(|()| spawn(world, World::join));
+    let (mut leads, mut follows) = sort(others.map(|other| other.join().unwrap()));
+    assert_eq!((leads.len(), follows.len()), (1, 1));
+    first.land(Landing::NotShared);
+    let next = spawn(world, move |world| {
+        world.fly(leads.pop().unwrap(), at(FIRST, 0))
+    });
+    let landing = wait(follows.pop().unwrap().landing());
+    assert_eq!(World::number_of(&landing), 1);
+    assert_eq!(World::number_of(&next.join().unwrap()), 1);
 }
