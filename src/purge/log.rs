@@ -56,6 +56,8 @@ pub enum Wait {
 pub enum LogError {
     #[error("the purge log cannot be reached, and nothing was kept for later")]
     Unavailable,
+    #[error("this instance does not know the purge, and the purge log cannot be asked")]
+    Unasked,
     #[error("the purge log did not answer in time; whether the purge was appended is not known")]
     Deadline,
 }

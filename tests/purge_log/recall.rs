@@ -148,7 +148,12 @@ async fn without_redis_nobody_says_that_a_purge_is_not_known() {
     assert_eq!(a.receipt(&id).await.0, StatusCode::NOT_FOUND);
     redis.kill();
     eventually("it cannot be asked", || async {
-        a.receipt(&id).await.0 == StatusCode::SERVICE_UNAVAILABLE
+        let (status, problem) = a.receipt(&id).await;
+        status == StatusCode::SERVICE_UNAVAILABLE
+            && problem["detail"]
+                .as_str()
+                .unwrap()
+                .contains("cannot be asked")
     })
     .await;
 }

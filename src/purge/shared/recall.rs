@@ -28,7 +28,7 @@ impl Instance {
         };
         let known = self.ledger.lock().receipt(id);
         if known.is_none() && !asked {
-            return Err(LogError::Unavailable);
+            return Err(LogError::Unasked);
         }
         Ok(known)
     }
