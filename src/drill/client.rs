@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::figures::Figures;
 
 /// See the module.
-pub(super) struct Admin {
+pub struct Admin {
     url: Uri,
     bearer: HeaderValue,
 }
@@ -33,7 +33,7 @@ const SHOWN_BYTES_MAX: usize = 300;
 ///
 /// # Errors
 /// There is none.
-pub(super) fn token(place: &str) -> anyhow::Result<String> {
+pub fn token(place: &str) -> anyhow::Result<String> {
     let token = match place.split_once(':') {
         Some(("env", name)) => std::env::var(name)
             .with_context(|| format!("the admin token: the variable {name} is not set"))?,
@@ -47,7 +47,7 @@ pub(super) fn token(place: &str) -> anyhow::Result<String> {
 impl Admin {
     /// # Errors
     /// It is no `http://` URL, or the token is none.
-    pub(super) fn new(url: &str, token: &str) -> anyhow::Result<Self> {
+    pub fn new(url: &str, token: &str) -> anyhow::Result<Self> {
         let url: Uri = url
             .parse()
             .with_context(|| format!("`{url}` is not a URL"))?;
@@ -62,7 +62,7 @@ impl Admin {
 
     /// # Errors
     /// There is no answer, or it is none to this question.
-    pub(super) async fn json(&self, method: &str, path: &str) -> anyhow::Result<Value> {
+    pub async fn json(&self, method: &str, path: &str) -> anyhow::Result<Value> {
         let body = self.ask(method, path).await?;
         serde_json::from_slice(&body)
             .with_context(|| format!("{} does not speak as cms-edge does", self.url))

@@ -3,7 +3,7 @@
 //!
 //! The instance ends the drill by its own clock: a command that is killed leaves nothing behind.
 
-mod client;
+pub mod client;
 mod figures;
 mod report;
 

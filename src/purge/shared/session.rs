@@ -30,11 +30,11 @@ pub(super) struct Standing {
     /// How long the last renewal lets it.
     granted: Uptime,
     /// The head that was last told of.
-    head: Position,
+    pub(super) head: Position,
     /// The generation that was last seen, and since when at least it has been there.
     pub(super) seen: Option<(Generation, Uptime)>,
     /// The counts of the others, and when each was seen to change.
-    counts: HashMap<String, (u64, Uptime)>,
+    pub(super) counts: HashMap<String, (u64, Uptime)>,
 }
 
 /// Why a session has ended.
@@ -51,23 +51,14 @@ impl Instance {
     /// Never returns.
     pub(super) async fn run(self: Arc<Self>) {
         let mut pauses = Pauses::new();
-        let mut was_lost = false;
         loop {
             let Err(ended) = self.session(&mut pauses).await;
             *self.link.lock() = None;
             self.metrics.connected.set(0);
-            match ended {
-                Ended::Fenced(reason) => {
-                    self.fence(reason);
-                    tracing::warn!(reason, "the purge log is read anew");
-                }
-                Ended::Redis(error) => {
-                    if !was_lost {
-                        tracing::warn!(%error, "the purge log cannot be reached");
-                    }
-                }
+            if let Ended::Fenced(reason) = ended {
+                self.fence(reason);
             }
-            was_lost = !pauses.has_connected();
+            self.tell_trouble(&ended);
             pauses.pause().await;
         }
     }
@@ -83,6 +74,9 @@ impl Instance {
         }
         pauses.connected();
         self.metrics.connected.set(1);
+        if self.following.is_well() {
+            self.tell_well();
+        }
         tokio::select! {
             ended = self.follow(link.clone()) => ended,
             ended = self.renew(&link) => ended,
@@ -90,6 +84,34 @@ impl Instance {
             ended = self.look_at_generation(&link) => ended,
             ended = self.look_after_redis(&link) => ended,
             () = self.outage.begun() => Err(drilled()),
+        }
+    }
+
+    fn tell_well(&self) {
+        let fence = self.purges.fence();
+        tracing::info!(
+            redis = self.settings.servers.place(),
+            generation = %super::scripts::hex(fence.generation.token()),
+            position = fence.position.ordinal(),
+            "the purge log is read and followed"
+        );
+    }
+
+    fn tell_trouble(&self, ended: &Ended) {
+        let redis = self.settings.servers.place();
+        let error = match ended {
+            Ended::Redis(error) => self.settings.servers.explained(error),
+            Ended::Fenced(reason) => format!("it is read anew: {}", meaning(reason)),
+        };
+        match self.following.fails(&error) {
+            Some(trouble) => tracing::warn!(
+                redis,
+                error,
+                failures = trouble.failures,
+                seconds = trouble.seconds(),
+                "the purge log cannot be followed"
+            ),
+            None => tracing::debug!(redis, error, "the purge log cannot be followed"),
         }
     }
 
@@ -145,11 +167,6 @@ impl Instance {
         if is_new {
             self.metrics.generations.inc();
         }
-        tracing::info!(
-            generation = %super::scripts::hex(head.generation.token()),
-            position = head.position.ordinal(),
-            "the purge log is read"
-        );
         self.tell_applied();
     }
 
@@ -258,6 +275,9 @@ impl Instance {
                     self.granted(since, sent, status.head);
                     self.bury(link, &status).await?;
                     self.update(&status);
+                    if self.following.stays_well() {
+                        self.tell_well();
+                    }
                 }
             }
         }
@@ -360,6 +380,17 @@ impl Instance {
             keys: &self.keys,
             connection: link.scripts.clone(),
         }
+    }
+}
+
+/// What a reason of the metrics means.
+fn meaning(reason: &str) -> &str {
+    match reason {
+        "generation" => "Redis lost it (a restart, FLUSHALL, a failover), and it began anew",
+        "predecessor" => "it is not the one that was read so far",
+        "trimmed" => "this instance was away for longer than it goes back",
+        "snapshot" => "it changes faster than it can be read",
+        other => other,
     }
 }
 
