@@ -33,8 +33,8 @@ use crate::telemetry::transform::TransformMetrics;
 
 use super::Surroundings;
 use super::log::AnyLog;
-use super::status::Status;
 use super::reload::{Cause as Asker, Reloads};
+use super::status::Status;
 
 /// See the module. Sites are built on it, one after another.
 pub(super) struct Core {

@@ -91,7 +91,9 @@ impl Status {
         let mut problems = Vec::new();
         if let Some(left) = self.outage.left() {
             let left = left.as_secs();
-            problems.push(format!("a drill: Redis counts as unreachable for {left} s more"));
+            problems.push(format!(
+                "a drill: Redis counts as unreachable for {left} s more"
+            ));
         }
         if let Some(store) = &store {
             problems.extend(of_store(store));
@@ -99,7 +101,9 @@ impl Status {
         if let Some(report) = &report {
             problems.extend(self.of_log(report));
         }
-        let runs = report.as_ref().is_none_or(|report| !report.lease_left.is_zero());
+        let runs = report
+            .as_ref()
+            .is_none_or(|report| !report.lease_left.is_zero());
         json!({
             "instance": self.instance,
             "version": env!("CARGO_PKG_VERSION"),
@@ -122,26 +126,54 @@ impl Status {
             ));
         }
         if report.spooled > 0 {
-            let (many, lost) = (report.spooled, if report.is_durable { "" } else { "; a restart loses them (purge_log.spool)" });
-            problems.push(format!("{many} purges wait for Redis: other instances do not know them{lost}"));
+            let (many, lost) = (
+                report.spooled,
+                if report.is_durable {
+                    ""
+                } else {
+                    "; a restart loses them (purge_log.spool)"
+                },
+            );
+            problems.push(format!(
+                "{many} purges wait for Redis: other instances do not know them{lost}"
+            ));
         }
         if report.is_evictable {
-            problems.push("Redis may evict the purge log: its maxmemory-policy must not be one of allkeys-*".to_owned());
+            problems.push(
+                "Redis may evict the purge log: its maxmemory-policy must not be one of allkeys-*"
+                    .to_owned(),
+            );
         }
         if report.is_unguarded {
             problems.push("after a failover of Redis, what was purged may come back: see the log for the setting".to_owned());
         }
         if !report.settles_after.is_zero() && report.is_connected {
             let seconds = report.settles_after.as_secs() + 1;
-            problems.push(format!("the purge log began anew: receipts are complete in {seconds} s at the earliest"));
+            problems.push(format!(
+                "the purge log began anew: receipts are complete in {seconds} s at the earliest"
+            ));
         }
-        let silent = report.instances.iter().filter(|one| !one.is_this && one.silent > self.silent_max());
+        if !report.is_connected {
+            // How others are is not known.
+            return problems;
+        }
+        let silent = report
+            .instances
+            .iter()
+            .filter(|one| !one.is_this && one.silent > self.silent_max());
         problems.extend(silent.map(|one| {
-            format!("{} is silent for {} s: receipts wait for it until it is declared gone", one.name, one.silent.as_secs())
+            format!(
+                "{} is silent for {} s: receipts wait for it until it is declared gone",
+                one.name,
+                one.silent.as_secs()
+            )
         }));
         let behind = report.instances.iter().filter(|one| one.behind > 0);
         problems.extend(behind.map(|one| {
-            format!("{} has not applied the last {} purges", one.name, one.behind)
+            format!(
+                "{} has not applied the last {} purges",
+                one.name, one.behind
+            )
         }));
         problems.extend(same_names(&report.instances).map(|name| {
             format!("several instances are called {name}: purge_log.instance tells them apart")
@@ -156,7 +188,10 @@ impl Status {
 
 fn of_store(store: &Standing) -> Option<String> {
     let trouble = store.trouble.as_ref()?;
-    Some(format!("responses are not shared: Redis at {}: {}", store.place, trouble.last))
+    Some(format!(
+        "responses are not shared: Redis at {}: {}",
+        store.place, trouble.last
+    ))
 }
 
 /// They are sorted.

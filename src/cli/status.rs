@@ -80,16 +80,25 @@ fn text(status: &Value) -> String {
             let (lease, spooled) = (&log["lease_left_ms"], &log["spooled"]);
             line(
                 "purge log",
-                &format!("{standing}, {at}; applied {applied} of {head}, lease {lease} ms, {spooled} spooled"),
+                &format!(
+                    "{standing}, {at}; applied {applied} of {head}, lease {lease} ms, {spooled} spooled"
+                ),
             );
         }
     }
     for one in log["instances"].as_array().into_iter().flatten() {
-        let this = if one["this"] == true { ", this one" } else { "" };
+        let this = if one["this"] == true {
+            ", this one"
+        } else {
+            ""
+        };
         let (applied, behind) = (&one["applied"], &one["behind"]);
         let silent = &one["silent_ms"];
         let name = word(&one["name"]);
-        line("", &format!("{name}: applied {applied}, {behind} behind, heard of {silent} ms ago{this}"));
+        line(
+            "",
+            &format!("{name}: applied {applied}, {behind} behind, heard of {silent} ms ago{this}"),
+        );
     }
     for problem in problems(status) {
         line("PROBLEM", problem);
@@ -114,7 +123,10 @@ mod tests {
         let text = text(&status);
         assert!(text.contains("serves nothing that is stored"), "{text}");
         assert!(text.contains("applied 1 of 3"), "{text}");
-        assert!(text.contains("2 behind, heard of 4 ms ago, this one"), "{text}");
+        assert!(
+            text.contains("2 behind, heard of 4 ms ago, this one"),
+            "{text}"
+        );
         assert!(text.ends_with("PROBLEM      it burns\n"), "{text}");
     }
 }

@@ -237,7 +237,9 @@ fn folder(path: PathBuf) -> Result<PathBuf, Wrong> {
     if path.exists() && !path.is_dir() {
         return Err(because("it is no folder".to_owned()));
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     let lacks = |folder: &Path| folder.try_exists().is_ok_and(|there| !there);
     match parent.filter(|parent| lacks(parent)) {
         Some(parent) => Err(because(format!("there is no folder {}", parent.display()))),

@@ -185,9 +185,7 @@ pub(super) fn parsed(url: &str) -> Result<ConnectionInfo, Wrong> {
         because: Some(why.to_owned()),
         ..Wrong::default()
     };
-    let info = url
-        .into_connection_info()
-        .map_err(|_| wrong(&slip(url)))?;
+    let info = url.into_connection_info().map_err(|_| wrong(&slip(url)))?;
     match info.addr() {
         ConnectionAddr::TcpTls { insecure: true, .. } => {
             Err(wrong("TLS that trusts everybody protects from nobody"))

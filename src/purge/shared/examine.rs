@@ -36,7 +36,9 @@ async fn look(settings: &Settings, findings: &mut Findings) -> RedisResult<()> {
         .set_connection_timeout(Some(settings.timeout))
         .set_response_timeout(Some(settings.timeout));
     let connecting = client.get_multiplexed_async_connection_with_config(&config);
-    let mut connection = timeout(settings.timeout, connecting).await.map_err(|_| late())??;
+    let mut connection = timeout(settings.timeout, connecting)
+        .await
+        .map_err(|_| late())??;
     let probe = Script::new(PROBE);
     let mut prepared = probe.prepare_invoke();
     for name in ["check", "check-log", "check-text"] {
@@ -56,7 +58,9 @@ async fn look(settings: &Settings, findings: &mut Findings) -> RedisResult<()> {
         ));
     }
     let said = Said::of(connection, servers.mode, true).await;
-    findings.warnings.extend(said.warnings(servers.mode, settings.split));
+    findings
+        .warnings
+        .extend(said.warnings(servers.mode, settings.split));
     Ok(())
 }
 

@@ -57,7 +57,9 @@ impl SharedLog {
         let readers = instance.readers();
         let head = instance.standing.lock().head.max(fence.position);
         let quarantine = instance.quarantine();
-        let seen = quarantine.seen.filter(|(seen, _)| *seen == fence.generation);
+        let seen = quarantine
+            .seen
+            .filter(|(seen, _)| *seen == fence.generation);
         let known = seen.map_or(Duration::ZERO, |(_, since)| quarantine.now.since(since));
         Report {
             redis: instance.settings.servers.place(),

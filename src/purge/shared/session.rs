@@ -54,11 +54,11 @@ impl Instance {
         loop {
             let Err(ended) = self.session(&mut pauses).await;
             *self.link.lock() = None;
-            self.metrics.connected.set(0);
+            let was_connected = self.metrics.connected.set(0) == 1;
             if let Ended::Fenced(reason) = ended {
                 self.fence(reason);
             }
-            self.tell_trouble(&ended);
+            self.tell_trouble(&ended, was_connected);
             pauses.pause().await;
         }
     }
@@ -74,9 +74,6 @@ impl Instance {
         }
         pauses.connected();
         self.metrics.connected.set(1);
-        if self.following.is_well() {
-            self.tell_well();
-        }
         tokio::select! {
             ended = self.follow(link.clone()) => ended,
             ended = self.renew(&link) => ended,
@@ -97,10 +94,12 @@ impl Instance {
         );
     }
 
-    fn tell_trouble(&self, ended: &Ended) {
-        let redis = self.settings.servers.place();
+    fn tell_trouble(&self, ended: &Ended, was_connected: bool) {
+        let servers = &self.settings.servers;
+        let redis = servers.place();
         let error = match ended {
-            Ended::Redis(error) => self.settings.servers.explained(error),
+            Ended::Redis(error) if was_connected => servers.explained_later(error),
+            Ended::Redis(error) => servers.explained(error),
             Ended::Fenced(reason) => format!("it is read anew: {}", meaning(reason)),
         };
         match self.following.fails(&error) {
@@ -275,7 +274,7 @@ impl Instance {
                     self.granted(since, sent, status.head);
                     self.bury(link, &status).await?;
                     self.update(&status);
-                    if self.following.stays_well() {
+                    if self.following.is_well() || self.following.stays_well() {
                         self.tell_well();
                     }
                 }

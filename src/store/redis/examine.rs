@@ -48,11 +48,7 @@ pub async fn examine(settings: &Settings, clock: &dyn Clock) -> Findings {
     findings
 }
 
-async fn look(
-    settings: &Settings,
-    clock: &dyn Clock,
-    findings: &mut Findings,
-) -> RedisResult<()> {
+async fn look(settings: &Settings, clock: &dyn Clock, findings: &mut Findings) -> RedisResult<()> {
     let servers = &settings.servers;
     let lane = servers.open_for_lookups().await?;
     let mut connection = servers.open().await?;
@@ -95,8 +91,9 @@ impl Findings {
             value("maxmemory_policy"),
         ));
         if is_older_than_6_2(value("redis_version")) {
-            self.errors
-                .push("this Redis is too old: 6.2 is the first that has all that is needed".to_owned());
+            self.errors.push(
+                "this Redis is too old: 6.2 is the first that has all that is needed".to_owned(),
+            );
         }
     }
 
@@ -184,7 +181,13 @@ mod tests {
 
     #[test]
     fn old_versions_are_known() {
-        for (version, is_old) in [("5.0.14", true), ("6.0.16", true), ("6.2.0", false), ("7.0.15", false), ("?", false)] {
+        for (version, is_old) in [
+            ("5.0.14", true),
+            ("6.0.16", true),
+            ("6.2.0", false),
+            ("7.0.15", false),
+            ("?", false),
+        ] {
             assert_eq!(is_older_than_6_2(version), is_old, "{version}");
         }
     }
@@ -192,8 +195,16 @@ mod tests {
     #[test]
     fn responses_need_a_limit_and_a_policy_that_evicts_them() {
         let info = |limit, policy| format!("maxmemory:{limit}\r\nmaxmemory_policy:{policy}\r\n");
-        assert!(room(&info("0", "noeviction")).unwrap().contains("no maxmemory"));
-        assert!(room(&info("1", "noeviction")).unwrap().contains("volatile-lru"));
+        assert!(
+            room(&info("0", "noeviction"))
+                .unwrap()
+                .contains("no maxmemory")
+        );
+        assert!(
+            room(&info("1", "noeviction"))
+                .unwrap()
+                .contains("volatile-lru")
+        );
         assert_eq!(room(&info("1", "volatile-lru")), None);
         assert_eq!(room(""), None);
     }

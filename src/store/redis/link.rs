@@ -117,7 +117,7 @@ impl Link {
 
     /// As [`Link::fail`], because of this.
     pub fn fail_by(&self, way: &Arc<Connections>, useless: bool, error: &RedisError) {
-        *self.reason.lock() = Some(self.servers.explained(error));
+        *self.reason.lock() = Some(self.servers.explained_later(error));
         self.fail(way, useless);
     }
 

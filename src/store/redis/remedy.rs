@@ -6,7 +6,7 @@ use super::connect::{Mode, Servers};
 
 /// What a user of Redis needs, as [`ACL SETUSER`](https://redis.io/docs/latest/commands/acl-setuser/) says it.
 pub const RIGHTS: &str =
-    "~cms-edge:* ~{NAMESPACE:* +@read +@write +@scripting +@connection +info";
+    "~cms-edge:* ~{NAMESPACE:* +@read +@write +@scripting +@connection +info +time";
 
 impl Servers {
     /// Where it is, without user and password.
@@ -22,6 +22,15 @@ impl Servers {
         match self.remedy(error) {
             Some(remedy) => format!("{error}; {remedy}"),
             None => error.to_string(),
+        }
+    }
+
+    /// As [`Servers::explained`], of a connection that has worked: that it broke says nothing about
+    /// the configuration.
+    pub fn explained_later(&self, error: &RedisError) -> String {
+        match error.kind() {
+            ErrorKind::Io => error.to_string(),
+            _ => self.explained(error),
         }
     }
 
@@ -46,9 +55,11 @@ impl Servers {
             "MOVED" | "ASK" | "CROSSSLOT" if self.mode != Mode::Cluster => {
                 format!("it is a node of a cluster: {s}.mode = \"cluster\"")
             }
-            "OOM" => "raise maxmemory of Redis, and set its maxmemory-policy to volatile-lru, so that \
+            "OOM" => {
+                "raise maxmemory of Redis, and set its maxmemory-policy to volatile-lru, so that \
                 responses make room"
-                .to_owned(),
+                    .to_owned()
+            }
             "NOREPLICAS" => {
                 "its min-replicas-to-write asks for more replicas than it has now".to_owned()
             }
@@ -121,7 +132,11 @@ impl Servers {
 
     fn few_rights(&self) -> String {
         let s = self.section;
-        format!("the user of {s}.url needs {RIGHTS}")
+        let more = match self.mode {
+            Mode::Cluster => " +cluster|slots",
+            Mode::Standalone | Mode::Sentinel => "",
+        };
+        format!("the user of {s}.url needs {RIGHTS}{more}")
     }
 }
 
@@ -164,15 +179,39 @@ mod tests {
         let standalone = servers("redis://a.example", Mode::Standalone);
         let cluster = servers("redis://a.example", Mode::Cluster);
         for (servers, answer, remedy) in [
-            (&standalone, "NOAUTH Authentication required.", "redis.url = \"redis://USER"),
+            (
+                &standalone,
+                "NOAUTH Authentication required.",
+                "redis.url = \"redis://USER",
+            ),
             (&standalone, "WRONGPASS invalid", "password of redis.url"),
-            (&standalone, "NOPERM this user has no permissions", "+@scripting"),
-            (&standalone, "READONLY You can't write", "redis.mode = \"sentinel\""),
+            (
+                &standalone,
+                "NOPERM this user has no permissions",
+                "+@scripting",
+            ),
+            (
+                &standalone,
+                "READONLY You can't write",
+                "redis.mode = \"sentinel\"",
+            ),
             (&standalone, "MOVED 1 a:1", "redis.mode = \"cluster\""),
-            (&standalone, "ERR unknown command 'EVALSHA'", "redis.mode = \"sentinel\""),
+            (
+                &standalone,
+                "ERR unknown command 'EVALSHA'",
+                "redis.mode = \"sentinel\"",
+            ),
             (&standalone, "OOM command not allowed", "maxmemory-policy"),
-            (&cluster, "ERR This instance has cluster support disabled", "redis.mode = \"standalone\""),
-            (&cluster, "ERR unknown command 'CLUSTER'", "redis.mode = \"sentinel\""),
+            (
+                &cluster,
+                "ERR This instance has cluster support disabled",
+                "redis.mode = \"standalone\"",
+            ),
+            (
+                &cluster,
+                "ERR unknown command 'CLUSTER'",
+                "redis.mode = \"sentinel\"",
+            ),
         ] {
             let found = servers.remedy(&said(answer)).unwrap_or_default();
             assert!(found.contains(remedy), "{answer}: {found}");
