@@ -119,7 +119,12 @@ impl Status {
         if report.lease_left.is_zero() {
             problems.push(self.without_lease().to_owned());
         }
-        if let Some(trouble) = &report.trouble {
+        if !report.waits.is_zero() {
+            let seconds = report.waits.as_secs() + 1;
+            problems.push(format!(
+                "the purge log began anew: it is followed in {seconds} s, when purge_log.split is over"
+            ));
+        } else if let Some(trouble) = report.trouble.as_ref().filter(|_| !report.is_connected) {
             problems.push(format!(
                 "the purge log in {} cannot be followed: {}",
                 report.redis, trouble.last
@@ -144,8 +149,10 @@ impl Status {
                     .to_owned(),
             );
         }
-        if report.is_unguarded {
-            problems.push("after a failover of Redis, what was purged may come back: see the log for the setting".to_owned());
+        if let Some(danger) = &report.danger {
+            problems.push(format!(
+                "after a failover of Redis, what was purged may come back: {danger}"
+            ));
         }
         if !report.settles_after.is_zero() && report.is_connected {
             let seconds = report.settles_after.as_secs() + 1;

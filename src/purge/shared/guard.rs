@@ -27,7 +27,7 @@ pub(super) struct Said {
 /// What was told last, so that it is told once.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    danger: Option<String>,
+    pub(super) danger: Option<String>,
     policy: Option<String>,
     /// `CONFIG GET` was refused: each further one would stand in the ACL log.
     config_is_refused: bool,

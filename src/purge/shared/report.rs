@@ -29,9 +29,12 @@ pub struct Report {
     pub spooled: i64,
     /// Whether they wait on disk.
     pub is_durable: bool,
-    /// Redis may evict the log; two masters may have it.
+    /// Until fences are taken of a log that began anew: `split`.
+    pub waits: Duration,
+    /// Redis may evict the log.
     pub is_evictable: bool,
-    pub is_unguarded: bool,
+    /// Why two masters may have it.
+    pub danger: Option<String>,
     pub instances: Vec<Reader>,
 }
 
@@ -69,17 +72,30 @@ impl SharedLog {
             generation: hex(fence.generation.token()),
             applied: fence.position.ordinal(),
             head: head.ordinal(),
+            waits: instance.waits(),
             settles_after: quarantine.length.saturating_sub(known),
             spooled: instance.metrics.are_spooled(),
             is_durable: instance.settings.spool.is_some(),
             is_evictable: instance.metrics.evictable.get() == 1,
-            is_unguarded: instance.metrics.unguarded.get() == 1,
+            danger: instance.told.lock().danger.clone(),
             instances: readers,
         }
     }
 }
 
 impl Instance {
+    /// Nothing, unless Redis is there and the log is too young.
+    fn waits(&self) -> Duration {
+        let standing = self.standing.lock();
+        let (false, Some((_, since)), true) =
+            (standing.joined, standing.seen, self.link.lock().is_some())
+        else {
+            return Duration::ZERO;
+        };
+        let known = self.lease.uptime().since(since);
+        self.settings.split.saturating_sub(known)
+    }
+
     /// By name.
     fn readers(&self) -> Vec<Reader> {
         let Some((status, asked)) = self.last.lock().clone() else {

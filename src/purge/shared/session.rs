@@ -22,7 +22,7 @@ use crate::exchange::{Fence, Generation, Position};
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// It has read the log, and knows of no gap since.
-    joined: bool,
+    pub(super) joined: bool,
     /// Of the record that was applied last.
     token: u64,
     /// It serves from here on.
@@ -142,7 +142,13 @@ impl Instance {
             let known = self.see(head.generation, head.known);
             if known < self.settings.split {
                 // Another master may still give receipts: no fence is taken until it cannot.
-                sleep(self.settings.split - known).await;
+                let left = self.settings.split - known;
+                let seconds = left.as_secs_f64().ceil();
+                tracing::warn!(
+                    seconds,
+                    "the purge log began anew: nothing that is stored is served until purge_log.split is over"
+                );
+                sleep(left).await;
                 continue;
             }
             if let Some(snapshot) = read_snapshot(&mut scripts, head).await? {
