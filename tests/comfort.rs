@@ -153,7 +153,8 @@ async fn the_check_names_the_key_and_the_remedy() {
     let closed = Server::start(&["--requirepass", "secret-of-the-test"]).await;
     let of = open.port.to_string();
     let replica = Server::start(&["--replicaof", "127.0.0.1", &of]).await;
-    let full = Server::start(&["--maxmemory", "1mb"]).await;
+    let full = Server::start(&[]).await;
+    full.ask::<()>(&["CONFIG", "SET", "maxmemory", "1mb"]).await;
     let nowhere = format!("redis://127.0.0.1:{}", free_port());
     let wrong = format!("redis://:wrong-secret@127.0.0.1:{}", closed.port);
     let tls = open.url().replace("redis:", "rediss:");

@@ -12,8 +12,10 @@ pub struct Teller(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// What was said last; nothing: that it is well, or nothing at all.
+    /// The failure that was said last; nothing: that it is well, or nothing at all.
     said: Option<Said>,
+    /// What was said last is that it is well.
+    is_said_well: bool,
     /// The first failure since it was well for [`CALM`], and the last one.
     trouble: Option<Trouble>,
     well_since: Option<Instant>,
@@ -62,6 +64,7 @@ impl Teller {
                 (said.pause * 2).min(SAME_AFTER_MAX)
             }
         };
+        state.is_said_well = false;
         state.said = Some(Said {
             text: text.to_owned(),
             at: now,
@@ -83,7 +86,7 @@ impl Teller {
         if state.comes_and_goes {
             return false;
         }
-        is_new && (state.said.take().is_some() || state.trouble.is_none())
+        is_new && state.say_well()
     }
 
     /// It is still well. True: it was not believed before, and it is time to say so.
@@ -95,7 +98,7 @@ impl Teller {
         }
         state.comes_and_goes = false;
         state.trouble = None;
-        state.said.take().is_some()
+        state.say_well()
     }
 
     /// What is wrong now; nothing: it is well, or was not asked yet.
@@ -107,6 +110,12 @@ impl Teller {
 }
 
 impl State {
+    /// Unless it was said already.
+    fn say_well(&mut self) -> bool {
+        self.said = None;
+        !std::mem::replace(&mut self.is_said_well, true)
+    }
+
     fn note(&mut self, text: &str, now: Instant) -> Trouble {
         if let Some(since) = self.well_since.take() {
             self.comes_and_goes = now.duration_since(since) < CALM;
