@@ -7,6 +7,10 @@
 # `docker stop` waits 10 s by default and then kills: use --stop-timeout 45 for the `drain` of proxy.toml (30 s).
 
 FROM rust:1.95-slim-bookworm AS build
+# For the allocator.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends make \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 # The dependencies, in a layer of their own: it stays while the two files stay.
 COPY Cargo.toml Cargo.lock ./

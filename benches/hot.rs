@@ -8,6 +8,8 @@
     reason = "a benchmark may stop where it stands"
 )]
 
+#[path = "support/bench.rs"]
+mod bench;
 #[path = "support/origin.rs"]
 mod origin;
 
@@ -20,7 +22,6 @@ use bytes::Bytes;
 use cms_edge::app::{App, Surroundings};
 use cms_edge::clock::{ManualClock, Timestamp};
 use cms_edge::config;
-use cms_edge::connection::Connection;
 use cms_edge::fields::cache_control::RequestControl;
 use cms_edge::key::language::{LanguageRule, LanguageSettings, Source};
 use cms_edge::key::{KeyRule, QueryRule, TargetUri};
@@ -28,6 +29,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::{ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, HOST, USER_AGENT};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Empty};
+
+use bench::{connection, runtime};
 
 const CHROME: &str = "de-DE,de;q=0.9,en-US;q=0.8,en;q=0.7";
 
@@ -92,11 +95,7 @@ fn pieces(c: &mut Criterion) {
 
 /// From the request's head to the response's, for a response of 1 KiB in memory.
 fn hit(c: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     let app = runtime.block_on(async {
         let origin = origin::origin(1024, "vary: accept-language\r\n").await;
         let text = format!(
@@ -116,14 +115,7 @@ fn hit(c: &mut Criterion) {
         App::bind(&config, surroundings).await.unwrap()
     });
     let proxy = app.proxy();
-    let connection = Connection {
-        peer: "127.0.0.1:1234".parse().unwrap(),
-        via: "127.0.0.1:1234".parse().unwrap(),
-        local: "127.0.0.1:80".parse().unwrap(),
-        scheme: "http",
-        sni: None,
-        interims: Arc::default(),
-    };
+    let connection = connection();
     let mut request = Request::get("/api/articles/17")
         .body(Empty::<Bytes>::new())
         .unwrap();

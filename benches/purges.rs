@@ -9,6 +9,8 @@
     reason = "a benchmark may stop where it stands"
 )]
 
+#[path = "support/bench.rs"]
+mod bench;
 #[path = "support/origin.rs"]
 mod origin;
 
@@ -20,7 +22,6 @@ use bytes::Bytes;
 use cms_edge::app::{App, Surroundings};
 use cms_edge::clock::{SystemClock, Timestamp};
 use cms_edge::config;
-use cms_edge::connection::Connection;
 use cms_edge::entry::head::Head;
 use cms_edge::entry::purges::{Mode, Purges};
 use cms_edge::entry::scope::Scope;
@@ -41,6 +42,8 @@ use http_body_util::{BodyExt, Empty};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use bench::{connection, runtime};
+
 const OBJECTS: usize = 1_000_000;
 const RECORDS: usize = 100_000;
 /// Hits of one round; the median of [`ROUNDS`] counts.
@@ -51,11 +54,7 @@ const PURGES: usize = 5;
 const NOW: Timestamp = Timestamp::from_secs(1_795_262_400);
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     // `cargo test` runs benches, too, and only wants to know that they run.
     let part = match std::env::args().any(|argument| argument == "--bench") {
         true => 1,
@@ -224,14 +223,7 @@ impl Instance {
     }
 
     async fn hit(&self, at: usize) {
-        let connection = Connection {
-            peer: "127.0.0.1:1234".parse().unwrap(),
-            via: "127.0.0.1:1234".parse().unwrap(),
-            local: "127.0.0.1:80".parse().unwrap(),
-            scheme: "http",
-            sni: None,
-            interims: Arc::default(),
-        };
+        let connection = connection();
         let request = Request::get(format!("/api/articles/{}", at % 100))
             .header("host", "www.example.org")
             .body(Empty::<Bytes>::new())

@@ -10,6 +10,8 @@
     reason = "a benchmark may stop where it stands"
 )]
 
+#[path = "support/bench.rs"]
+mod bench;
 #[path = "support/origin.rs"]
 mod origin;
 
@@ -20,7 +22,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use cms_edge::app::{App, Surroundings};
 use cms_edge::config;
-use cms_edge::connection::Connection;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use tokio::task::JoinSet;
@@ -30,6 +31,7 @@ mod support {
     pub(crate) mod redis_server;
 }
 
+use bench::{connection, runtime};
 use support::redis_server::{Server, eventually};
 
 const AT_A_TIME: usize = 64;
@@ -38,11 +40,7 @@ const REQUESTS: usize = 64_000;
 const ROUNDS: usize = 5;
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = runtime();
     // `cargo test` runs benches, too, and only wants to know that they run.
     let requests = if std::env::args().any(|argument| argument == "--bench") {
         REQUESTS
@@ -91,14 +89,7 @@ async fn hits(server: &Server, settings: &str, bytes: usize, requests: usize) ->
     let answer = move |at: usize| {
         let proxy = proxy.clone();
         async move {
-            let connection = Connection {
-                peer: "127.0.0.1:1234".parse().unwrap(),
-                via: "127.0.0.1:1234".parse().unwrap(),
-                local: "127.0.0.1:80".parse().unwrap(),
-                scheme: "http",
-                sni: None,
-                interims: std::sync::Arc::default(),
-            };
+            let connection = connection();
             let request = Request::get(format!("/api/articles/{}", at % 100))
                 .header("host", "www.example.org")
                 .body(Empty::<Bytes>::new())

@@ -10,7 +10,7 @@
 
 #[path = "h2/flow.rs"]
 mod flow;
-#[path = "h2/frames.rs"]
+#[path = "support/frames.rs"]
 mod frames;
 #[path = "h2/framing.rs"]
 mod framing;

@@ -1,5 +1,6 @@
 //! The house rules, read from the source: who may import whom, which rooms stay pure, how long a
-//! file may grow. ARCHITECTURE.md says the same in prose; this file makes it true.
+//! file may grow, be it of the program or of its tests and benches. ARCHITECTURE.md says the same in
+//! prose; this file makes it true.
 
 #![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
 
@@ -93,21 +94,27 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 #[test]
 fn every_file_keeps_the_house_rules() {
-    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut broken = Vec::new();
-    for path in rust_files(&src) {
-        let relative = path
-            .strip_prefix(&src)
-            .unwrap()
-            .to_string_lossy()
-            .into_owned();
-        check(&relative, &fs::read_to_string(&path).unwrap(), &mut broken);
+    for (relative, text) in rust_files("src") {
+        check(&relative, &text, &mut broken);
     }
-    assert!(
-        broken.is_empty(),
-        "house rules broken:\n{}",
-        broken.join("\n")
-    );
+    assert_kept(&broken);
+}
+
+/// Tests and benches are of no room, but as easy to read as what they are about.
+#[test]
+fn every_file_of_tests_and_benches_is_short_and_says_what_it_is_for() {
+    let mut broken = Vec::new();
+    for folder in ["tests", "benches"] {
+        let files = rust_files(folder);
+        assert!(!files.is_empty(), "there is nothing in {folder}/");
+        for (relative, text) in files {
+            let relative = format!("{folder}/{relative}");
+            check_length(&relative, &text, &mut broken);
+            check_functions(&relative, &text, &mut broken);
+        }
+    }
+    assert_kept(&broken);
 }
 
 #[test]
@@ -124,8 +131,9 @@ fn the_rules_catch_what_they_are_for() {
         &format!("//! x\n{}", "\n".repeat(601)),
         &mut broken,
     );
-    let long_function = format!("//! x\nfn f() {{\n{}}}\n", "    g();\n".repeat(71));
-    check("fields/function.rs", &long_function, &mut broken);
+    let lines = "    g();\n".repeat(71);
+    let long_function = format!("//! x\npub(crate) async fn f() {{\n{lines}}}\n");
+    check("store/function.rs", &long_function, &mut broken);
     check("fields/mute.rs", "use std::fmt;\n", &mut broken);
     assert_eq!(broken.len(), 6, "{broken:#?}");
 }
@@ -141,14 +149,8 @@ fn check(relative: &str, text: &str, broken: &mut Vec<String>) {
         ));
         return;
     };
-    if !text.starts_with("//!") {
-        broken.push(format!("{relative}: the file does not say what it is for"));
-    }
     let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let length = code.lines().count();
-    if length > LINES_MAX {
-        broken.push(format!("{relative}: {length} lines, limit {LINES_MAX}"));
-    }
+    check_length(relative, code, broken);
     if !relative.ends_with("tests.rs") {
         check_functions(relative, code, broken);
     }
@@ -206,25 +208,22 @@ fn forbidden(importer: usize, imported: &str) -> Option<&'static str> {
     (!downwards).then_some("arrows go down only")
 }
 
+fn check_length(relative: &str, code: &str, broken: &mut Vec<String>) {
+    if !code.starts_with("//!") {
+        broken.push(format!("{relative}: the file does not say what it is for"));
+    }
+    let length = code.lines().count();
+    if length > LINES_MAX {
+        broken.push(format!("{relative}: {length} lines, limit {LINES_MAX}"));
+    }
+}
+
 /// Functions as rustfmt lays them out: they end at a brace in the column where `fn` stands.
 fn check_functions(relative: &str, code: &str, broken: &mut Vec<String>) {
     let lines: Vec<&str> = code.lines().collect();
     for (start, line) in lines.iter().enumerate() {
         let words = line.trim_start();
-        let is_function = [
-            "fn ",
-            "pub fn ",
-            "async fn ",
-            "pub async fn ",
-            "pub(crate) fn ",
-            "pub(super) fn ",
-            "pub(super) async fn ",
-            "pub const fn ",
-            "const fn ",
-        ]
-        .iter()
-        .any(|word| words.starts_with(word));
-        if !is_function || words.ends_with(';') {
+        if !is_function(words) || words.ends_with(';') {
             continue;
         }
         let indent = line.len() - words.len();
@@ -241,12 +240,44 @@ fn check_functions(relative: &str, code: &str, broken: &mut Vec<String>) {
     }
 }
 
-fn rust_files(dir: &Path) -> Vec<PathBuf> {
+/// Whether a line begins a function, whoever may call it.
+fn is_function(line: &str) -> bool {
+    let mut line = line;
+    if let Some(rest) = line.strip_prefix("pub(") {
+        line = rest.split_once(") ").map_or("", |(_, rest)| rest);
+    }
+    for word in ["pub ", "const ", "async "] {
+        line = line.strip_prefix(word).unwrap_or(line);
+    }
+    line.starts_with("fn ")
+}
+
+#[track_caller]
+fn assert_kept(broken: &[String]) {
+    assert!(
+        broken.is_empty(),
+        "house rules broken:\n{}",
+        broken.join("\n")
+    );
+}
+
+/// The paths below a folder of the repository, and what is in the files.
+fn rust_files(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let named = |path: PathBuf| {
+        let relative = path.strip_prefix(&root).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        (relative.to_string_lossy().into_owned(), text)
+    };
+    paths(&root).into_iter().map(named).collect()
+}
+
+fn paths(dir: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            files.extend(rust_files(&path));
+            files.extend(paths(&path));
         } else if path.extension().is_some_and(|ext| ext == "rs") {
             files.push(path);
         }

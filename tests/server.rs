@@ -6,6 +6,10 @@
     reason = "a test may stop where it stands"
 )]
 
+#[path = "server/anything.rs"]
+mod anything;
+#[path = "support/authority.rs"]
+mod authority;
 #[path = "server/client_address.rs"]
 mod client_address;
 #[path = "server/drain.rs"]

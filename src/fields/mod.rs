@@ -28,7 +28,7 @@ pub mod poisoning;
 pub mod proxy_status;
 pub mod range;
 pub mod tags;
-mod text;
+pub mod text;
 pub mod trace_context;
 pub mod trailer;
 pub mod upgrade;

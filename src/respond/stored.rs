@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, HeaderValue, LAST_MODIFIED, RANGE,
-};
+use http::header::{AGE, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::head;
@@ -17,6 +15,7 @@ use crate::fields::conditional::{self, CONDITIONAL, Precondition};
 use crate::fields::date;
 use crate::fields::entity_tag::EntityTag;
 use crate::fields::range::{self, Ranges};
+use crate::fields::text;
 use crate::policy::reuse::{self, Candidate};
 use crate::route::CompressRule;
 
@@ -98,7 +97,7 @@ pub fn response(
     let mut fields = entry.head().client();
     head::set_coding(&mut fields, coding, content.original_coding());
     let age = reuse::current_age(live, now).as_secs();
-    fields.insert(AGE, HeaderValue::from(age));
+    fields.insert(AGE, text::number(age));
     if entry.status() == StatusCode::OK
         && let Some(response) = conditional(method, request, &mut fields, &bytes)
     {
@@ -228,7 +227,7 @@ fn whole(
     bytes: Bytes,
 ) -> Response<Body> {
     if status != StatusCode::NO_CONTENT {
-        fields.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+        fields.insert(CONTENT_LENGTH, text::number(bytes.len() as u64));
     }
     let body = if *method == Method::HEAD {
         Body::empty()

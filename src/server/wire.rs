@@ -37,6 +37,10 @@ const HEADS_BYTES_MAX: usize = 4096;
 /// one client after the other refused does not keep all others waiting.
 const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 
+/// Several slices of no more bytes are written as one: to copy them costs less than what the system
+/// takes to gather them.
+const JOINED_BYTES_MAX: usize = 2048;
+
 /// A connection's stream, with the bytes that were read ahead of it.
 pub(super) struct Wire<S> {
     stream: S,
@@ -234,6 +238,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
+/// Slices that are small, in one piece.
+fn joined<'r>(slices: &[io::IoSlice<'_>], room: &'r mut [u8]) -> Option<&'r [u8]> {
+    let mut length = 0;
+    for slice in slices {
+        let end = length + slice.len();
+        room.get_mut(length..end)?.copy_from_slice(slice);
+        length = end;
+    }
+    room.get(..length)
+}
+
 /// Only the task that owns the wire counts its bytes, so that no read-modify-write is needed.
 fn count(counter: &AtomicU64, bytes: usize) {
     let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -297,7 +312,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         ready!(self.poll_left_interim(cx))?;
-        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        let mut room = [0; JOINED_BYTES_MAX];
+        let outcome = match joined(slices, &mut room) {
+            Some(bytes) => Pin::new(&mut self.stream).poll_write(cx, bytes),
+            None => Pin::new(&mut self.stream).poll_write_vectored(cx, slices),
+        };
         if let Poll::Ready(Ok(sent)) = &outcome {
             self.follow(*sent, slices.iter().map(|slice| &**slice));
         }
@@ -368,5 +387,30 @@ mod tests {
         let (speaks, rest) = sniff(&[b"PRI"]).await;
         assert!(!speaks);
         assert_eq!(rest, b"PRI");
+    }
+
+    #[test]
+    fn small_slices_are_joined_in_their_order_and_large_ones_are_not() {
+        let mut room = [0; 8];
+        let slices = |texts: &[&'static str]| -> Vec<io::IoSlice<'static>> {
+            let slice = |text: &&'static str| io::IoSlice::new(text.as_bytes());
+            texts.iter().map(slice).collect()
+        };
+        let all = joined(&slices(&["head", "", "body"]), &mut room);
+        assert_eq!(all, Some(b"headbody".as_slice()));
+        assert_eq!(joined(&slices(&["head", "a", "body"]), &mut room), None);
+        assert_eq!(joined(&[], &mut room), Some(b"".as_slice()));
+    }
+
+    #[tokio::test]
+    async fn of_joined_slices_as_much_is_told_as_was_taken() {
+        let (mut client, server) = tokio::io::duplex(5);
+        let mut wire = Wire::new(server, Arc::default());
+        let slices = [io::IoSlice::new(b"head"), io::IoSlice::new(b"body")];
+        assert_eq!(wire.write_vectored(&slices).await.unwrap(), 5);
+        drop(wire);
+        let mut taken = Vec::new();
+        client.read_to_end(&mut taken).await.unwrap();
+        assert_eq!(taken, b"headb");
     }
 }

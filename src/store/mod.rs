@@ -233,6 +233,15 @@ impl Variants {
         }
     }
 
+    fn one(entry: Arc<StoredResponse>) -> Self {
+        let weight = entry.weight();
+        Self {
+            entries: Arc::new([entry]),
+            weight,
+            others: None,
+        }
+    }
+
     /// Beside what another tier has for other requests.
     fn beside(self, others: Option<Arc<Vary>>) -> Self {
         Self { others, ..self }
@@ -269,6 +278,9 @@ impl Variants {
         variants_max: usize,
     ) -> Option<Self> {
         let is_replaced = |other: &Arc<StoredResponse>| other.entry_key() == entry.entry_key();
+        if self.entries.is_empty() && variants_max > 0 {
+            return Some(Self::one(entry));
+        }
         let outdated = self
             .entries
             .iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::kit::arena::{Arena, Setup};
 use crate::kit::recorder::{Reply, Seen};
-use crate::kit::scene::{Terms, play};
+use crate::kit::scene::{Terms, assert_none, play};
 use crate::kit::swarm::{get, status};
 
 /// What becomes of a name.
@@ -171,12 +171,7 @@ async fn a_private_page_is_for_nobody_else_whatever_its_name() {
         is_on_origin: false,
     };
     play(&arena, terms, attack).await;
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert_none(&wrong);
 }
 
 /// The victim follows the link, then somebody else does, twice.

@@ -7,7 +7,7 @@ use crate::kit::arena::{Arena, Setup};
 use crate::kit::hpack::{Block, DATA, END_STREAM, frame};
 use crate::kit::peer::{Outcome, Peer};
 use crate::kit::recorder::{Reply, Seen};
-use crate::kit::scene::{Terms, play};
+use crate::kit::scene::{Terms, assert_none, play};
 
 /// What must become of a case.
 #[derive(Clone, Copy, Debug)]
@@ -165,12 +165,7 @@ async fn no_request_of_http_2_becomes_another_in_http_1() {
         }
     };
     play(&arena, terms, attack).await;
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert_none(&wrong);
     let mut late = arena.origin().take();
     late.retain(|seen| !seen.is_broken_off("/b"));
     assert!(late.is_empty(), "it came late: {late:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::kit::arena::{Arena, Setup};
 use crate::kit::recorder::{Reply, Seen};
-use crate::kit::scene::{Terms, play};
+use crate::kit::scene::{Terms, assert_none, play};
 use crate::kit::swarm::{get, status};
 
 /// What no honest request has.
@@ -137,12 +137,7 @@ async fn a_field_that_only_a_proxy_may_set_changes_nothing_for_anybody() {
         }
     };
     play(&arena, terms("poisoning"), attack).await;
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert_none(&wrong);
 }
 
 #[tokio::test]
@@ -164,12 +159,7 @@ async fn an_error_that_a_request_has_provoked_is_for_nobody_else() {
         }
     };
     play(&arena, terms("denial by stored errors"), attack).await;
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert_none(&wrong);
 }
 
 /// Requests that differ where the key must differ, or where the origin must not see it.
@@ -210,12 +200,7 @@ async fn what_makes_another_page_makes_no_page_of_the_others() {
         }
     };
     play(&arena, terms("poisoning by what is not in the key"), attack).await;
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert_none(&wrong);
 }
 
 async fn other(arena: &Arena, line: &str, lines: &str, content: &str) -> String {

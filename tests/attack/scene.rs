@@ -108,6 +108,17 @@ pub(crate) async fn play(arena: &Arena, terms: Terms, attack: impl AsyncFnOnce(B
     );
 }
 
+/// Nothing has gone wrong; else all of it is told.
+#[track_caller]
+pub(crate) fn assert_none(wrong: &[String]) {
+    assert!(
+        wrong.is_empty(),
+        "{} wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
 async fn is_as_before(arena: &Arena, before: Holdings) -> bool {
     let now = arena.holdings().await;
     // The readers have an exchange and its memory under way at any time.

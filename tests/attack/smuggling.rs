@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::kit::arena::{Arena, Setup};
 use crate::kit::recorder::{Reply, Seen};
-use crate::kit::scene::{Terms, play};
+use crate::kit::scene::{Terms, assert_none, play};
 use crate::kit::swarm::{connect, rest};
 use crate::support::origin::PATIENCE;
 
@@ -211,12 +211,7 @@ async fn no_request_is_taken_for_two() {
         }
     };
     play(&arena, terms, attack).await;
-    assert!(
-        wrong.is_empty(),
-        "{} wrong:\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert_none(&wrong);
     let mut late = arena.origin().take();
     late.retain(|seen| !seen.is_broken_off("/k"));
     assert!(late.is_empty(), "it came late: {late:?}");

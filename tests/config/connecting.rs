@@ -1,6 +1,11 @@
 //! The keys that say how connections to a CMS are made.
 
-use super::*;
+use std::fs;
+use std::path::Path;
+
+use cms_edge::config;
+
+use crate::support::{no_mistake, one_mistake};
 
 #[test]
 fn a_client_certificate_and_its_key_come_together() {

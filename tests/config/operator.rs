@@ -1,6 +1,11 @@
 //! The names of variables that operators know from other programs.
 
-use super::*;
+use std::path::Path;
+use std::time::Duration;
+
+use cms_edge::config;
+
+use crate::support::{LEAST, cache, read};
 
 #[test]
 fn they_say_what_routes_and_sections_leave_open() {

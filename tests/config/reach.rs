@@ -1,8 +1,10 @@
 //! Every key reaches a room: whatever is changed in the reference changes what a room is given.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 
-use super::*;
+use cms_edge::config;
 
 /// A key and another value for it than that of [`everything`]. `given` is set in both.
 struct Change {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cms_edge::fetch::{Choice, Settings, Share};
 
-use super::*;
+use crate::support::{one_mistake, read};
 
 const ROUTE: &str = "[[route]]\nname = \"all\"\npath = \"/*\"\nupstream = \"cms\"\n";
 

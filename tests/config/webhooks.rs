@@ -5,7 +5,7 @@ use cms_edge::purge::webhook::hmac::{Signed, TimestampUnit};
 use cms_edge::purge::webhook::settings::{Dialect, Settings};
 use cms_edge::purge::webhook::signature::{Algorithm, Encoding};
 
-use super::*;
+use crate::support::{LEAST, WEBHOOK, after_least, no_mistake, one_mistake, read};
 
 const STANDARD: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3";
 

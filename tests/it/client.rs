@@ -5,15 +5,15 @@ use std::sync::Arc;
 use cms_edge::app::{App, Surroundings};
 use cms_edge::config;
 use http::{Method, StatusCode};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::support::authority::Authority;
 use crate::support::origin::{Origin, PATIENCE, Reply};
 use crate::support::program::Program;
 use crate::support::stage::Stage;
@@ -222,33 +222,15 @@ fn logged(line: &str) -> String {
     [text("path"), text("scheme"), text("client")].join(" ")
 }
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(params, key).unwrap())
-    }
-
-    /// Certificate and key as PEM.
-    fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        (params.signed_by(&key, &self.0).unwrap(), key)
-    }
-}
-
 #[tokio::test]
 async fn the_admin_listener_may_ask_for_client_certificates() {
     let origin = telling().await;
     let folder = tempfile::tempdir().unwrap();
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let (cert, key) = authority.issue("admin.example");
-    std::fs::write(folder.path().join("admin.pem"), cert.pem()).unwrap();
-    std::fs::write(folder.path().join("admin.key"), key.serialize_pem()).unwrap();
-    std::fs::write(folder.path().join("ca.pem"), authority.0.pem()).unwrap();
+    let (cert, key) = authority.issue_pem("admin.example");
+    std::fs::write(folder.path().join("admin.pem"), cert).unwrap();
+    std::fs::write(folder.path().join("admin.key"), key).unwrap();
+    std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
     let text = format!(
         "[server]\nhttp = [\"127.0.0.1:0\"]\n\
          [admin]\nlisten = \"127.0.0.1:0\"\ntls_cert = \"admin.pem\"\ntls_key = \"admin.key\"\n\
@@ -264,9 +246,9 @@ async fn the_admin_listener_may_ask_for_client_certificates() {
     tokio::spawn(app.serve(async {
         let _told = stopped.await;
     }));
-    let ask = async |client: Option<(rcgen::Certificate, KeyPair)>| {
+    let ask = async |client: Option<(CertificateDer<'static>, PrivatePkcs8KeyDer<'static>)>| {
         let mut roots = RootCertStore::empty();
-        roots.add(authority.0.der().clone()).unwrap();
+        roots.add(authority.certificate()).unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -274,10 +256,7 @@ async fn the_admin_listener_may_ask_for_client_certificates() {
             .with_root_certificates(roots);
         let config = match client {
             Some((cert, key)) => builder
-                .with_client_auth_cert(
-                    vec![cert.der().clone()],
-                    PrivateKeyDer::Pkcs8(key.serialize_der().into()),
-                )
+                .with_client_auth_cert(vec![cert], key.into())
                 .unwrap(),
             None => builder.with_no_client_auth(),
         };

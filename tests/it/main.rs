@@ -8,6 +8,7 @@
 
 #[path = "../support"]
 mod support {
+    pub(crate) mod authority;
     pub(crate) mod client;
     pub(crate) mod decode;
     pub(crate) mod origin;

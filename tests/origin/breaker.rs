@@ -1,8 +1,18 @@
 //! An upstream that fails again and again is not asked for a while.
 
-use cms_edge::fetch::Breaker;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::*;
+use bytes::Bytes;
+use cms_edge::body::Body;
+use cms_edge::fetch::{Breaker, Kind, Upstream};
+use http::{Request, StatusCode};
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::stage::{SHORT, Stage, content, failure, get, request};
+use crate::support::origin::{Origin, PATIENCE, Reply};
 
 const STATE: &str = "origin_breaker_state{upstream=\"cms\"}";
 const OPENED: &str = "origin_breaker_opened_total{upstream=\"cms\"}";
@@ -101,7 +111,7 @@ async fn while_one_finds_out_the_others_are_refused() {
     })
     .await;
     let stage = stage(&origin, SHORT);
-    let upstream = Arc::new(stage.upstream());
+    let upstream = stage.upstream();
     for _ in 0..3 {
         failure(&upstream, "/fails").await;
     }
@@ -150,7 +160,7 @@ async fn whoever_waits_for_a_place_is_refused_when_it_opens() {
     stage.settings.concurrency = 3;
     stage.settings.queue = 100;
     stage.settings.first_byte_timeout = SHORT;
-    let upstream = Arc::new(stage.upstream());
+    let upstream = stage.upstream();
     let mut all = tokio::task::JoinSet::new();
     for _ in 0..30 {
         let upstream = Arc::clone(&upstream);

@@ -1,8 +1,14 @@
 //! Health checks take servers out and bring them back, whether or not anybody asks for anything.
 
-use cms_edge::fetch::{Check, Choice, Statuses};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::*;
+use cms_edge::fetch::{Check, Choice, Statuses, Upstream};
+use http::HeaderValue;
+use parking_lot::Mutex;
+
+use crate::stage::{Stage, get, pool_settles, until};
+use crate::support::origin::{Origin, PATIENCE, Reply};
 
 const OFTEN: Duration = Duration::from_millis(10);
 

@@ -1,8 +1,17 @@
 //! Which server is asked, and which is left out.
 
-use cms_edge::fetch::{Choice, Share, Statuses};
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::*;
+use cms_edge::fetch::{Choice, Kind, Share, Statuses, Upstream};
+use http::StatusCode;
+use parking_lot::Mutex;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use crate::stage::{SHORT, Stage, failure, get, pool_settles, request, until};
+use crate::support::origin::{Origin, PATIENCE, Reply, refusing};
 
 const CHOICES: [Choice; 3] = [
     Choice::PowerOfTwo,
@@ -68,7 +77,7 @@ async fn a_server_that_is_busy_is_asked_less() {
         let mut stage = Stage::new(&[busy.uri(), idle.uri()]);
         stage.settings.care.choice = choice;
         stage.settings.concurrency = 64;
-        let upstream = Arc::new(stage.upstream());
+        let upstream = stage.upstream();
         let mut waiting = tokio::task::JoinSet::new();
         while busy.hits() == 0 {
             let upstream = Arc::clone(&upstream);

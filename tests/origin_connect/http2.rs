@@ -2,8 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cms_edge::fetch::Kind;
-use http::{HeaderMap, Version};
+use bytes::Bytes;
+use cms_edge::fetch::{Kind, Protocol};
+use http::{HeaderMap, Response, Version};
 use support::authority::Authority;
 use support::origin_http2::{Http2Origin, go_away};
 use tokio::net::TcpListener;

@@ -1,11 +1,13 @@
 //! How long connections live, and what of trailers arrives.
 
+use bytes::Bytes;
+
 use super::*;
 
 #[tokio::test]
 async fn a_connection_that_has_become_too_old_takes_no_more_requests() {
     let origin = Origin::start(|_| async { Reply::ok("content") }).await;
-    let mut stage = Stage::new(origin.uri());
+    let mut stage = Stage::at(origin.uri());
     stage.settings.connecting.age_max = SHORT;
     let upstream = stage.upstream();
     assert_eq!(get(&upstream, "/").await.unwrap(), "content");
@@ -24,7 +26,7 @@ async fn an_exchange_that_outlives_its_connections_age_ends_well() {
         std::future::ready(reply.lock().take().unwrap_or_else(|| Reply::ok("next")))
     })
     .await;
-    let mut stage = Stage::new(origin.uri());
+    let mut stage = Stage::at(origin.uri());
     stage.settings.connecting.age_max = SHORT;
     let upstream = stage.upstream();
     let response = upstream.send(request("/")).await.unwrap();
@@ -38,7 +40,7 @@ async fn an_exchange_that_outlives_its_connections_age_ends_well() {
 #[tokio::test]
 async fn a_connection_that_nobody_uses_is_closed_after_its_time() {
     let origin = Origin::start(|_| async { Reply::ok("content") }).await;
-    let mut stage = Stage::new(origin.uri());
+    let mut stage = Stage::at(origin.uri());
     stage.settings.keepalive = SHORT;
     let upstream = stage.upstream();
     assert_eq!(get(&upstream, "/").await.unwrap(), "content");
@@ -61,7 +63,7 @@ async fn no_more_unused_connections_are_kept_than_allowed() {
         }
     })
     .await;
-    let mut stage = Stage::new(origin.uri());
+    let mut stage = Stage::at(origin.uri());
     stage.settings.pool_idle_max = 1;
     let upstream = stage.upstream();
     assert_eq!(get_together(&upstream, 3, "content").await, 3);
@@ -72,7 +74,7 @@ async fn no_more_unused_connections_are_kept_than_allowed() {
 #[tokio::test]
 async fn an_upstream_that_goes_takes_its_connections_with_it() {
     let origin = Origin::start(|_| async { Reply::ok("content") }).await;
-    let upstream = Stage::new(origin.uri()).upstream();
+    let upstream = Stage::at(origin.uri()).upstream();
     assert_eq!(get(&upstream, "/").await.unwrap(), "content");
     drop(upstream);
     origin.lost(1).await;
@@ -87,7 +89,7 @@ async fn trailers_of_chunked_content_arrive() {
         )
     })
     .await;
-    let upstream = Stage::new(origin.uri()).upstream();
+    let upstream = Stage::at(origin.uri()).upstream();
     let mut asking = request("/");
     asking
         .headers_mut()

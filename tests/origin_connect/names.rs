@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use cms_edge::fetch::{Kind, Resolver};
 use http::Uri;
 use parking_lot::Mutex;
@@ -50,7 +51,7 @@ impl Names {
 
     fn stage(&self) -> Stage {
         let server: Uri = "http://cms.internal:8000".parse().unwrap();
-        let mut stage = Stage::new(server);
+        let mut stage = Stage::at(server);
         stage.settings.connecting.resolver = self.resolver();
         stage.settings.connecting.dns_interval = Duration::from_millis(20);
         stage

@@ -24,7 +24,7 @@ async fn a_server_that_asks_who_connects_is_shown_the_client_certificate() {
     let authority = Authority::new();
     let config = authority.server_for_known_clients("localhost");
     let origin = Origin::start_tls(config, |_| async { Reply::ok("for friends") }).await;
-    let mut stage = Stage::new(origin.uri());
+    let mut stage = Stage::at(origin.uri());
     stage.settings.ca = Some(vec![authority.certificate()]);
     assert_eq!(
         failure(&stage.upstream(), request("/")).await.kind,
@@ -43,7 +43,7 @@ async fn a_server_that_asks_who_connects_is_shown_the_client_certificate() {
 fn a_client_certificate_with_another_ones_key_is_refused_in_a_sentence() {
     let authority = Authority::new();
     let server: Uri = "https://cms".parse().unwrap();
-    let mut stage = Stage::new(server);
+    let mut stage = Stage::at(server);
     stage.settings.ca = Some(vec![authority.certificate()]);
     let mut mixed = identity(&authority);
     mixed.key = identity(&authority).key;
@@ -64,7 +64,7 @@ async fn a_given_name_is_asked_for_and_checked_instead_of_the_host() {
     ] {
         let config = authority.server("cms.internal");
         let origin = Origin::start_tls(config, |_| async { Reply::ok("named") }).await;
-        let mut stage = Stage::new(origin.uri());
+        let mut stage = Stage::at(origin.uri());
         stage.settings.ca = Some(vec![authority.certificate()]);
         stage.settings.connecting.server_name = given.map(|name| name.try_into().unwrap());
         let outcome = stage.upstream().send(request("/")).await;
@@ -95,7 +95,7 @@ async fn tls_sessions_are_resumed() {
         kinds
     });
     let server: Uri = format!("https://localhost:{port}").parse().unwrap();
-    let mut stage = Stage::new(server);
+    let mut stage = Stage::at(server);
     stage.settings.ca = Some(vec![authority.certificate()]);
     let upstream = stage.upstream();
     for _ in 0..2 {

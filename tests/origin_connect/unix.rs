@@ -1,6 +1,6 @@
 //! Sockets in the file system.
 
-use cms_edge::fetch::Kind;
+use cms_edge::fetch::{Address, HostRule, Kind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixListener;
 
@@ -25,7 +25,7 @@ async fn a_server_behind_a_socket_in_the_file_system_is_asked_like_any_other() {
         }
         heads
     });
-    let mut stage = Stage::new(Address::Unix(path));
+    let mut stage = Stage::at(Address::Unix(path));
     stage.settings.host = HostRule::Upstream;
     let upstream = stage.upstream();
     for target in ["/one", "/two?x"] {
@@ -43,7 +43,7 @@ async fn a_server_behind_a_socket_in_the_file_system_is_asked_like_any_other() {
 
 #[tokio::test]
 async fn a_socket_that_is_not_there_is_a_bad_gateway_that_says_which() {
-    let stage = Stage::new(Address::Unix("/nowhere/cms.sock".into()));
+    let stage = Stage::at(Address::Unix("/nowhere/cms.sock".into()));
     let error = failure(&stage.upstream(), request("/")).await;
     assert_eq!(error.kind, Kind::Connect);
     assert_eq!(error.server.as_deref(), Some("unix:/nowhere/cms.sock"));

@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use redis::Value;
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -13,6 +12,7 @@ use crate::readers::{READERS, Readers};
 use crate::support::origin::{Origin, Reply};
 use crate::support::program::Program;
 use crate::support::redis_server::{Server, eventually};
+use crate::support::redis_topology::Sentinels;
 use crate::support::stage::{Answer, exchange, whole};
 
 /// Exchanges with the origin at once.
@@ -218,22 +218,8 @@ async fn flushed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_over() {
-    let mut master = Server::start(&[]).await;
-    let of = master.port.to_string();
-    let replica = Server::start(&["--replicaof", "127.0.0.1", &of]).await;
-    let sentinels = [(); 3].map(|()| Server::sentinel(master.port));
-    eventually("Sentinels know each other and the replica", || async {
-        let mut ready = true;
-        for sentinel in &sentinels {
-            for (what, count) in [("SENTINELS", 2), ("REPLICAS", 1)] {
-                let known = sentinel.try_ask(&["SENTINEL", what, "mymaster"]).await;
-                ready &= known.is_ok_and(|known: Vec<Value>| known.len() == count);
-            }
-        }
-        ready
-    })
-    .await;
-    let [first, second, third] = &sentinels;
+    let mut redis = Sentinels::start().await;
+    let [first, second, third] = &redis.sentinels;
     let settings = format!(
         "{}\nmode = \"sentinel\"\nservers = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]",
         url(first.port),
@@ -241,14 +227,9 @@ async fn failed_over() {
         third.port
     );
     let scene = Scene::start(&settings).await;
-    master.kill();
+    redis.nodes[0].kill();
     scene.does_without().await;
-    eventually("the replica is the master", || async {
-        // It cuts connections when it is promoted.
-        let role: Vec<Value> = replica.try_ask(&["ROLE"]).await.unwrap_or_default();
-        role.first() == Some(&Value::BulkString(b"master".to_vec()))
-    })
-    .await;
+    redis.has_failed_over().await;
     scene.is_well().await;
     scene.end().await;
 }

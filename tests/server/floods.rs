@@ -38,7 +38,7 @@ async fn flood(server: &Running, frames: impl Iterator<Item = Vec<u8>>, limit: L
     let goaway = frames.iter().find(|frame| frame.kind == GOAWAY);
     // A connection that is closed with bytes unread is reset, which may overtake what was sent.
     assert!(
-        goaway.is_none_or(|goaway| code(goaway) == CALM),
+        goaway.is_none_or(|goaway| goaway.code() == CALM),
         "{frames:?}"
     );
     let mut other = connect(server, &[]).await;
@@ -176,7 +176,7 @@ async fn the_farewell_names_the_last_stream_and_the_reason() {
         tokio::task::yield_now().await;
     }
     let goaway = next_of(&mut stream, GOAWAY).await;
-    assert_eq!(code(&goaway), CALM);
+    assert_eq!(goaway.code(), CALM);
     assert_eq!(goaway.payload[..4], 7_u32.to_be_bytes());
 }
 

@@ -1,129 +1,24 @@
-//! A client of HTTP/2 that sends what frames it likes, in what order it likes. Field lines are
-//! literals without indexing (RFC 7541 §6.2.2), so that no table is needed.
+//! Connections of HTTP/2 on which frames are sent one by one.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+#[path = "../support/frames.rs"]
+mod raw;
+
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::support::soon;
-
-pub(crate) const DATA: u8 = 0;
-pub(crate) const HEADERS: u8 = 1;
-pub(crate) const PRIORITY: u8 = 2;
-pub(crate) const RST_STREAM: u8 = 3;
-pub(crate) const SETTINGS: u8 = 4;
-pub(crate) const PING: u8 = 6;
-pub(crate) const GOAWAY: u8 = 7;
-pub(crate) const WINDOW_UPDATE: u8 = 8;
-pub(crate) const CONTINUATION: u8 = 9;
-
-pub(crate) const END_STREAM: u8 = 1;
-pub(crate) const END_HEADERS: u8 = 4;
-
-/// A frame that came.
-#[derive(Debug)]
-pub(crate) struct Frame {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
-    pub(crate) payload: Vec<u8>,
-}
-
-/// The bytes of one frame.
-pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = length[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// One field line as HPACK writes it without any table.
-pub(crate) fn field(name: &str, value: &str) -> Vec<u8> {
-    let mut line = vec![0];
-    for text in [name, value] {
-        let mut length = text.len();
-        if length < 127 {
-            line.push(u8::try_from(length).unwrap());
-        } else {
-            line.push(127);
-            length -= 127;
-            while length >= 128 {
-                line.push(u8::try_from(length % 128).unwrap() | 128);
-                length /= 128;
-            }
-            line.push(u8::try_from(length).unwrap());
-        }
-        line.extend(text.as_bytes());
-    }
-    line
-}
-
-/// The header block of a request for `path`, with more `fields`.
-pub(crate) fn head(method: &str, path: &str, fields: &[(&str, &str)]) -> Vec<u8> {
-    let pseudo = [
-        (":method", method),
-        (":scheme", "http"),
-        (":authority", "a.example"),
-        (":path", path),
-    ];
-    let all = pseudo.iter().chain(fields);
-    all.flat_map(|(name, value)| field(name, value)).collect()
-}
-
-/// A whole GET.
-pub(crate) fn get(stream: u32, path: &str) -> Vec<u8> {
-    frame(
-        HEADERS,
-        END_HEADERS | END_STREAM,
-        stream,
-        &head("GET", path, &[]),
-    )
-}
+use self::raw::PREFACE;
+pub(crate) use self::raw::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, PRIORITY,
+    RST_STREAM, SETTINGS, WINDOW_UPDATE, field, frame, get, head, next, next_of,
+};
+use crate::support::Running;
 
 /// A connection on which the preface and `settings` have been sent.
-pub(crate) async fn connect(
-    server: &crate::support::Running,
-    settings: &[(u16, u32)],
-) -> TcpStream {
+pub(crate) async fn connect(server: &Running, settings: &[(u16, u32)]) -> TcpStream {
     let mut stream = server.raw().await;
-    let mut payload = Vec::new();
-    for (name, value) in settings {
-        payload.extend(name.to_be_bytes());
-        payload.extend(value.to_be_bytes());
-    }
-    let mut bytes = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    bytes.extend(frame(SETTINGS, 0, 0, &payload));
+    let bytes = [PREFACE, &raw::settings(settings)].concat();
     stream.write_all(&bytes).await.unwrap();
     stream
-}
-
-/// The next frame, or nothing where the connection has ended.
-pub(crate) async fn next(stream: &mut TcpStream) -> Option<Frame> {
-    let read = async {
-        let mut head = [0; 9];
-        stream.read_exact(&mut head).await.ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; usize::try_from(length).unwrap()];
-        stream.read_exact(&mut payload).await.ok()?;
-        Some(Frame {
-            kind: head[3],
-            flags: head[4],
-            stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
-            payload,
-        })
-    };
-    soon(read).await
-}
-
-/// The next frame of `kind`; panics where the connection ends before it.
-pub(crate) async fn next_of(stream: &mut TcpStream, kind: u8) -> Frame {
-    loop {
-        let frame = next(stream).await.expect("the connection ended");
-        if frame.kind == kind {
-            return frame;
-        }
-    }
 }
 
 /// Every frame until the connection ends.
@@ -133,15 +28,6 @@ pub(crate) async fn all(stream: &mut TcpStream) -> Vec<Frame> {
         frames.push(frame);
     }
     frames
-}
-
-/// The error code of a GOAWAY or RST_STREAM frame.
-pub(crate) fn code(frame: &Frame) -> u32 {
-    let code = &frame.payload[frame
-        .payload
-        .len()
-        .min(if frame.kind == GOAWAY { 4 } else { 0 })..];
-    u32::from_be_bytes(code[..4].try_into().unwrap())
 }
 
 /// The status of a response's HEADERS frame that h2 writes with the static table of HPACK

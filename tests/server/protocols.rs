@@ -5,6 +5,7 @@ use cms_edge::server::{BindError, HttpMode, Settings, bind};
 use rustls::HandshakeKind;
 use rustls::version::{TLS12, TLS13};
 
+use crate::anything::Anything;
 use crate::support::*;
 
 #[tokio::test]
@@ -218,45 +219,4 @@ async fn https_without_a_certificate_is_refused() {
     let metrics = std::sync::Arc::new(cms_edge::telemetry::server::ServerMetrics::unregistered());
     let error = bind(settings, metrics).await.err().unwrap();
     assert!(matches!(error, BindError::NoTls(_)), "{error}");
-}
-
-/// Trusts every certificate: these tests only look at which one is shown.
-#[derive(Debug)]
-struct Anything;
-
-impl rustls::client::danger::ServerCertVerifier for Anything {
-    fn verify_server_cert(
-        &self,
-        _: &rustls_pki_types::CertificateDer<'_>,
-        _: &[rustls_pki_types::CertificateDer<'_>],
-        _: &rustls_pki_types::ServerName<'_>,
-        _: &[u8],
-        _: rustls_pki_types::UnixTime,
-    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
-        Ok(rustls::client::danger::ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &rustls_pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &rustls_pki_types::CertificateDer<'_>,
-        _: &rustls::DigitallySignedStruct,
-    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
-        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
-        rustls::crypto::aws_lc_rs::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
 }

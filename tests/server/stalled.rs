@@ -47,7 +47,7 @@ async fn a_stream_without_a_window_is_reset_while_others_go_on() {
         }
     })
     .await;
-    assert_eq!((reset.stream, code(&reset)), (1, CANCEL));
+    assert_eq!((reset.stream, reset.code()), (1, CANCEL));
     assert_eq!(server.metrics.limit_count(Limit::Stalled), 1);
 }
 
@@ -78,7 +78,7 @@ async fn the_end_of_a_response_that_is_never_taken_ends_the_connection() {
         }
     })
     .await;
-    assert_eq!(code(&goaway), 0);
+    assert_eq!(goaway.code(), 0);
     assert!(server.metrics.limit_count(Limit::Stalled) >= 1);
     all(&mut stream).await;
 }

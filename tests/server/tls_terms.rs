@@ -8,13 +8,13 @@ use cms_edge::server::hsts::Hsts;
 use cms_edge::server::tls::{Certificate, MinVersion, Pem, TlsError};
 use cms_edge::server::{BindError, bind};
 use cms_edge::telemetry::server::ServerMetrics;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, NamedGroup, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 
+use crate::authority::Authority;
 use crate::support::*;
 
 #[tokio::test]
@@ -104,24 +104,6 @@ async fn the_server_chooses_the_suite() {
     }
 }
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self(CertifiedIssuer::self_signed(params, key).unwrap())
-    }
-
-    fn client(&self) -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'static>) {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["operator".to_owned()]).unwrap();
-        let made = params.signed_by(&key, &self.0).unwrap();
-        (made.der().clone(), key.serialize_der().into())
-    }
-}
-
 async fn asks(
     server: &Running,
     root: &CertificateDer<'static>,
@@ -154,13 +136,13 @@ async fn with_a_client_authority_only_its_clients_are_let_in() {
     let (cert, root) = certificate(&["a.example"], &[]);
     let (authority, other) = (Authority::new(), Authority::new());
     let mut settings = https_settings(vec![cert], MinVersion::Tls12);
-    let ca = Pem::Bytes(authority.0.pem().into_bytes());
+    let ca = Pem::Bytes(authority.pem().into_bytes());
     settings.tls.as_mut().unwrap().client_ca = Some(ca);
     let server = start(settings).await;
     for version in [&TLS12, &TLS13] {
-        let member = asks(&server, &root, Some(authority.client()), version).await;
+        let member = asks(&server, &root, Some(authority.issue("operator")), version).await;
         assert_eq!(member.as_deref(), Some("GET /x"));
-        let stranger = asks(&server, &root, Some(other.client()), version).await;
+        let stranger = asks(&server, &root, Some(other.issue("operator")), version).await;
         assert_eq!(stranger, None);
         assert_eq!(asks(&server, &root, None, version).await, None);
     }

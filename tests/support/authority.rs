@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -27,6 +27,11 @@ impl Authority {
     /// The authority's own certificate: the root to trust.
     pub(crate) fn certificate(&self) -> CertificateDer<'static> {
         self.0.der().clone()
+    }
+
+    /// The same as PEM.
+    pub(crate) fn pem(&self) -> String {
+        self.0.pem()
     }
 
     /// TLS for a server called `name`, with a certificate of this authority.
@@ -55,10 +60,20 @@ impl Authority {
         &self,
         name: &str,
     ) -> (CertificateDer<'static>, PrivatePkcs8KeyDer<'static>) {
+        let (certificate, key) = self.signed(name);
+        (certificate.der().clone(), key.serialize_der().into())
+    }
+
+    /// The same as PEM.
+    pub(crate) fn issue_pem(&self, name: &str) -> (String, String) {
+        let (certificate, key) = self.signed(name);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    fn signed(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
-        (certificate.der().clone(), key.serialize_der().into())
+        (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
     fn configured(&self, name: &str, clients: Option<Arc<dyn ClientCertVerifier>>) -> ServerConfig {

@@ -15,8 +15,9 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::Shared;
+use super::index::{self, Field};
 use super::link::{Fault, jittered};
-use super::{Shared, index};
 use crate::exchange::{Fence, Generation, Position};
 use crate::store::claim::{APART, Claim, Claimed, Ending, Held, Want};
 
@@ -216,15 +217,18 @@ impl Want<'_> {
         let Ok(lines) = index::lines(index, self.purges.generation()) else {
             return false;
         };
-        for line in &lines {
+        let mut is_empty = true;
+        for line in lines {
+            let Ok(line) = line else { return false };
             let Ok(vary) = line.vary() else { return false };
             let key = self.key.select(&vary, self.presented, self.folding);
-            if index::field(key.secondary()) == line.field {
+            if line.is_in(&Field::of(key.secondary())) {
                 return !self.seen.has(&key, line.fence(), line.response_time);
             }
+            is_empty = false;
         }
         // Now it is known what requests differ by.
-        self.seen.is_empty() && !lines.is_empty()
+        self.seen.is_empty() && !is_empty
     }
 
     /// Whether what the holder of a claim brings may be served here: no purge that was applied here

@@ -62,26 +62,41 @@ pub(super) fn claim_name(namespace: &str, flight: &EntryKey) -> String {
 }
 
 /// The name of a variant's field. Values carry their full key: two that met here would be seen.
-pub(super) fn field(secondary: &Secondary) -> String {
-    let mut name = String::with_capacity(32);
-    push_hash(&mut name, secondary.as_str());
-    name
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Field([u8; 32]);
+
+impl Field {
+    pub(super) fn of(secondary: &Secondary) -> Self {
+        Self(digits(secondary.as_str()))
+    }
+
+    pub(super) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn as_str(&self) -> &str {
+        // It is ASCII.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+/// The hash of a text, in hexadecimal.
+fn digits(text: &str) -> [u8; 32] {
+    let mut digits = [0; 32];
+    // Of the right length: it cannot fail.
+    let _infallible = hex::encode_to_slice(xxh3_128(text.as_bytes()).to_be_bytes(), &mut digits);
+    digits
 }
 
 fn push_hash(name: &mut String, text: &str) {
-    let mut digits = [0; 32];
-    let hash = xxh3_128(text.as_bytes()).to_be_bytes();
-    // Of the right length, and ASCII: neither can fail.
-    if hex::encode_to_slice(hash, &mut digits).is_ok() {
-        name.push_str(str::from_utf8(&digits).unwrap_or_default());
-    }
+    name.push_str(Field(digits(text)).as_str());
 }
 
 /// A response's own arguments of the scripts, in their order: field, generation, position, response
 /// time.
 pub(super) fn identity(key: &EntryKey, fence: Fence, response: &StoredResponse) -> [String; 4] {
     [
-        field(key.secondary()),
+        Field::of(key.secondary()).as_str().to_owned(),
         format!("{:016x}", fence.generation.token()),
         format!("{:020}", fence.position.ordinal()),
         format!("{:020}", response.response_time().as_millis()),
@@ -102,12 +117,15 @@ pub(super) fn vary_text(vary: &Vary) -> String {
 }
 
 /// The lines of an index that were stored under `current`. Others are not there for anybody.
-pub(super) fn lines(index: &[u8], current: Generation) -> Result<Vec<Line<'_>>, NoIndex> {
+/// Whoever finds what it looks for reads no further, and does not see what is wrong behind that.
+pub(super) fn lines(
+    index: &[u8],
+    current: Generation,
+) -> Result<impl Iterator<Item = Result<Line<'_>, NoIndex>>, NoIndex> {
     let text = str::from_utf8(index).map_err(|_| NoIndex)?;
-    let lines: Result<Vec<Line<'_>>, NoIndex> = text.lines().take(LINES_MAX).map(line).collect();
-    let mut lines = lines?;
-    lines.retain(|line| line.generation == current);
-    Ok(lines)
+    let lines = text.lines().take(LINES_MAX).map(line);
+    let is_current = move |line: &Line<'_>| line.generation == current;
+    Ok(lines.filter(move |line| line.as_ref().map_or(true, is_current)))
 }
 
 fn line(text: &str) -> Result<Line<'_>, NoIndex> {
@@ -132,6 +150,10 @@ fn line(text: &str) -> Result<Line<'_>, NoIndex> {
 }
 
 impl Line<'_> {
+    pub(super) fn is_in(&self, field: &Field) -> bool {
+        self.field.as_bytes() == field.0
+    }
+
     pub(super) const fn fence(&self) -> Fence {
         Fence {
             generation: self.generation,
@@ -181,9 +203,10 @@ mod tests {
         ] {
             let field = "0".repeat(32);
             let text = format!("{field} 0a 1 2 3 4/5 {}\n", vary_text(&vary));
-            let lines = lines(text.as_bytes(), Generation::new(10)).unwrap();
-            assert_eq!(lines[0].vary().unwrap(), vary);
-            assert_eq!(lines[0].field, field);
+            let mut lines = lines(text.as_bytes(), Generation::new(10)).unwrap();
+            let line = lines.next().unwrap().unwrap();
+            assert_eq!(line.vary().unwrap(), vary);
+            assert_eq!(line.field, field);
         }
     }
 
@@ -201,7 +224,8 @@ mod tests {
     #[test]
     fn lines_of_another_generation_are_not_there() {
         let text = format!("{} 0b 1 2 3 4/5 -\n", "0".repeat(32));
-        assert_eq!(lines(text.as_bytes(), Generation::new(10)), Ok(Vec::new()));
+        let mut lines = lines(text.as_bytes(), Generation::new(10)).unwrap();
+        assert_eq!(lines.next(), None);
     }
 
     #[test]
@@ -230,8 +254,9 @@ mod tests {
     proptest! {
         #[test]
         fn garbage_is_no_index(garbage in proptest::collection::vec(any::<u8>(), 1..200)) {
-            let read = lines(&garbage, Generation::new(10));
-            prop_assert!(read.is_err() || read.unwrap().is_empty());
+            if let Ok(mut lines) = lines(&garbage, Generation::new(10)) {
+                prop_assert!(lines.all(|line| line.is_err()));
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::asking::{Asking, senseless};
-use super::index::{self, INDEX};
+use super::index::{self, Field, INDEX, NoIndex};
 use super::lane::{Missed, Values};
 use super::link::{Connections, Fault};
 use super::{Reply, Shared};
@@ -23,7 +23,7 @@ enum Trouble {
     Busy,
     Failed(RedisError),
     /// With the field to drop; none: the whole key.
-    Corrupt(Option<String>),
+    Corrupt(Option<Field>),
 }
 
 impl Shared {
@@ -85,7 +85,7 @@ impl Shared {
         let guessed = self.guesses.get(&look.key.hash_value());
         let guessed = guessed.unwrap_or_else(|| Arc::clone(&self.no_vary));
         let guess = look.key.select(&guessed, look.presented, look.folding);
-        let field = index::field(guess.secondary());
+        let field = Field::of(guess.secondary());
         let words: [&[u8]; 4] = [
             b"HMGET",
             name.as_bytes(),
@@ -97,24 +97,24 @@ impl Shared {
             return Ok(Reply::default());
         };
         let mut newest = None;
-        let lines = index::lines(index, look.current).map_err(|_| Trouble::Corrupt(None))?;
-        for line in lines {
+        for line in index::lines(index, look.current)? {
+            let line = line?;
             let vary = match line.has_vary(&guessed) {
                 true => Arc::clone(&guessed),
-                false => Arc::new(line.vary().map_err(|_| Trouble::Corrupt(None))?),
+                false => Arc::new(line.vary()?),
             };
             let other = (*vary != *guessed).then(|| {
                 let key = look.key.select(&vary, look.presented, look.folding);
-                let field = index::field(key.secondary());
+                let field = Field::of(key.secondary());
                 (key, field)
             });
             let (key, selected) = match &other {
                 Some((key, field)) => (key, field),
                 None => (&guess, &field),
             };
-            if selected == line.field {
+            if line.is_in(selected) {
                 self.remember(look.key, &guessed, &vary);
-                let value = match line.field == field {
+                let value = match line.is_in(&field) {
                     true => values.bytes(1),
                     false => self.second(asking, &name, line.field, deadline).await?,
                 };
@@ -163,7 +163,7 @@ impl Shared {
     }
 
     fn decoded(&self, value: Option<Bytes>, key: &EntryKey) -> Result<StoredResponse, Trouble> {
-        let corrupt = || Trouble::Corrupt(Some(index::field(key.secondary())));
+        let corrupt = || Trouble::Corrupt(Some(Field::of(key.secondary())));
         let value = value.ok_or_else(corrupt)?;
         self.metrics.read(value.len());
         format::decode(&value, key).map_err(|error| {
@@ -181,6 +181,12 @@ impl Shared {
         } else {
             self.guesses.insert(key.hash_value(), Arc::clone(seen));
         }
+    }
+}
+
+impl From<NoIndex> for Trouble {
+    fn from(_: NoIndex) -> Self {
+        Self::Corrupt(None)
     }
 }
 

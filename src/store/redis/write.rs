@@ -7,7 +7,7 @@ use ::redis::{Value, cmd};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use super::index;
+use super::index::{self, Field};
 use super::link::Fault;
 use super::{Shared, WRITE_UNIT_BYTES, Write};
 use crate::entry::{StoredResponse, format};
@@ -96,7 +96,7 @@ impl Shared {
         }
     }
 
-    pub(super) async fn discard(&self, key: &CacheKey, field: Option<String>) {
+    pub(super) async fn discard(&self, key: &CacheKey, field: Option<Field>) {
         self.metrics.corrupt.inc();
         match field {
             Some(field) => self.drop_field(key, &[field.as_bytes()]).await,

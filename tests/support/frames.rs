@@ -1,4 +1,11 @@
-//! Frames (RFC 9113 §4.1) and header blocks (RFC 7541) as bytes.
+//! Frames (RFC 9113 §4.1) and header blocks (RFC 7541) as bytes: a client of HTTP/2 that sends what
+//! it likes, in what order it likes. Field lines are literals without indexing (RFC 7541 §6.2.2), so
+//! that no table is needed.
+
+#![allow(
+    dead_code,
+    reason = "each test binary uses the part of this module that it needs"
+)]
 
 use std::time::Duration;
 
