@@ -150,7 +150,9 @@ fn log(name: &str) -> String {
 #[tokio::test]
 async fn the_check_names_the_key_and_the_remedy() {
     let open = Server::start(&[]).await;
-    let closed = Server::start(&["--requirepass", "secret-of-the-test"]).await;
+    let closed = Server::start(&[]).await;
+    let password = ["CONFIG", "SET", "requirepass", "secret-of-the-test"];
+    closed.ask::<()>(&password).await;
     let of = open.port.to_string();
     let replica = Server::start(&["--replicaof", "127.0.0.1", &of]).await;
     let full = Server::start(&[]).await;

@@ -160,10 +160,15 @@ impl Status {
                 "the purge log began anew: receipts are complete in {seconds} s at the earliest"
             ));
         }
-        if !report.is_connected {
-            // How others are is not known.
-            return problems;
+        // Else it is not known how others are.
+        if report.is_connected {
+            problems.extend(self.of_others(report));
         }
+        problems
+    }
+
+    fn of_others(&self, report: &Report) -> Vec<String> {
+        let mut problems = Vec::new();
         let silent = report
             .instances
             .iter()
