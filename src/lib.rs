@@ -11,6 +11,7 @@ pub mod exchange;
 pub mod fields;
 pub mod interim;
 pub mod lease;
+pub mod locks;
 pub mod sabotage;
 
 pub mod body;

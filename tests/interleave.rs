@@ -1,6 +1,7 @@
-//! What threads do to the table of purges and to the lease, in every order that the memory model of the
-//! language allows, as far as four preemptions go. The files are those of the program (`#[path]`); under
-//! them is `loom` in the place of the atomics.
+//! What threads do to the table of purges, to the lease and to the registry of flights, in every order that
+//! the memory model of the language allows, as far as four preemptions go (three, where three threads meet).
+//! The files are those of the program (`#[path]`); under them is `loom` in the place of atomics, locks and
+//! channels.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +12,10 @@
 /// As `cms_edge::atomics`, for exploring.
 #[path = "interleave/atomics.rs"]
 mod atomics;
+
+/// As `cms_edge::locks`, for exploring.
+#[path = "interleave/locks.rs"]
+mod locks;
 
 #[allow(
     dead_code,
@@ -23,11 +28,18 @@ mod program {
     #[path = "../../src/lease.rs"]
     pub(crate) mod lease;
 
+    #[path = "../../src/fetch/flight.rs"]
+    pub(crate) mod flight;
+
     pub(crate) mod entry;
 }
 
-pub(crate) use cms_edge::{clock, exchange, key, sabotage};
-pub(crate) use program::{entry, lease};
+/// What is explored of the registry of flights.
+#[path = "interleave/flights.rs"]
+mod flights;
+
+pub(crate) use cms_edge::{clock, exchange, fields, key, sabotage};
+pub(crate) use program::{entry, flight, lease};
 
 use std::sync::Arc;
 use std::time::Duration;

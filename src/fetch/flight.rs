@@ -4,13 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::StatusCode;
-use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use crate::entry::StoredResponse;
 use crate::entry::purges::Purges;
 use crate::exchange::Fence;
 use crate::key::EntryKey;
+use crate::locks::{Mutex, watch};
 
 /// How a flight ended.
 #[derive(Clone, Debug)]
@@ -82,19 +81,23 @@ impl Flights {
     ///
     /// While nothing stored may be served, only a flight is followed that has not left: it is not
     /// known what was purged since. Who comes while one is under way leads the next, which leaves
-    /// when that has landed (see [`Lead::before`]).
+    /// when that has landed (see [`Lead::before`]). The same while a purge is applied ahead of the
+    /// log: it covers whatever leaves now, and all would leave at once.
     pub fn join(self: &Arc<Self>, key: &EntryKey) -> Flight {
         let mut open = self.open.lock();
         let mut before = None;
         if let Some(flight) = open.get(key) {
             let follow = Follow(flight.landing.clone());
-            match flight.fence {
-                None => return Flight::Follow(follow),
-                Some(_) if !self.purges.may_serve() => before = Some(follow),
-                Some(fence) if self.purges.still_open(fence, key.primary()) => {
-                    return Flight::Follow(follow);
-                }
-                Some(_) => {}
+            let Some(fence) = flight.fence else {
+                return Flight::Follow(follow);
+            };
+            let may_serve = self.purges.may_serve();
+            if may_serve && self.purges.still_open(fence, key.primary()) {
+                return Flight::Follow(follow);
+            }
+            // A new one's fence would be no newer.
+            if !may_serve || fence == self.purges.fence() {
+                before = Some(follow);
             }
         }
         let (landing, follow) = watch::channel(None);
@@ -243,6 +246,25 @@ mod tests {
         next.land(Landing::Stored);
         assert!(matches!(waiting.landing().await, Landing::Stored));
         drop(third);
+        assert_eq!(flights.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn while_a_purge_is_ahead_of_the_log_one_flight_is_under_way_and_one_waits() {
+        let (purges, flights, key) = flights();
+        let first = lead(flights.join(&key));
+        purges.apply_ahead(Mode::Hard, [&Scope::tag("any")]);
+        let mut next = lead(flights.join(&key));
+        let waiting = follow(flights.join(&key));
+        let before = next.before().unwrap();
+        first.land(Landing::Stored);
+        assert!(matches!(before.landing().await, Landing::Stored));
+        next.departs();
+        assert!(lead(flights.join(&key)).before().is_some());
+        purges.apply(Position::new(1), Mode::Hard, [&Scope::tag("any")]);
+        assert!(lead(flights.join(&key)).before().is_none());
+        next.land(Landing::NotShared);
+        assert!(matches!(waiting.landing().await, Landing::NotShared));
         assert_eq!(flights.count(), 0);
     }
 

@@ -23,26 +23,41 @@ pub(crate) struct StoredResponse {
     fence: Fence,
     tags: Vec<ScopeHash>,
     checked_at: AtomicU64,
+    number: u64,
 }
 
 impl StoredResponse {
     pub(crate) fn tagged(tag: &str, fence: Fence) -> Arc<Self> {
+        Arc::new(Self::new(tag, fence, 0))
+    }
+
+    /// What the exchange of that number brought.
+    pub(crate) fn fetched(fence: Fence, number: u64) -> Arc<Self> {
+        Arc::new(Self::new("a", fence, number))
+    }
+
+    fn new(tag: &str, fence: Fence, number: u64) -> Self {
         let target = TargetUri::parse("https", "a.example", "/", None).unwrap();
         let entry = Self {
             key: KeyRule::default().key(&target, &HeaderMap::new()).key,
             fence,
             tags: vec![ScopeHash::of_tag(tag)],
             checked_at: AtomicU64::new(0),
+            number,
         };
         assert_eq!(entry.checked_at(), 0);
-        Arc::new(entry)
+        entry
+    }
+
+    pub(crate) const fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) const fn key(&self) -> &CacheKey {
         &self.key
     }
 
-    const fn fence(&self) -> Fence {
+    pub(crate) const fn fence(&self) -> Fence {
         self.fence
     }
 
