@@ -153,6 +153,7 @@ mod tests {
     async fn a_failure_is_told_at_once_and_again_less_and_less_often() {
         let teller = Teller::default();
         assert!(teller.is_well());
+        advance(CALM).await;
         let mut told = Vec::new();
         for second in 0..3600 {
             if let Some(trouble) = teller.fails("refused") {
