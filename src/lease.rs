@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::atomics::{AtomicU64, Ordering};
 use crate::clock::{Boottime, SystemBoottime, Uptime};
@@ -42,6 +43,14 @@ impl Lease {
         is_endless || self.clock.uptime().as_nanos() < until
     }
 
+    /// How long it still runs; [`Duration::MAX`]: it never ends.
+    pub fn left(&self) -> Duration {
+        match self.until.load(Ordering::Acquire) {
+            FOREVER => Duration::MAX,
+            until => Uptime::from_nanos(until).since(self.clock.uptime()),
+        }
+    }
+
     /// What it goes by.
     pub fn uptime(&self) -> Uptime {
         self.clock.uptime()
@@ -66,8 +75,6 @@ impl fmt::Debug for Lease {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::SkippingBoottime;
 

@@ -5,6 +5,7 @@
 //! | `POST /purge` | appends a purge, with a bearer token; `?wait=all&timeout=2s` answers when it is complete |
 //! | `GET /purge/{id}` | the receipt as it stands now, with a bearer token |
 //! | `POST /reload` | takes over the configuration as it is written now, with a bearer token |
+//! | `GET /status` | how it stands: Redis, the purge log, the other instances, problems; with a bearer token |
 //! | `GET /switches` | what is turned on and off, with a bearer token |
 //! | `PUT /switches/caching`, `…/compression`, `…/routes/NAME` | turns it, with a bearer token |
 //! | `GET /drill` | what a drill would take away, with a bearer token |
@@ -20,6 +21,7 @@ pub mod drill;
 pub mod fuzzing;
 pub mod readiness;
 pub mod reload;
+pub mod status;
 mod switches;
 mod wait;
 
@@ -64,6 +66,7 @@ pub struct Admin<L> {
     budget: Budget,
     reload: Option<Reload>,
     drill: Option<Drill>,
+    status: Option<status::Look>,
 }
 
 /// Why the purge endpoints are closed to a request.
@@ -116,6 +119,7 @@ impl<L: Log> Admin<L> {
             budget: Budget::default(),
             reload: None,
             drill: None,
+            status: None,
         }
     }
 
@@ -142,6 +146,7 @@ impl<L: Log> Admin<L> {
             "/healthz" if get => text(StatusCode::OK, "ok\n"),
             "/readyz" if get => self.ready(),
             "/metrics" if get => self.metrics(),
+            "/status" if get => self.status(&head.headers),
             "/switches" if get => self.standing(&head.headers),
             "/switches" => not_allowed(GET),
             drill::DRILL if get => self.told_of_drill(&head.headers),
@@ -151,7 +156,7 @@ impl<L: Log> Admin<L> {
                 self.switch(&head.headers, path, body).await
             }
             path if path.starts_with(SWITCHES) => not_allowed(PUT),
-            "/healthz" | "/readyz" | "/metrics" => not_allowed(GET),
+            "/healthz" | "/readyz" | "/metrics" | "/status" => not_allowed(GET),
             path => match path.strip_prefix("/purge/") {
                 Some(id) if get => self.receipt(&head.headers, id).await,
                 Some(_) => not_allowed(GET),

@@ -34,6 +34,7 @@ use crate::telemetry::transform::TransformMetrics;
 use super::Surroundings;
 use super::log::AnyLog;
 use super::reload::{Cause as Asker, Reloads};
+use super::status::Status;
 
 /// See the module. Sites are built on it, one after another.
 pub(super) struct Core {
@@ -48,6 +49,7 @@ pub(super) struct Core {
     pub(super) switches: Arc<Switches>,
     /// What drills take away.
     pub(super) drill: Drill,
+    pub(super) status: Arc<Status>,
     /// All metrics, with the prefix of each.
     pub(super) registry: Arc<Registry>,
     pub(super) readiness: Arc<Readiness>,
@@ -95,11 +97,21 @@ impl Core {
             log_metrics,
             outage.clone(),
         )?;
+        let (log, store) = (Arc::new(log), Arc::new(tiers(config, registry, outage)?));
+        let status = Status::new(
+            config.instance(&surroundings.instance),
+            Arc::clone(&log),
+            Arc::clone(&store),
+            drill.outage.clone(),
+            config.purge_log.serve_when_lost,
+            drill.lease,
+        );
         Ok(Self {
             clock,
-            store: Arc::new(tiers(config, registry, outage)?),
+            store,
             purges,
-            log: Arc::new(log),
+            log,
+            status: Arc::new(status),
             access_log: surroundings.access_log.clone(),
             readiness: Arc::new(Readiness::starting()),
             lifecycle_metrics: LifecycleMetrics::register(registry),
@@ -153,6 +165,7 @@ impl Core {
         metrics.memory_keys.set(gauge(memory.keys() as u64));
         self.drill.outage.look_up_gauge();
         self.log.look_up_gauges();
+        self.status.tell();
     }
 }
 

@@ -12,6 +12,7 @@ use crate::purge::Purge;
 use crate::purge::local::LocalLog;
 use crate::purge::log::{Log, LogError, Wait};
 use crate::purge::receipt::{Receipt, ReceiptId};
+use crate::purge::shared::report::Report;
 use crate::purge::shared::{Parts, SharedLog};
 use crate::telemetry::purge::PurgeMetrics;
 use crate::telemetry::purge_log::PurgeLogMetrics;
@@ -45,8 +46,8 @@ impl AnyLog {
             metrics.serving.set(1);
             let purges = Arc::new(Purges::new(generation));
             let clock = Arc::clone(&surroundings.clock) as Arc<dyn Clock>;
-            let instance = surroundings.instance.as_str();
-            let log = LocalLog::new(Arc::clone(&purges), clock, instance, purge_metrics);
+            let instance = config.instance(&surroundings.instance);
+            let log = LocalLog::new(Arc::clone(&purges), clock, &*instance, purge_metrics);
             return Ok((Self::Local(Box::new(log)), purges));
         };
         let lease = Arc::new(Lease::not_granted(Arc::clone(&surroundings.boottime)));
@@ -71,6 +72,14 @@ impl AnyLog {
     pub(super) async fn leave(&self) {
         if let Self::Shared(log) = self {
             log.leave().await;
+        }
+    }
+
+    /// How the shared log stands; nothing: there is none.
+    pub(super) fn report(&self) -> Option<Report> {
+        match self {
+            Self::Local(_) => None,
+            Self::Shared(log) => Some(log.report()),
         }
     }
 

@@ -11,6 +11,7 @@ mod log;
 pub mod notify;
 pub mod reload;
 mod site;
+mod status;
 
 use std::future::Future;
 use std::net::SocketAddr;

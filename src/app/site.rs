@@ -143,7 +143,8 @@ fn admin(core: &Core, config: &Config, targets: Targets) -> Admin<AnyLog> {
     );
     let admin = admin
         .with_switches(Arc::clone(&core.switches))
-        .with_drill(core.drill.clone());
+        .with_drill(core.drill.clone())
+        .with_status(core.status.look());
     match core.reload() {
         Some(reload) => admin.with_reload(reload),
         None => admin,

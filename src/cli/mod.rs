@@ -1,6 +1,8 @@
 //! The command line.
 
+mod connect;
 mod man;
+mod status;
 
 use std::io::stdout;
 use std::path::PathBuf;
@@ -37,6 +39,10 @@ enum Command {
         /// The configuration.
         #[arg(long, value_name = "FILE", default_value = "proxy.toml")]
         config: PathBuf,
+        /// Also ask Redis: is it there, is it the right one, may we do what we need, is it set as it
+        /// should be? Exit with 69 where it cannot be used.
+        #[arg(long)]
+        connect: bool,
     },
     /// Print the reference configuration: every key, its default, what happens at either end.
     Defaults,
@@ -52,6 +58,9 @@ enum Command {
         #[arg(long, default_value = "http://127.0.0.1:9090/healthz")]
         url: String,
     },
+    /// Say how a running instance stands: Redis, purge log, other instances. Exit with 1 if there is
+    /// something to look after.
+    Status(status::Arguments),
     /// Take Redis away from a running instance for a while, and count what its readers notice.
     Drill(drill::Arguments),
     /// Run a small CMS in four languages with cms-edge in front of it, and say what to try.
@@ -71,12 +80,18 @@ pub fn main() -> ExitCode {
             let source = run::source(&config);
             with(&config, |config| code(run::serve(source, &config)))
         }
-        Command::Check { config: path } => with(&path, |config| {
+        Command::Check {
+            config: path,
+            connect,
+        } => with(&path, |config| {
             for notice in &config.notices {
                 eprintln!("Note: {notice}.");
             }
             println!("No mistakes in {}.", path.display());
-            ExitCode::SUCCESS
+            match connect {
+                true => connect::run(&config),
+                false => ExitCode::SUCCESS,
+            }
         }),
         Command::Defaults => {
             print!("{}", config::reference());
@@ -92,6 +107,7 @@ pub fn main() -> ExitCode {
         }
         Command::Man => code(man::print(Arguments::command().name(NAME)).map(|()| true)),
         Command::Health { url } => code(health::check(&url).map(|()| true)),
+        Command::Status(arguments) => code(status::run(&arguments)),
         Command::Drill(arguments) => code(drill::run(&arguments)),
         Command::Demo(arguments) => code(run::demo(arguments)),
     }

@@ -52,6 +52,7 @@ use std::path::Path;
 pub use environment::{PREFIX, process_environment};
 pub use file::Config;
 pub use mistake::{MISTAKES_MAX, Mistake, Mistakes, Place, Problem};
+pub use reach::is_redis_url;
 
 use describe::Record;
 use reader::{Files, Reader};

@@ -1,10 +1,10 @@
 //! `[purge_log]`: the purge log that instances share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::reach::{Reach, UnreadableCa, url_of_redis};
-use super::section::{Section, default};
+use super::section::{Section, Wrong, default};
 use crate::purge::shared;
 use crate::store::redis::connect::Mode;
 
@@ -22,6 +22,8 @@ pub struct PurgeLog {
     records: usize,
     size_max: usize,
     spool: Option<PathBuf>,
+    /// How it is called, where it is not the host's name.
+    pub(super) instance: Option<String>,
     /// Hits are served although it is not known what was purged.
     pub serve_when_lost: bool,
 }
@@ -107,6 +109,7 @@ impl PurgeLog {
                  of 1,024 long tags takes some 90 KiB.",
             ),
             spool: spool(&s),
+            instance: instance(&s),
             serve_when_lost: s.boolean(
                 "serve_when_lost",
                 false,
@@ -145,10 +148,20 @@ impl PurgeLog {
     }
 
     /// What may not be meant.
-    pub(super) fn notices(&self) -> Option<String> {
-        let notice = "purge_log.enabled is false although there is a Redis: purges reach only the \
-            instance that is told of them, and instances do not see what others have stored";
-        (!self.enabled && self.reach.url.is_some()).then(|| notice.to_owned())
+    pub(super) fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        if !self.enabled && self.reach.url.is_some() {
+            notices.push(
+                "purge_log.enabled is false although there is a Redis: purges reach only the \
+                 instance that is told of them, and instances do not see what others have stored",
+            );
+        }
+        if self.spool.is_some() && (self.reach.url.is_none() || !self.enabled) {
+            notices.push(
+                "purge_log.spool has no effect: there is no purge log in a Redis, and nothing waits for it",
+            );
+        }
+        notices.into_iter().map(str::to_owned).collect()
     }
 
     /// Nothing where the log is in the process.
@@ -166,7 +179,7 @@ impl PurgeLog {
         Ok(Some(shared::Settings {
             servers,
             namespace: namespace.to_owned(),
-            instance: instance.to_owned(),
+            instance: self.instance.as_deref().unwrap_or(instance).to_owned(),
             lease: self.lease,
             renew: self.renew,
             gone: self.gone,
@@ -177,6 +190,22 @@ impl PurgeLog {
             spool: self.spool.clone(),
         }))
     }
+}
+
+fn instance(s: &Section<'_>) -> Option<String> {
+    let name = s.text(
+        "instance",
+        default(""),
+        "\"\", or a name of 1 to 64 letters, digits, \"-\", \"_\" and \".\"",
+        "How receipts, the log and `cms-edge status` call this instance. Empty: as the variable HOSTNAME \
+         says, else as the machine is called. Several on one machine need a name each: for people; the \
+         log tells them apart in any case.",
+        |text| match text {
+            "" => Ok(String::new()),
+            text => super::name(text),
+        },
+    );
+    name.filter(|name| !name.is_empty())
 }
 
 /// Its own where it has a URL, else that of the store.
@@ -197,11 +226,32 @@ fn spool(s: &Section<'_>) -> Option<PathBuf> {
     let folder = s.text(
         "spool",
         default(""),
-        "a path of a folder",
-        "The folder in which purges wait while Redis cannot be reached. Empty: they wait in memory, \
-         and a restart loses them.",
-        |text| Ok(text.to_owned()),
+        "\"\", or the path of a folder of this instance alone, or of one to be made in a folder that is there",
+        "The folder in which purges wait while Redis cannot be reached; it is made if it is not there. Empty: \
+         they wait in memory, and a restart loses them.",
+        |text| match text {
+            "" => Ok(None),
+            text => folder(s.reader.folder.join(text)).map(Some),
+        },
     );
-    let folder = folder.filter(|folder| !folder.is_empty())?;
-    Some(s.reader.folder.join(folder))
+    folder.flatten()
+}
+
+/// That it can be written is seen at the start, by the user who will write.
+fn folder(path: PathBuf) -> Result<PathBuf, Wrong> {
+    let because = |why: String| Wrong {
+        because: Some(why),
+        ..Wrong::default()
+    };
+    if path.exists() && !path.is_dir() {
+        return Err(because("it is no folder".to_owned()));
+    }
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let lacks = |folder: &Path| folder.try_exists().is_ok_and(|there| !there);
+    match parent.filter(|parent| lacks(parent)) {
+        Some(parent) => Err(because(format!("there is no folder {}", parent.display()))),
+        None => Ok(path),
+    }
 }

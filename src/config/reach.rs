@@ -140,6 +140,7 @@ impl Reach {
         };
         let read = |path: &PathBuf| authorities(path, self.section);
         Ok(Some(Servers {
+            section: self.section,
             mode: self.mode,
             first,
             others: self.servers.clone(),
@@ -168,6 +169,15 @@ pub(super) fn url_of_redis(s: &Section<'_>, doc: &'static str) -> Option<Connect
     taken.flatten()
 }
 
+/// Whether it is the URL of a Redis.
+///
+/// # Errors
+/// What is wrong with it, without what is secret in it.
+pub fn is_redis_url(url: &str) -> Result<(), String> {
+    let wrong = |wrong: Wrong| wrong.because.unwrap_or_default();
+    parsed(url).map(drop).map_err(wrong)
+}
+
 pub(super) fn parsed(url: &str) -> Result<ConnectionInfo, Wrong> {
     // What is in it must not be shown.
     let wrong = |why: &str| Wrong {
@@ -175,14 +185,35 @@ pub(super) fn parsed(url: &str) -> Result<ConnectionInfo, Wrong> {
         because: Some(why.to_owned()),
         ..Wrong::default()
     };
-    let info = url
-        .into_connection_info()
-        .map_err(|_| wrong("it is no such URL"))?;
+    let info = url.into_connection_info().map_err(|_| wrong(&slip(url)))?;
     match info.addr() {
         ConnectionAddr::TcpTls { insecure: true, .. } => {
             Err(wrong("TLS that trusts everybody protects from nobody"))
         }
         _ => Ok(info),
+    }
+}
+
+/// What is wrong with a URL, without what is secret in it.
+fn slip(url: &str) -> String {
+    const SCHEMES: &str = "redis://, rediss://, redis+unix:// or unix://";
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return format!("it does not begin with {SCHEMES}");
+    };
+    if !["redis", "rediss", "redis+unix", "unix", "valkey", "valkeys"].contains(&scheme) {
+        // What is before "://" may be anything, but it is no place for a password.
+        let shown: String = scheme.chars().take(16).collect();
+        return format!("it begins with {shown:?} and not with {SCHEMES}");
+    }
+    let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
+    let host_and_port = place.split('/').next().unwrap_or_default();
+    if rest.matches('@').count() > 1 || rest.contains('#') || rest.contains('?') {
+        return "in a password, @ is written %40, # %23, / %2F, : %3A, ? %3F and % %25".to_owned();
+    }
+    match host_and_port.rsplit_once(':') {
+        _ if host_and_port.is_empty() => "it names no host".to_owned(),
+        Some((_, port)) if port.parse::<u16>().is_err() => "its port is no number up to 65535".to_owned(),
+        _ => "host, port or number of the database cannot be understood; in a password, @ is written %40, # %23, / %2F".to_owned(),
     }
 }
 

@@ -87,9 +87,9 @@ impl Redis {
 }
 
 fn url(s: &Section<'_>) -> Option<ConnectionInfo> {
-    let doc = "Where Redis is. Empty: nowhere; each instance keeps its own in memory. User and \
-        password are those of an ACL that allows HGET, HSET, HDEL, HMGET, UNLINK, PTTL, PEXPIRE, \
-        TIME, EVAL, EVALSHA, PING and INFO.";
+    let doc = "Where Redis is. Empty: nowhere; each instance keeps its own in memory. A user of an \
+        ACL needs ~cms-edge:* ~{NAMESPACE:* +@read +@write +@scripting +@connection +info +time, for \
+        responses and the purge log; NAMESPACE is `namespace`. `cms-edge check --connect` tries it.";
     let given = url_of_redis(s, doc);
     if s.is_given("url") {
         return given;

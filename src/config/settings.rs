@@ -128,6 +128,12 @@ impl Config {
         self.purge_log.settings(&self.namespace, instance)
     }
 
+    /// What this instance is called; `host`: where the configuration does not say.
+    pub fn instance(&self, host: &str) -> String {
+        let named = self.purge_log.instance.as_deref();
+        named.unwrap_or(host).to_owned()
+    }
+
     /// The purge protocols of the public listeners; nothing where they are off.
     pub fn protocol(&self) -> Option<purge::protocol::Settings> {
         self.purge.protocols.then(|| purge::protocol::Settings {
@@ -198,12 +204,16 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, (String, pem::Error)> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| (path.display().to_string(), error))
 }
 
-/// The name by which receipts call this instance: the host's, if it says one.
-pub fn instance_name(environment: Option<String>) -> String {
+/// The name by which receipts call this instance where `purge_log.instance` is empty: the host's, from the
+/// variable HOSTNAME, or from the system.
+pub fn instance_name(environment: Option<String>, system: Option<String>) -> String {
     let is_name = |name: &String| {
         !name.is_empty() && name.len() <= 64 && HeaderName::from_bytes(name.as_bytes()).is_ok()
     };
-    environment
-        .filter(is_name)
+    let system = system.map(|name| name.trim().to_owned());
+    [environment, system]
+        .into_iter()
+        .flatten()
+        .find(is_name)
         .unwrap_or_else(|| "local".to_owned())
 }

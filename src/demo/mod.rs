@@ -21,6 +21,7 @@ use crate::app::{App, Surroundings};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config};
 use crate::server::{self, tls};
+use crate::store::redis::examine::examine;
 
 /// Where the demo's parts listen, all on 127.0.0.1; 0 takes any free port.
 #[derive(Clone, Debug, clap::Args)]
@@ -71,6 +72,7 @@ pub async fn run(
     let cms_address = free(arguments.cms_port)?;
     let (certificate, server) = tls_settings(&arguments)?;
     let config = demo_config(&arguments, cms_address, &secret, &token)?;
+    has_redis(&config).await?;
     let mut public = config.server();
     public.https = server.https;
     public.tls = server.tls;
@@ -115,6 +117,21 @@ pub async fn run(
     Ok(went_well && drained.cut == 0)
 }
 
+/// The story cannot be told with a Redis that is not there.
+///
+/// # Errors
+/// It cannot be used.
+async fn has_redis(config: &Config) -> anyhow::Result<()> {
+    let Some(settings) = config.redis()? else {
+        return Ok(());
+    };
+    let findings = examine(&settings, &SystemClock).await;
+    match findings.errors.first() {
+        Some(error) => anyhow::bail!("--redis: {}: {error}", settings.servers.place()),
+        None => Ok(()),
+    }
+}
+
 fn demo_config(
     arguments: &Arguments,
     cms: SocketAddr,
@@ -136,6 +153,9 @@ fn demo_config(
             ("CMS_EDGE_NAMESPACE".to_owned(), format!("demo-{run:08x}")),
         ]
     };
+    if let Some(Err(why)) = arguments.redis.as_deref().map(config::is_redis_url) {
+        anyhow::bail!("--redis: {why}");
+    }
     let redis = arguments.redis.as_ref().map(settings);
     config::parse(
         &text,

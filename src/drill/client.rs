@@ -1,4 +1,4 @@
-//! The admin listener, as the drill asks it.
+//! The admin listener, as commands of the command line ask it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +22,29 @@ use tokio_util::task::AbortOnDropHandle;
 use super::figures::Figures;
 use super::tls::{self, Files};
 
+/// Whose admin listener is asked.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Whom {
+    /// The admin listener of the instance, http:// or https://.
+    #[arg(
+        long = "admin",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:9090"
+    )]
+    pub(super) url: String,
+    /// Where its admin token stands: env:NAME or file:/path.
+    #[arg(
+        long,
+        value_name = "WHERE",
+        default_value = "env:CMS_EDGE_ADMIN__TOKEN"
+    )]
+    token: String,
+    #[command(flatten)]
+    tls: Files,
+}
+
 /// See the module.
-pub(super) struct Admin {
+pub struct Admin {
     url: Uri,
     bearer: HeaderValue,
     /// With `https://`.
@@ -44,7 +65,7 @@ const SHOWN_BYTES_MAX: usize = 300;
 ///
 /// # Errors
 /// There is none.
-pub(super) fn token(place: &str) -> anyhow::Result<String> {
+fn token(place: &str) -> anyhow::Result<String> {
     let token = match place.split_once(':') {
         Some(("env", name)) => std::env::var(name)
             .with_context(|| format!("the admin token: the variable {name} is not set"))?,
@@ -57,8 +78,10 @@ pub(super) fn token(place: &str) -> anyhow::Result<String> {
 
 impl Admin {
     /// # Errors
-    /// It is no `http://` or `https://` URL, the token is none, or the files of TLS cannot be used.
-    pub(super) fn new(url: &str, token: &str, files: &Files) -> anyhow::Result<Self> {
+    /// There is no token, or it is none; it is no `http://` or `https://` URL; or the files of TLS
+    /// cannot be used.
+    pub fn new(whom: &Whom) -> anyhow::Result<Self> {
+        let (url, files, token) = (&whom.url, &whom.tls, token(&whom.token)?);
         let url: Uri = url
             .parse()
             .with_context(|| format!("`{url}` is not a URL"))?;
@@ -83,7 +106,7 @@ impl Admin {
 
     /// # Errors
     /// There is no answer, or it is none to this question.
-    pub(super) async fn json(&self, method: &str, path: &str) -> anyhow::Result<Value> {
+    pub async fn json(&self, method: &str, path: &str) -> anyhow::Result<Value> {
         let body = self.ask(method, path).await?;
         serde_json::from_slice(&body)
             .with_context(|| format!("{} does not speak as cms-edge does", self.url))
@@ -207,11 +230,20 @@ mod tests {
 
     #[test]
     fn only_http_and_https_are_asked() {
-        let none = Files::default();
-        assert!(Admin::new("http://127.0.0.1:9090", "t", &none).is_ok());
+        let folder = tempfile::tempdir().unwrap();
+        let admin = |url: &str, token: &str| {
+            let path = folder.path().join("token");
+            std::fs::write(&path, token).unwrap();
+            Admin::new(&Whom {
+                url: url.to_owned(),
+                token: format!("file:{}", path.display()),
+                tls: Files::default(),
+            })
+        };
+        assert!(admin("http://127.0.0.1:9090", "t").is_ok());
         for url in ["ftp://a.example", "127.0.0.1:9090", "/x"] {
-            assert!(Admin::new(url, "t", &none).is_err(), "{url}");
+            assert!(admin(url, "t").is_err(), "{url}");
         }
-        assert!(Admin::new("http://a", "a\nb", &none).is_err());
+        assert!(admin("http://a", "a\nb").is_err());
     }
 }

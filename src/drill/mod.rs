@@ -3,7 +3,7 @@
 //!
 //! The instance ends the drill by its own clock: a command that is killed leaves nothing behind.
 
-mod client;
+pub mod client;
 mod figures;
 mod report;
 mod tls;
@@ -15,7 +15,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-use self::client::Admin;
+use self::client::{Admin, Whom};
 use self::figures::Figures;
 use self::report::{Phase, Report};
 
@@ -25,18 +25,9 @@ pub struct Arguments {
     /// `redis-down`: the instance treats Redis as unreachable, for responses and for purges.
     #[arg(value_enum)]
     what: What,
-    /// The admin listener of the instance, http:// or https://; only this one goes without Redis.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:9090")]
-    admin: String,
-    /// Where its admin token stands: env:NAME or file:/path.
-    #[arg(
-        long,
-        value_name = "WHERE",
-        default_value = "env:CMS_EDGE_ADMIN__TOKEN"
-    )]
-    token: String,
+    /// Only this instance goes without Redis.
     #[command(flatten)]
-    tls: tls::Files,
+    whom: Whom,
     /// How long it goes without Redis; 1s to 10m.
     #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = span)]
     span: Duration,
@@ -85,8 +76,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         .context("cannot start the runtime")?;
     runtime.block_on(async {
         let What::RedisDown = arguments.what;
-        let token = client::token(&arguments.token)?;
-        let admin = Admin::new(&arguments.admin, &token, &arguments.tls)?;
+        let admin = Admin::new(&arguments.whom)?;
         let told = Told::read(&admin.json("GET", "/drill").await?);
         if !told.store && !told.purge_log {
             bail!("this instance uses no Redis: there is nothing to drill");
@@ -199,7 +189,7 @@ impl Told {
 
     /// What readers and the CMS will feel.
     fn warning(&self, arguments: &Arguments) -> String {
-        let (span, url) = (arguments.span, &arguments.admin);
+        let (span, url) = (arguments.span, &arguments.whom.url);
         let mut text =
             format!("The instance at {url} will treat Redis as unreachable for {span:?}:");
         let mut line = |line: &str| {

@@ -21,6 +21,9 @@ use crate::demo;
 use crate::server::inherit::{Inherited, Passed};
 use crate::telemetry::access_log::{self, AccessLog};
 
+/// Where the system says what the machine is called.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
+
 /// How long the end waits for whoever reads the access log.
 const LOG_FLUSH_MAX: Duration = Duration::from_secs(2);
 
@@ -43,7 +46,10 @@ pub fn serve(source: Source, config: &Config) -> anyhow::Result<bool> {
         }
         let surroundings = Surroundings {
             access_log: access_log.clone(),
-            instance: settings::instance_name(std::env::var("HOSTNAME").ok()),
+            instance: settings::instance_name(
+                std::env::var("HOSTNAME").ok(),
+                std::fs::read_to_string(HOST_NAME).ok(),
+            ),
             source: Some(source),
             inherited,
             notifier,

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::claim::{APART, Claim, Claimed, Ending, Want};
 use super::memory::{self, Memory};
-use super::redis::{Later, Redis, Write};
+use super::redis::{Later, Redis, Standing, Write};
 use super::{Look, Put, Store, StoreError, Variants};
 use crate::entry::StoredResponse;
 use crate::exchange::Generation;
@@ -56,6 +56,11 @@ impl Tiers {
             landing: is_landing.then(|| Arc::new(Semaphore::new(LANDING_MAX))),
             variants_max: memory.variants_max,
         }
+    }
+
+    /// How Redis stands; nothing: there is none.
+    pub fn redis_standing(&self) -> Option<Standing> {
+        self.redis.as_ref().map(Redis::standing)
     }
 
     pub fn memory(&self) -> &Memory {

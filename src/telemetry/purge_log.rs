@@ -160,6 +160,11 @@ impl PurgeLogMetrics {
         self.spooled.set(i64::try_from(many).unwrap_or(i64::MAX));
     }
 
+    /// How many wait.
+    pub fn are_spooled(&self) -> i64 {
+        self.spooled.get()
+    }
+
     pub fn renewal(&self, outcome: &'static str) {
         self.renewals
             .get_or_create_owned(&Outcome { outcome })

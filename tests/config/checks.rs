@@ -92,7 +92,7 @@ fn a_lease_ends_before_its_instance_counts_as_gone() {
 fn a_url_of_redis_says_nothing_of_its_password() {
     one_mistake(
         "[purge_log]\nurl = \"http://edge:hunter2@redis\"\n",
-        "proxy.toml:8: purge_log.url: found a text of 25 characters (it is no such URL); allowed: \"\", a URL like \"redis://user:password@host:6379/0\", \"rediss://…\" (TLS), \"redis+unix:///path\", \"env:NAME\" or \"file:/path\"",
+        "proxy.toml:8: purge_log.url: found a text of 25 characters (it begins with \"http\" and not with redis://, rediss://, redis+unix:// or unix://); allowed: \"\", a URL like \"redis://user:password@host:6379/0\", \"rediss://…\" (TLS), \"redis+unix:///path\", \"env:NAME\" or \"file:/path\"",
     );
 }
 

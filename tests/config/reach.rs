@@ -148,6 +148,7 @@ const CHANGES: &[Change] = &[
     change("purge_log", "timeout", "\"500ms\"").given(LOG),
     change("purge_log", "records", "1000").given(LOG),
     change("purge_log", "size_max", "\"2MiB\"").given(LOG),
+    change("purge_log", "instance", "\"edge-9\"").given(LOG),
     change("purge_log", "spool", "\"spool\"").given(LOG),
     change("purge_log", "serve_when_lost", "true").given(LOG),
     change("ttl", "short", "\"1s\"").given(&[("route", "ttl", "\"short\"")]),

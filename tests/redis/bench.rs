@@ -41,6 +41,7 @@ pub(crate) const GENEROUS: Duration = Duration::from_secs(5);
 
 pub(crate) fn servers(url: &str) -> Servers {
     Servers {
+        section: "redis",
         mode: Mode::Standalone,
         first: url.into_connection_info().unwrap(),
         others: Vec::new(),

@@ -57,9 +57,17 @@ impl Scene {
 
     /// The exit code, and what it says.
     async fn drill(&self, scheme: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        self.run(&["drill", "redis-down"], scheme, arguments).await
+    }
+
+    async fn run(
+        &self,
+        command_line: &[&str],
+        scheme: &str,
+        arguments: &[&str],
+    ) -> (Option<i32>, String) {
         let admin = format!("{scheme}://localhost:{}", self.edge.admin.port());
-        let mut all = vec!["drill", "redis-down", "--admin", &admin];
-        all.extend(arguments);
+        let all = [command_line, &["--admin", &admin], arguments].concat();
         let output = command(&all)
             .env("CMS_EDGE_ADMIN__TOKEN", ADMIN_TOKEN)
             .output()
@@ -74,6 +82,17 @@ impl Scene {
         assert_ne!(code, Some(0), "{text}");
         assert!(text.contains(why), "{why}: {text}");
     }
+}
+
+#[tokio::test]
+async fn a_listener_with_tls_is_asked_how_it_stands() {
+    let scene = Scene::start(secured, "").await;
+    let ca = scene.ours.ca();
+    let (code, text) = scene.run(&["status"], "https", &["--ca", ca]).await;
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("in memory alone"), "{text}");
+    let (code, text) = scene.run(&["status"], "https", &[]).await;
+    assert_eq!(code, Some(1), "{text}");
 }
 
 fn secured(files: &Files) -> String {

@@ -105,11 +105,6 @@ impl Pauses {
         self.connected = Some(Instant::now());
     }
 
-    /// Whether the last attempt came through.
-    pub(super) const fn has_connected(&self) -> bool {
-        self.connected.is_some()
-    }
-
     /// Waits before the next attempt: half of the pause, and a random part of the other half.
     pub(super) async fn pause(&mut self) {
         let held = self.connected.take().map(|since| since.elapsed());

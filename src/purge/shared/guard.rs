@@ -21,12 +21,13 @@ pub(super) struct Said {
     replicas_to_write: Option<u64>,
     replica_lag_max: Option<Duration>,
     node_timeout: Option<Duration>,
+    config_is_refused: bool,
 }
 
 /// What was told last, so that it is told once.
 #[derive(Debug, Default)]
 pub(super) struct Told {
-    danger: Option<String>,
+    pub(super) danger: Option<String>,
     policy: Option<String>,
     /// `CONFIG GET` was refused: each further one would stand in the ACL log.
     config_is_refused: bool,
@@ -45,40 +46,12 @@ impl Instance {
         every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             every.tick().await;
-            let said = self.ask(link.scripts.clone()).await;
+            let may_ask = !self.told.lock().config_is_refused;
+            let mode = self.settings.servers.mode;
+            let said = Said::of(link.scripts.clone(), mode, may_ask).await;
+            self.told.lock().config_is_refused |= said.config_is_refused;
             self.tell(&said);
         }
-    }
-
-    async fn ask(&self, mut connection: MultiplexedConnection) -> Said {
-        let mode = self.settings.servers.mode;
-        let mut said = Said {
-            memory: info(&mut connection, "memory").await,
-            replication: info(&mut connection, "replication").await,
-            ..Said::default()
-        };
-        if mode == Mode::Standalone || self.told.lock().config_is_refused {
-            return said;
-        }
-        let read = async |name: &str, connection: &mut MultiplexedConnection| {
-            let mut command = redis::cmd("CONFIG");
-            command.arg("GET").arg(name);
-            let pair: Vec<String> = command.query_async(connection).await.ok()?;
-            pair.get(1)?.parse::<u64>().ok()
-        };
-        if mode == Mode::Cluster {
-            let millis = read("cluster-node-timeout", &mut connection).await;
-            said.node_timeout = millis.map(Duration::from_millis);
-            self.told.lock().config_is_refused = millis.is_none();
-        } else {
-            said.replicas_to_write = read("min-replicas-to-write", &mut connection).await;
-            self.told.lock().config_is_refused = said.replicas_to_write.is_none();
-            if said.replicas_to_write.is_some() {
-                let seconds = read("min-replicas-max-lag", &mut connection).await;
-                said.replica_lag_max = seconds.map(Duration::from_secs);
-            }
-        }
-        said
     }
 
     fn tell(&self, said: &Said) {
@@ -93,7 +66,7 @@ impl Instance {
         {
             tracing::warn!(
                 policy,
-                "Redis may evict the purge log when its memory is full; better is volatile-lru"
+                "Redis may evict the purge log when its memory is full, and all hits with it: set maxmemory-policy to volatile-lru"
             );
         }
         if let Some(danger) = &danger
@@ -106,6 +79,55 @@ impl Instance {
 }
 
 impl Said {
+    /// `may_ask`: also by `CONFIG GET`.
+    pub(super) async fn of(
+        mut connection: MultiplexedConnection,
+        mode: Mode,
+        may_ask: bool,
+    ) -> Self {
+        let mut said = Self {
+            memory: info(&mut connection, "memory").await,
+            replication: info(&mut connection, "replication").await,
+            ..Self::default()
+        };
+        if mode == Mode::Standalone || !may_ask {
+            return said;
+        }
+        let read = async |name: &str, connection: &mut MultiplexedConnection| {
+            let mut command = redis::cmd("CONFIG");
+            command.arg("GET").arg(name);
+            let pair: Vec<String> = command.query_async(connection).await.ok()?;
+            pair.get(1)?.parse::<u64>().ok()
+        };
+        if mode == Mode::Cluster {
+            let millis = read("cluster-node-timeout", &mut connection).await;
+            said.node_timeout = millis.map(Duration::from_millis);
+            said.config_is_refused = millis.is_none();
+        } else {
+            said.replicas_to_write = read("min-replicas-to-write", &mut connection).await;
+            said.config_is_refused = said.replicas_to_write.is_none();
+            if said.replicas_to_write.is_some() {
+                let seconds = read("min-replicas-max-lag", &mut connection).await;
+                said.replica_lag_max = seconds.map(Duration::from_secs);
+            }
+        }
+        said
+    }
+
+    /// In sentences.
+    pub(super) fn warnings(&self, mode: Mode, split: Duration) -> Vec<String> {
+        let evicts = self.evicting_policy().map(|policy| {
+            format!(
+                "its maxmemory-policy is {policy}: it may evict the purge log, and all hits with it; set \
+                 volatile-lru"
+            )
+        });
+        let danger = self.danger(mode, split);
+        let danger =
+            danger.map(|why| format!("after a failover, what was purged may come back: {why}"));
+        evicts.into_iter().chain(danger).collect()
+    }
+
     /// One that evicts keys without a lifetime, where there is a limit at which it does.
     fn evicting_policy(&self) -> Option<String> {
         let policy = value(&self.memory, "maxmemory_policy")?;

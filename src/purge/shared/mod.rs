@@ -5,10 +5,12 @@
 //! `recall` the receipts, `guard` what Redis is set to do to it, `spool` the purges that wait for Redis.
 
 mod connection;
+pub mod examine;
 mod guard;
 mod ledger;
 mod recall;
 mod record;
+pub mod report;
 mod scripts;
 mod session;
 mod spool;
@@ -35,11 +37,13 @@ use self::spool::{Spool, Spooled};
 use super::Purge;
 use super::log::{Log, LogError, Wait};
 use super::receipt::{Receipt, ReceiptId, State};
+use crate::clock::Uptime;
 use crate::entry::purges::Purges;
 use crate::exchange::{Fence, Generation, Position};
 use crate::lease::Lease;
 use crate::outage::Outage;
 use crate::store::redis::connect;
+use crate::store::redis::teller::Teller;
 use crate::telemetry::purge::PurgeMetrics;
 use crate::telemetry::purge_log::PurgeLogMetrics;
 
@@ -82,7 +86,7 @@ pub struct Parts {
 /// Why there is no shared log.
 #[derive(Debug, Error)]
 pub enum NotStarted {
-    #[error("the folder of the purge spool, {}: {source}", .folder.display())]
+    #[error("purge_log.spool: {} is no folder that this user may read and write", .folder.display())]
     Spool {
         folder: PathBuf,
         source: std::io::Error,
@@ -112,6 +116,10 @@ struct Instance {
     link: Mutex<Option<Link>>,
     standing: Mutex<Standing>,
     told: Mutex<Told>,
+    /// Whether the log can be followed, and what was said of it.
+    following: Teller,
+    /// What Redis said last of those who read the log, and when.
+    last: Mutex<Option<(Status, Uptime)>>,
     applied: watch::Sender<Fence>,
     ledger: Arc<Mutex<Ledger>>,
     /// Changes when receipts do.
@@ -140,6 +148,8 @@ impl SharedLog {
         let spool = match &settings.spool {
             None => Spool::volatile(),
             Some(folder) => {
+                // Its parent must be there; if this fails, the next step says why.
+                let _is_there = std::fs::create_dir(folder);
                 Spool::in_folder(folder, &incarnation).map_err(|source| NotStarted::Spool {
                     folder: folder.clone(),
                     source,
@@ -170,6 +180,8 @@ impl SharedLog {
             link: Mutex::default(),
             standing: Mutex::default(),
             told: Mutex::default(),
+            following: Teller::default(),
+            last: Mutex::default(),
             ledger: Arc::new(Mutex::new(ledger)),
             updated: watch::Sender::new(()),
             open: Notify::new(),
@@ -388,6 +400,7 @@ impl Instance {
     }
 
     fn update(&self, status: &Status) {
+        *self.last.lock() = Some((status.clone(), self.lease.uptime()));
         let quarantine = self.quarantine();
         let completed = self.ledger.lock().update(status, quarantine);
         if !completed.is_empty() {

@@ -22,7 +22,7 @@ use crate::exchange::{Fence, Generation, Position};
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// It has read the log, and knows of no gap since.
-    joined: bool,
+    pub(super) joined: bool,
     /// Of the record that was applied last.
     token: u64,
     /// It serves from here on.
@@ -30,11 +30,11 @@ pub(super) struct Standing {
     /// How long the last renewal lets it.
     granted: Uptime,
     /// The head that was last told of.
-    head: Position,
+    pub(super) head: Position,
     /// The generation that was last seen, and since when at least it has been there.
     pub(super) seen: Option<(Generation, Uptime)>,
     /// The counts of the others, and when each was seen to change.
-    counts: HashMap<String, (u64, Uptime)>,
+    pub(super) counts: HashMap<String, (u64, Uptime)>,
     /// The longest lease that any other was seen to have.
     longest: Duration,
 }
@@ -53,23 +53,14 @@ impl Instance {
     /// Never returns.
     pub(super) async fn run(self: Arc<Self>) {
         let mut pauses = Pauses::new();
-        let mut was_lost = false;
         loop {
             let Err(ended) = self.session(&mut pauses).await;
             *self.link.lock() = None;
-            self.metrics.connected.set(0);
-            match ended {
-                Ended::Fenced(reason) => {
-                    self.fence(reason);
-                    tracing::warn!(reason, "the purge log is read anew");
-                }
-                Ended::Redis(error) => {
-                    if !was_lost {
-                        tracing::warn!(%error, "the purge log cannot be reached");
-                    }
-                }
+            let was_connected = self.metrics.connected.set(0) == 1;
+            if let Ended::Fenced(reason) = ended {
+                self.fence(reason);
             }
-            was_lost = !pauses.has_connected();
+            self.tell_trouble(&ended, was_connected);
             pauses.pause().await;
         }
     }
@@ -93,6 +84,36 @@ impl Instance {
             ended = self.look_at_generation(&link) => ended,
             ended = self.look_after_redis(&link) => ended,
             () = self.outage.begun() => Err(drilled()),
+        }
+    }
+
+    fn tell_well(&self) {
+        let fence = self.purges.fence();
+        tracing::info!(
+            redis = self.settings.servers.place(),
+            generation = %super::scripts::hex(fence.generation.token()),
+            position = fence.position.ordinal(),
+            "the purge log is read and followed"
+        );
+    }
+
+    fn tell_trouble(&self, ended: &Ended, was_connected: bool) {
+        let servers = &self.settings.servers;
+        let redis = servers.place();
+        let error = match ended {
+            Ended::Redis(error) if was_connected => servers.explained_later(error),
+            Ended::Redis(error) => servers.explained(error),
+            Ended::Fenced(reason) => format!("it is read anew: {}", meaning(reason)),
+        };
+        match self.following.fails(&error) {
+            Some(trouble) => tracing::warn!(
+                redis,
+                error,
+                failures = trouble.failures,
+                seconds = trouble.seconds(),
+                "the purge log cannot be followed"
+            ),
+            None => tracing::debug!(redis, error, "the purge log cannot be followed"),
         }
     }
 
@@ -124,7 +145,13 @@ impl Instance {
             let known = self.see(head.generation, head.known);
             if known < self.settings.split {
                 // Another master may still give receipts: no fence is taken until it cannot.
-                sleep(self.settings.split - known).await;
+                let left = self.settings.split - known;
+                let seconds = left.as_secs_f64().ceil();
+                tracing::warn!(
+                    seconds,
+                    "the purge log began anew: nothing that is stored is served until purge_log.split is over"
+                );
+                sleep(left).await;
                 continue;
             }
             if let Some(snapshot) = read_snapshot(&mut scripts, head).await? {
@@ -148,11 +175,6 @@ impl Instance {
         if is_new {
             self.metrics.generations.inc();
         }
-        tracing::info!(
-            generation = %super::scripts::hex(head.generation.token()),
-            position = head.position.ordinal(),
-            "the purge log is read"
-        );
         self.tell_applied();
     }
 
@@ -282,6 +304,9 @@ impl Instance {
                     self.granted(since, sent, status.head);
                     self.bury(link, &status).await?;
                     self.update(&status);
+                    if self.following.is_well() || self.following.stays_well() {
+                        self.tell_well();
+                    }
                 }
             }
         }
@@ -437,6 +462,17 @@ impl Instance {
             keys: &self.keys,
             connection: link.scripts.clone(),
         }
+    }
+}
+
+/// What a reason of the metrics means.
+fn meaning(reason: &str) -> &str {
+    match reason {
+        "generation" => "Redis lost it (a restart, FLUSHALL, a failover), and it began anew",
+        "predecessor" => "it is not the one that was read so far",
+        "trimmed" => "this instance was away for longer than it goes back",
+        "snapshot" => "it changes faster than it can be read",
+        other => other,
     }
 }
 

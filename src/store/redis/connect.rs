@@ -15,6 +15,8 @@ use tokio::time::timeout;
 /// Where Redis is, and how to get in.
 #[derive(Clone, Debug)]
 pub struct Servers {
+    /// What the configuration calls them, `redis` or `purge_log`: errors name its keys.
+    pub section: &'static str,
     pub mode: Mode,
     /// The server, a Sentinel, or a node of the cluster; credentials and database, which hold for
     /// all Redis servers.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::redis::{Value, cmd};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use super::examine::room;
 use super::link::Link;
 use crate::telemetry::redis::RedisMetrics;
 
@@ -22,6 +23,8 @@ struct Figures {
     keyspace_hits: u64,
     keyspace_misses: u64,
     policy: Option<String>,
+    /// What may be wrong with its memory.
+    advice: Option<&'static str>,
 }
 
 /// Never ends. A Redis that does not answer is left alone.
@@ -42,15 +45,11 @@ pub(super) async fn ask_regularly(link: Arc<Link>, metrics: Arc<RedisMetrics>) {
             let mut figures = Figures::default();
             figures.add(&info);
             figures.tell(&metrics);
-            if figures.evicts_any() && figures.policy != warned {
-                let policy = figures.policy.as_deref().unwrap_or_default();
-                tracing::warn!(
-                    policy,
-                    "maxmemory-policy of Redis evicts keys without a lifetime: a purge log in it \
-                     may be lost; volatile-lru or volatile-lfu evict responses alone"
-                );
-                warned = figures.policy;
+            let advice = figures.advice;
+            if let Some(advice) = advice.filter(|_| advice != warned) {
+                tracing::warn!("{advice}");
             }
+            warned = advice;
         }
     }
 }
@@ -68,6 +67,7 @@ impl Figures {
     }
 
     fn add_text(&mut self, text: &str) {
+        self.advice = self.advice.or_else(|| room(text));
         for line in text.lines() {
             let Some((name, value)) = line.split_once(':') else {
                 continue;

@@ -11,11 +11,13 @@ use std::time::Duration;
 
 use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, cmd};
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::asking::Asking;
 use super::connect::{Connection, Servers};
+use super::teller::{CALM, Teller, Trouble};
 use crate::outage::Outage;
 use crate::telemetry::redis::RedisMetrics;
 
@@ -29,6 +31,11 @@ pub struct Link {
     patience: Duration,
     outage: Outage,
     metrics: Arc<RedisMetrics>,
+    /// Why the way was closed; nothing: an answer did not come in time.
+    reason: Mutex<Option<String>>,
+    told: Teller,
+    /// When it was last told that Redis refuses commands, or has no room.
+    told_of_refusal: Mutex<Option<Instant>>,
 }
 
 /// Connections that were found to work together.
@@ -60,8 +67,10 @@ pub enum Fault {
 /// The first pause before Redis is asked again, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// A way that was open for so long was a good one: pauses begin anew.
-const CALM: Duration = Duration::from_secs(10);
+/// Why it cannot be reached meanwhile.
+const DRILL: &str = "a drill: it counts as unreachable";
+/// Between words about refused commands.
+const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(600);
 
 impl Link {
     /// `patience`: how long a request may wait. [`Link::keep_open`] must run beside it.
@@ -81,6 +90,9 @@ impl Link {
             patience,
             outage,
             metrics,
+            reason: Mutex::default(),
+            told: Teller::default(),
+            told_of_refusal: Mutex::default(),
         }
     }
 
@@ -103,36 +115,88 @@ impl Link {
         }
     }
 
+    /// As [`Link::fail`], because of this.
+    pub fn fail_by(&self, way: &Arc<Connections>, useless: bool, error: &RedisError) {
+        *self.reason.lock() = Some(self.servers.explained_later(error));
+        self.fail(way, useless);
+    }
+
+    /// A command was refused, which is a mistake in somebody's settings, or found no room.
+    pub fn refused(&self, error: &RedisError) {
+        let now = Instant::now();
+        let mut told = self.told_of_refusal.lock();
+        if told.is_some_and(|told| now.duration_since(told) < REFUSALS_TOLD_EVERY) {
+            return;
+        }
+        *told = Some(now);
+        drop(told);
+        let (redis, error) = (self.servers.place(), self.servers.explained(error));
+        tracing::warn!(redis, error, "Redis refuses to share responses");
+    }
+
+    /// What is wrong with Redis; nothing: it is asked, or was not found yet.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.told.trouble()
+    }
+
+    pub const fn servers(&self) -> &Servers {
+        &self.servers
+    }
+
     /// Opens the way, and opens it again whenever it was closed. Never ends.
     pub async fn keep_open(self: Arc<Self>) {
         let mut known: Option<Arc<Connections>> = None;
         let mut pause = PAUSE_MIN;
-        let mut is_told = false;
         loop {
             match self.find(known.take()).await {
                 Ok(way) => {
-                    tracing::info!("Redis answers");
-                    is_told = false;
                     let since = Instant::now();
+                    *self.reason.lock() = None;
                     self.way.store(Some(Arc::clone(&way)));
                     self.metrics.breaker_open.set(0);
-                    while self.way.load().is_some() {
-                        self.closed.notified().await;
-                    }
-                    tracing::warn!("Redis does not answer in time: going on without it");
+                    self.tell_well(self.told.is_well());
+                    self.while_open().await;
+                    let reason = self.reason.lock().take();
+                    let late = || format!("no answer within {}.timeout", self.servers.section);
+                    self.tell(&reason.unwrap_or_else(late));
                     if since.elapsed() > CALM {
                         pause = PAUSE_MIN;
                     }
                     known = Some(way);
                 }
-                Err(error) if !is_told => {
-                    is_told = true;
-                    tracing::warn!(%error, "Redis cannot be reached: going on without it");
-                }
-                Err(error) => tracing::debug!(%error, "Redis cannot be reached"),
+                Err(error) => self.tell(&self.servers.explained(&error)),
             }
             sleep(jittered(pause)).await;
             pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn while_open(&self) {
+        while self.way.load().is_some() {
+            if timeout(CALM, self.closed.notified()).await.is_err() {
+                self.tell_well(self.told.stays_well());
+            }
+        }
+    }
+
+    fn tell_well(&self, is_time: bool) {
+        if is_time {
+            let redis = self.servers.place();
+            tracing::info!(redis, "Redis answers: responses are shared");
+        }
+    }
+
+    fn tell(&self, error: &str) {
+        let redis = self.servers.place();
+        match self.told.fails(error) {
+            Some(trouble) => tracing::warn!(
+                redis,
+                error,
+                failures = trouble.failures,
+                seconds = trouble.seconds(),
+                "Redis cannot be used: going on without shared responses"
+            ),
+            None => tracing::debug!(redis, error, "Redis cannot be used"),
         }
     }
 
@@ -141,6 +205,7 @@ impl Link {
         loop {
             self.outage.begun().await;
             if let Some(way) = self.way() {
+                *self.reason.lock() = Some(DRILL.to_owned());
                 self.fail(&way, true);
             }
             self.outage.ended().await;
@@ -150,7 +215,7 @@ impl Link {
     /// The connections that are there, if they work, or new ones.
     async fn find(&self, known: Option<Arc<Connections>>) -> RedisResult<Arc<Connections>> {
         if self.outage.left().is_some() {
-            return Err((ErrorKind::Io, "a drill: it counts as unreachable").into());
+            return Err((ErrorKind::Io, DRILL).into());
         }
         if let Some(known) = known
             && !known.useless.load(Ordering::Relaxed)

@@ -7,18 +7,20 @@
 pub mod asking;
 mod collapse;
 pub mod connect;
+pub mod examine;
 mod figures;
 pub mod index;
 mod lane;
 pub mod link;
 mod lookup;
 mod owner;
+pub mod remedy;
 pub mod script;
+pub mod teller;
 mod write;
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::redis::RedisError;
@@ -29,6 +31,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::connect::Servers;
 use self::link::{Connections, Fault, Link};
 use self::script::Script;
+use self::teller::Trouble;
 use super::claim::{Claimed, Want};
 use super::{Look, StoreError};
 use crate::entry::StoredResponse;
@@ -72,6 +75,17 @@ pub enum Write {
     Grow,
 }
 
+/// How Redis stands, for people.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Where it is, without user and password.
+    pub place: String,
+    /// Requests ask it now.
+    pub is_asked: bool,
+    /// Why they do not, since when.
+    pub trouble: Option<Trouble>,
+}
+
 /// What is left to do, and after which pause.
 pub struct Later {
     pub pause: Duration,
@@ -102,8 +116,6 @@ struct Shared {
     /// Places of those who wait for another instance.
     claim_waits: Semaphore,
     metrics: Arc<RedisMetrics>,
-    /// That Redis refuses commands was said: it is a mistake in somebody's settings.
-    is_told: AtomicBool,
 }
 
 /// Lookups that wait for Redis at once.
@@ -142,7 +154,6 @@ impl Redis {
             unclaim: Script::new(include_str!("unclaim.lua")),
             claim_waits: Semaphore::new(collapse::WAITS_MAX),
             metrics: Arc::clone(&metrics),
-            is_told: AtomicBool::new(false),
             settings,
         });
         let asking = figures::ask_regularly(Arc::clone(&link), metrics);
@@ -166,6 +177,15 @@ impl Redis {
     /// not answer, no longer than one lookup.
     pub async fn claim(&self, want: &Want<'_>) -> Claimed {
         self.shared.claim(want).await
+    }
+
+    pub fn standing(&self) -> Standing {
+        let link = &self.shared.link;
+        Standing {
+            place: link.servers().place(),
+            is_asked: link.way().is_some(),
+            trouble: link.trouble(),
+        }
     }
 
     /// Bytes of the largest value that is written.
@@ -217,12 +237,10 @@ impl Shared {
     fn judge(&self, way: &Arc<Connections>, error: &RedisError) -> Fault {
         let fault = Fault::of(error);
         match fault {
-            Fault::Down => self.link.fail(way, false),
-            Fault::Useless => self.link.fail(way, true),
-            Fault::Refused if !self.is_told.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(%error, "Redis refuses what cms-edge asks of it");
-            }
-            Fault::Type | Fault::Full | Fault::Refused => {}
+            Fault::Down => self.link.fail_by(way, false, error),
+            Fault::Useless => self.link.fail_by(way, true, error),
+            Fault::Refused | Fault::Full => self.link.refused(error),
+            Fault::Type => {}
         }
         tracing::debug!(%error, "a command to Redis failed");
         fault
