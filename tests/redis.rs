@@ -39,6 +39,12 @@ mod failing;
 /// Whole instances that share a Redis.
 #[path = "redis/instances.rs"]
 mod instances;
+/// Large values on a slow network.
+#[path = "redis/large.rs"]
+mod large;
+/// A cluster that is changed.
+#[path = "redis/moving.rs"]
+mod moving;
 /// What is stored for several URLs.
 #[path = "redis/no_vary_search.rs"]
 mod no_vary_search;
@@ -48,6 +54,9 @@ mod readers;
 /// What is put is found, by whom it is for.
 #[path = "redis/sharing.rs"]
 mod sharing;
+/// What was superseded, when what supersedes it is purged.
+#[path = "redis/superseded.rs"]
+mod superseded;
 /// TLS, users, sockets, Sentinels, clusters.
 #[path = "redis/topology.rs"]
 mod topology;

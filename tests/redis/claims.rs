@@ -13,6 +13,7 @@ use cms_edge::store::redis::Settings;
 use http::header::ACCEPT;
 
 use crate::bench::{Bench, GENERATION, key, plain, presented, servers, settings, varied};
+use crate::failing::{Between, Mood};
 use crate::support::redis_server::{Server, eventually};
 
 /// A tier, and what its instance knows of purges.
@@ -145,6 +146,48 @@ async fn a_claim_that_is_dropped_is_taken_by_another() {
     };
     let (waited, ()) = tokio::join!(waiting, leaving);
     drop(mine(waited));
+}
+
+#[tokio::test]
+async fn who_leaves_while_it_asks_leaves_no_claim_behind() {
+    let server = Server::start(&[]).await;
+    let between = Between::start(server.port).await;
+    let url = format!("redis://127.0.0.1:{}", between.port);
+    let far = Instance::with(settings(servers(&url)), GENERATION).await;
+    let slow = Mood::Slow(Duration::from_millis(500));
+    between.mood.send_replace(slow);
+    {
+        let mut asking = std::pin::pin!(far.claim(true));
+        let there = eventually("the claim is there", || async {
+            server.ask::<u64>(&["DBSIZE"]).await == 1
+        });
+        tokio::select! {
+            claimed = &mut asking => panic!("{claimed:?}"),
+            () = there => {}
+        }
+    }
+    eventually("it is given back, and does not run out", || async {
+        let stats: String = server.ask(&["INFO", "commandstats"]).await;
+        let expired: String = server.ask(&["INFO", "stats"]).await;
+        assert!(expired.contains("expired_keys:0"));
+        stats.contains("cmdstat_unlink:")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flood_of_misses_does_not_drown_redis() {
+    let server = Server::start(&[]).await;
+    let bench = Bench::before(&server).await;
+    let paths: Vec<String> = (0..3000).map(|at| format!("/{at}")).collect();
+    let claims = paths.iter().map(|path| can_claim(&bench, path));
+    let claimed = futures_util::future::join_all(claims).await;
+    let mine = claimed.iter().filter(|is_mine| **is_mine).count();
+    let busy = bench.metric("redis_claims_total{outcome=\"busy\"}");
+    assert!(mine >= 1024, "{mine}");
+    assert_eq!(mine + usize::try_from(busy).unwrap(), paths.len());
+    assert!(busy > 0);
+    assert_eq!(bench.metric("redis_trips_total"), 0);
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Shared;
+use super::connect::Mode;
 use super::index::{self, Field};
 use super::link::{Fault, jittered};
 use crate::exchange::{Fence, Generation, Position};
@@ -30,6 +31,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// How long it may take to give one back. Nobody waits for it.
 const END_DEADLINE: Duration = Duration::from_secs(2);
+/// Claims that are asked for at once: more would not be answered in time by a Redis that is well.
+pub(super) const ASKS_MAX: usize = 1024;
 /// Claims of others that are waited for at once.
 pub(super) const WAITS_MAX: usize = 1024;
 
@@ -56,6 +59,14 @@ struct Holding {
     /// What is put in its place.
     next: (&'static str, Duration),
     _renewing: AbortOnDropHandle<()>,
+}
+
+/// A question for a claim. Dropped before the answer came, it gives back what it may have brought.
+struct Asking {
+    shared: Arc<Shared>,
+    name: String,
+    own: String,
+    is_answered: bool,
 }
 
 /// Counts who waits.
@@ -135,12 +146,13 @@ impl Shared {
 
     /// Within the deadline of lookups; the error is the outcome.
     async fn ask_for_claim(
-        &self,
+        self: &Arc<Self>,
         want: &Want<'_>,
         own: &str,
         seen: &str,
         over: &str,
     ) -> Result<Reply, &'static str> {
+        let _place = self.claim_asks.try_acquire().map_err(|_| "busy")?;
         let way = self.link.way().ok_or("skipped")?;
         let namespace = &self.settings.namespace;
         let names = [
@@ -151,18 +163,34 @@ impl Shared {
         let life = LIFE.as_millis().to_string();
         let arguments = [own, life.as_str(), seen, over].map(str::as_bytes);
         let mut connection = way.claims();
+        let mut asking = self.asking(&names[1], own);
         let script = self.claim.run(&mut connection, &keys, &arguments);
-        match timeout(self.settings.timeout, script).await {
+        let answer = timeout(self.settings.timeout, script).await;
+        asking.is_answered = answer.is_ok();
+        match answer {
             Ok(Ok(value)) => Reply::read(value).ok_or("failed"),
             Ok(Err(error)) => Err(match self.judge(&way, &error) {
                 Fault::Full => "full",
                 Fault::Refused | Fault::Type => "refused",
-                Fault::Down | Fault::Useless => "failed",
+                Fault::Down | Fault::Useless | Fault::Moving => "failed",
             }),
             Err(_) => {
-                self.link.fail(&way, false);
+                // The client of a cluster pauses while a slot moves, and connects again by itself;
+                // lookups tell whether there is an answer.
+                if self.settings.servers.mode != Mode::Cluster {
+                    self.link.fail(&way, false);
+                }
                 Err("deadline")
             }
+        }
+    }
+
+    fn asking(self: &Arc<Self>, name: &str, own: &str) -> Asking {
+        Asking {
+            shared: Arc::clone(self),
+            name: name.to_owned(),
+            own: own.to_owned(),
+            is_answered: false,
         }
     }
 
@@ -266,21 +294,37 @@ impl Held for Holding {
 impl Drop for Holding {
     fn drop(&mut self) {
         self.shared.metrics.claims.held.dec();
-        // At the end of the process it runs out.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let shared = Arc::clone(&self.shared);
-        let (name, own) = (
-            std::mem::take(&mut self.name),
-            std::mem::take(&mut self.own),
-        );
-        let (next, lasts) = self.next;
-        runtime.spawn(async move {
-            let ended = shared.unclaim(&name, &own, next, lasts);
-            let _late = timeout(END_DEADLINE, ended).await;
-        });
+        let (name, own) = (&mut self.name, &mut self.own);
+        give_back(&self.shared, name, own, self.next);
     }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            let (name, own) = (&mut self.name, &mut self.own);
+            give_back(&self.shared, name, own, ("", Duration::ZERO));
+        }
+    }
+}
+
+/// Behind the question for it, if that is still under way: they share a connection.
+fn give_back(
+    shared: &Arc<Shared>,
+    name: &mut String,
+    own: &mut String,
+    (next, lasts): (&'static str, Duration),
+) {
+    // At the end of the process it runs out.
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
+    let shared = Arc::clone(shared);
+    let (name, own) = (std::mem::take(name), std::mem::take(own));
+    runtime.spawn(async move {
+        let ended = shared.unclaim(&name, &own, next, lasts);
+        let _late = timeout(END_DEADLINE, ended).await;
+    });
 }
 
 impl<'s> Waiting<'s> {

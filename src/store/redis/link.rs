@@ -6,7 +6,7 @@
 //! is the probe.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, cmd};
@@ -45,6 +45,8 @@ pub struct Connections {
     writes: Connection,
     /// Nor in that of claims, which requests wait for.
     claims: Connection,
+    /// What was written by them.
+    written: AtomicU64,
     /// They lead to the wrong server, or what comes from them cannot be understood.
     useless: AtomicBool,
 }
@@ -54,6 +56,8 @@ pub struct Connections {
 pub enum Fault {
     /// It is not there, or cannot serve now.
     Down,
+    /// It cannot serve this key now: its slot moves to another node.
+    Moving,
     /// It is not the server that is wanted, or not understood.
     Useless,
     /// What is stored is of another type than ours.
@@ -231,6 +235,7 @@ impl Link {
             lookups: lookups.into(),
             writes: self.servers.open().await?,
             claims: self.servers.open().await?,
+            written: AtomicU64::new(0),
             useless: AtomicBool::new(false),
         };
         self.answers(&new).await?;
@@ -271,6 +276,16 @@ impl Connections {
     pub fn claims(&self) -> Connection {
         self.claims.clone()
     }
+
+    /// Something was written.
+    pub fn wrote(&self) {
+        self.written.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How much was written: while that grows, what is late is behind something else.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
 }
 
 impl Fault {
@@ -281,9 +296,9 @@ impl Fault {
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
                 | ServerErrorKind::MasterDown
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::TryAgain,
+                | ServerErrorKind::ClusterDown,
             ) => Self::Down,
+            ErrorKind::Server(ServerErrorKind::TryAgain) => Self::Moving,
             ErrorKind::Server(_) | ErrorKind::Extension => match error.code() {
                 Some("WRONGTYPE") => Self::Type,
                 Some("OOM") => Self::Full,

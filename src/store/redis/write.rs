@@ -8,8 +8,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::index::{self, Field};
-use super::link::Fault;
-use super::{Shared, WRITE_UNIT_BYTES, Write};
+use super::link::{Connections, Fault};
+use super::{Shared, WRITE_UNIT_BYTES, WRITES_MAX, Write};
 use crate::entry::{StoredResponse, format};
 use crate::key::CacheKey;
 
@@ -65,9 +65,11 @@ impl Shared {
         arguments.extend([how.as_bytes(), &value]);
         let mut connection = way.writes();
         let keys = [name.as_bytes()];
+        let before = way.written();
         let script = self.put.run(&mut connection, &keys, &arguments);
         match timeout(WRITE_DEADLINE, script).await {
             Ok(Ok(Value::Int(1))) => {
+                way.wrote();
                 self.metrics.wrote("stored");
                 self.metrics.written(value.len());
                 if !entry.vary().is_empty() {
@@ -84,12 +86,15 @@ impl Shared {
                 self.metrics.wrote(match self.judge(&way, &error) {
                     Fault::Full => "full",
                     Fault::Refused | Fault::Type => "refused",
-                    Fault::Down | Fault::Useless => "failed",
+                    Fault::Down | Fault::Useless | Fault::Moving => "failed",
                 });
                 false
             }
             Err(_) => {
-                self.link.fail(&way, false);
+                // Else it was behind others: there is more to write than the network takes.
+                if way.written() == before {
+                    self.link.fail(&way, false);
+                }
                 self.metrics.wrote("deadline");
                 false
             }
@@ -117,7 +122,16 @@ impl Shared {
             Ok(Err(error)) => {
                 self.judge(&way, &error);
             }
-            Err(_) => self.link.fail(&way, false),
+            Err(_) => self.is_late(&way),
+        }
+    }
+
+    /// Something small was not done in time. It will be: behind what is being written, whose own
+    /// deadline tells whether Redis answers.
+    fn is_late(&self, way: &Arc<Connections>) {
+        let is_writing = self.writes.available_permits() < WRITES_MAX;
+        if !is_writing {
+            self.link.fail(way, false);
         }
     }
 
@@ -128,7 +142,7 @@ impl Shared {
         command.arg(index::name(&self.settings.namespace, key));
         let unlinked = command.exec_async(&mut connection);
         if timeout(self.settings.timeout, unlinked).await.is_err() {
-            self.link.fail(&way, false);
+            self.is_late(&way);
         }
     }
 }

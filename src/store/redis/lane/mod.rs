@@ -31,7 +31,11 @@ pub struct Lane {
 #[derive(Debug)]
 pub(super) enum Missed {
     Deadline,
-    /// Too many commands wait already.
+    /// The reply is on its way, and so large that the deadline has passed.
+    Large,
+    /// It passed behind such a reply to somebody else.
+    Behind,
+    /// Too many commands wait already, or a large reply is on its way that takes its time.
     Busy,
     Failed(RedisError),
 }
@@ -55,6 +59,8 @@ struct Queue {
     outstanding: usize,
     /// Of the driver, while it sleeps.
     driver: Option<Waker>,
+    /// A large reply keeps others waiting.
+    is_blocked: bool,
     is_closed: bool,
 }
 
@@ -125,9 +131,7 @@ impl Lane {
             Ok(Reply::Status) => Ok(()),
             Ok(Reply::Values(_)) => Err(senseless()),
             Err(Missed::Failed(error)) => Err(error),
-            Err(Missed::Deadline | Missed::Busy) => {
-                Err((ErrorKind::Io, "it does not answer in time").into())
-            }
+            Err(Missed::Deadline | Missed::Large | Missed::Behind | Missed::Busy) => Err(late()),
         }
     }
 
@@ -138,7 +142,7 @@ impl Lane {
             if queue.is_closed {
                 return Err(Missed::Failed(closed()));
             }
-            if queue.outstanding >= OUTSTANDING_MAX {
+            if queue.is_blocked || queue.outstanding >= OUTSTANDING_MAX {
                 return Err(Missed::Busy);
             }
             queue.outstanding += 1;
@@ -156,6 +160,10 @@ impl Lane {
             .await
             .unwrap_or_else(|_| Err(Missed::Failed(closed())))
     }
+}
+
+fn late() -> RedisError {
+    (ErrorKind::Io, "it does not answer in time").into()
 }
 
 fn closed() -> RedisError {
