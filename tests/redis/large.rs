@@ -133,7 +133,10 @@ impl Line {
     async fn start(to: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (commands, replies) = (watch::Sender::new(Pace::Fast), watch::Sender::new(Pace::Fast));
+        let (commands, replies) = (
+            watch::Sender::new(Pace::Fast),
+            watch::Sender::new(Pace::Fast),
+        );
         let paces = (commands.subscribe(), replies.subscribe());
         let (count, carried) = watch::channel(0);
         let (ignored, _) = watch::channel(0);

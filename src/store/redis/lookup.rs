@@ -41,7 +41,11 @@ impl Shared {
             return Ok(Reply::default());
         };
         let hash = look.key.hash_value();
-        if self.ponderous.get(&hash).is_some_and(|until| Instant::now() < until) {
+        if self
+            .ponderous
+            .get(&hash)
+            .is_some_and(|until| Instant::now() < until)
+        {
             self.metrics.looked_up(Lookup::Skipped);
             return Ok(Reply::default());
         }
@@ -94,7 +98,7 @@ impl Shared {
     }
 
     /// Drops what the index has for the same request behind `newer`, under another Vary.
-    pub(super) async fn drop_superseded(&self, look: &Look<'_>, newer: &StoredResponse) {
+    pub(super) async fn drop_superseded(self: &Arc<Self>, look: &Look<'_>, newer: &StoredResponse) {
         let Some(way) = self.link.way() else { return };
         let name = index::name(&self.settings.namespace, look.key);
         let words: [&[u8]; 3] = [b"HMGET", name.as_bytes(), INDEX.as_bytes()];

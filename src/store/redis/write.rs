@@ -91,17 +91,14 @@ impl Shared {
                 false
             }
             Err(_) => {
-                // Else it was behind others: there is more to write than the network takes.
-                if way.written() == before {
-                    self.link.fail(&way, false);
-                }
+                self.is_late(&way, before);
                 self.metrics.wrote("deadline");
                 false
             }
         }
     }
 
-    pub(super) async fn discard(&self, key: &CacheKey, field: Option<Field>) {
+    pub(super) async fn discard(self: &Arc<Self>, key: &CacheKey, field: Option<Field>) {
         self.metrics.corrupt.inc();
         match field {
             Some(field) => self.drop_field(key, &[field.as_bytes()]).await,
@@ -109,40 +106,65 @@ impl Shared {
         }
     }
 
-    pub(super) async fn drop_field(&self, key: &CacheKey, arguments: &[&[u8]]) {
+    /// Waits for it as long as for a lookup; it is done all the same.
+    pub(super) async fn drop_field(self: &Arc<Self>, key: &CacheKey, arguments: &[&[u8]]) {
+        let Ok(place) = Arc::clone(&self.writes).try_acquire_owned() else {
+            self.metrics.wrote("dropped");
+            return;
+        };
         let Some(way) = self.link.way() else { return };
+        let is_alone = self.writes.available_permits() + 1 == WRITES_MAX;
+        let (shared, same_way) = (Arc::clone(self), Arc::clone(&way));
         let name = index::name(&self.settings.namespace, key);
-        let mut connection = way.writes();
-        let keys = [name.as_bytes()];
-        let script = self.remove.run(&mut connection, &keys, arguments);
-        match timeout(self.settings.timeout, script).await {
-            Ok(Ok(_)) => {}
-            // Nothing else can be made of it.
-            Ok(Err(error)) if Fault::of(&error) == Fault::Type => self.drop_key(key).await,
-            Ok(Err(error)) => {
-                self.judge(&way, &error);
-            }
-            Err(_) => self.is_late(&way),
+        let arguments: Vec<Vec<u8>> = arguments.iter().map(|word| word.to_vec()).collect();
+        let dropping = tokio::spawn(async move {
+            let _place = place;
+            shared.drop_named(&same_way, &name, &arguments).await;
+        });
+        // Behind others, it is theirs to tell whether Redis answers.
+        if timeout(self.settings.timeout, dropping).await.is_err() && is_alone {
+            self.link.fail(&way, false);
         }
     }
 
-    /// Something small was not done in time. It will be: behind what is being written, whose own
-    /// deadline tells whether Redis answers.
-    fn is_late(&self, way: &Arc<Connections>) {
-        let is_writing = self.writes.available_permits() < WRITES_MAX;
-        if !is_writing {
-            self.link.fail(way, false);
+    async fn drop_named(&self, way: &Arc<Connections>, name: &str, arguments: &[Vec<u8>]) {
+        let (before, keys) = (way.written(), [name.as_bytes()]);
+        let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
+        let mut connection = way.writes();
+        let script = self.remove.run(&mut connection, &keys, &arguments);
+        match timeout(WRITE_DEADLINE, script).await {
+            Ok(Ok(_)) => way.wrote(),
+            // Nothing else can be made of it.
+            Ok(Err(error)) if Fault::of(&error) == Fault::Type => self.unlink(way, name).await,
+            Ok(Err(error)) => {
+                self.judge(way, &error);
+            }
+            Err(_) => self.is_late(way, before),
         }
     }
 
     async fn drop_key(&self, key: &CacheKey) {
         let Some(way) = self.link.way() else { return };
+        let name = index::name(&self.settings.namespace, key);
+        self.unlink(&way, &name).await;
+    }
+
+    async fn unlink(&self, way: &Arc<Connections>, name: &str) {
+        let before = way.written();
         let mut connection = way.writes();
         let mut command = cmd("UNLINK");
-        command.arg(index::name(&self.settings.namespace, key));
+        command.arg(name);
         let unlinked = command.exec_async(&mut connection);
-        if timeout(self.settings.timeout, unlinked).await.is_err() {
-            self.is_late(&way);
+        if timeout(WRITE_DEADLINE, unlinked).await.is_err() {
+            self.is_late(way, before);
+        }
+    }
+
+    /// Something was not written in time. While other things are, there is only more to write than
+    /// the network takes.
+    fn is_late(&self, way: &Arc<Connections>, written_before: u64) {
+        if way.written() == written_before {
+            self.link.fail(way, false);
         }
     }
 }

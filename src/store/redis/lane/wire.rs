@@ -253,6 +253,25 @@ mod tests {
     }
 
     #[test]
+    fn a_value_is_copied_where_much_would_be_kept_besides() {
+        for (beside, length, is_copied) in [
+            (1000, 100, false),
+            (5000, 1000, true),
+            (5000, 100_000, false),
+        ] {
+            let of = |length| Some(vec![b'x'; length]);
+            let values = Values::of(&[of(beside), of(length)]).unwrap();
+            let (kept, alone) = (values.bytes(1).unwrap(), values.bytes_alone(1).unwrap());
+            assert_eq!(kept, alone);
+            assert_eq!(
+                kept.as_ptr() != alone.as_ptr(),
+                is_copied,
+                "{beside} {length}"
+            );
+        }
+    }
+
+    #[test]
     fn what_redis_does_not_say_is_malformed() {
         for text in [
             "x",
