@@ -36,6 +36,9 @@ mod drill_tls;
 /// Redis stops, dies, comes back, and is full.
 #[path = "redis/failing.rs"]
 mod failing;
+/// Nobody asks for anything.
+#[path = "redis/idle.rs"]
+mod idle;
 /// Whole instances that share a Redis.
 #[path = "redis/instances.rs"]
 mod instances;

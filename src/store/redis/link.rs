@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::asking::Asking;
-use super::connect::{Connection, Servers};
+use super::connect::{Connection, Servers, within};
 use super::teller::{CALM, Teller, Trouble};
 use crate::outage::Outage;
 use crate::telemetry::redis::RedisMetrics;
@@ -71,6 +71,8 @@ pub enum Fault {
 /// The first pause before Redis is asked again, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long a connection that nobody waits for may be silent.
+const HEARS_WITHIN: Duration = Duration::from_secs(2);
 /// Why it cannot be reached meanwhile.
 const DRILL: &str = "a drill: it counts as unreachable";
 /// Between words about refused commands.
@@ -176,11 +178,29 @@ impl Link {
     }
 
     async fn while_open(&self) {
-        while self.way.load().is_some() {
-            if timeout(CALM, self.closed.notified()).await.is_err() {
-                self.tell_well(self.told.stays_well());
+        while let Some(way) = self.way() {
+            if timeout(CALM, self.closed.notified()).await.is_ok() {
+                continue;
+            }
+            match self.hears(&way).await {
+                Ok(()) => self.tell_well(self.told.stays_well()),
+                Err(error) => self.fail_by(&way, false, &error),
             }
         }
+    }
+
+    /// Says something on each connection, so that none is closed because nothing is said there, and
+    /// so that no request is the first to find that one has ended.
+    async fn hears(&self, way: &Connections) -> RedisResult<()> {
+        for connection in &way.lookups {
+            connection.hears(Instant::now() + HEARS_WITHIN).await?;
+        }
+        let (mut writes, mut claims) = (way.writes(), way.claims());
+        let ping = cmd("PING");
+        within(HEARS_WITHIN, ping.exec_async(&mut claims)).await?;
+        // What is large may be under way here: late is not silent.
+        let answer = timeout(HEARS_WITHIN, ping.exec_async(&mut writes)).await;
+        answer.unwrap_or(Ok(()))
     }
 
     fn tell_well(&self, is_time: bool) {

@@ -239,14 +239,18 @@ impl Driver {
             if self.blocked_until.is_some_and(|until| until <= now) {
                 return Poll::Ready(Err(late()));
             }
-            let mut is_any_late = false;
+            let is_late = |asked: &Asked| asked.waits() && asked.deadline <= now;
+            if self.is_large && self.blocked_until.is_none() && self.asked.iter().any(is_late) {
+                self.blocked_until = Some(now + LARGE_PATIENCE);
+                // Before anybody is told, who may come back.
+                self.queue.lock().is_blocked = true;
+            }
             let mut next = None;
             for (at, asked) in self.asked.iter_mut().enumerate() {
                 if !asked.waits() {
                     continue;
                 }
                 if asked.deadline <= now {
-                    is_any_late = true;
                     asked.tell(Err(match (self.is_large, at) {
                         (false, _) => Missed::Deadline,
                         (true, 0) => Missed::Large,
@@ -255,9 +259,6 @@ impl Driver {
                 } else {
                     next = Some(next.map_or(asked.deadline, |next| asked.deadline.min(next)));
                 }
-            }
-            if self.is_large && is_any_late && self.blocked_until.is_none() {
-                self.blocked_until = Some(now + LARGE_PATIENCE);
             }
             let next = next.into_iter().chain(self.blocked_until).min();
             if let Some(next) = next {

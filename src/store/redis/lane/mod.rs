@@ -125,6 +125,18 @@ impl Lane {
         self.tell(&["PING"], deadline).await
     }
 
+    /// Whether it answers, or is busy with an answer.
+    ///
+    /// # Errors
+    /// It has ended, or is silent.
+    pub(super) async fn hears(&self, deadline: Instant) -> RedisResult<()> {
+        match self.ask(&[b"PING"], deadline).await {
+            Ok(_) | Err(Missed::Large | Missed::Behind | Missed::Busy) => Ok(()),
+            Err(Missed::Deadline) => Err(late()),
+            Err(Missed::Failed(error)) => Err(error),
+        }
+    }
+
     async fn tell(&self, words: &[&str], deadline: Instant) -> RedisResult<()> {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         match self.ask(&words, deadline).await {
