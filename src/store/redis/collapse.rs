@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Shared;
 use super::connect::Mode;
 use super::index::{self, Field};
-use super::link::{Fault, jittered};
+use super::link::{Connections, Fault, jittered};
 use crate::exchange::{Fence, Generation, Position};
 use crate::store::claim::{APART, Claim, Claimed, Ending, Held, Want};
 
@@ -64,6 +64,7 @@ struct Holding {
 /// A question for a claim. Dropped before the answer came, it gives back what it may have brought.
 struct Asking {
     shared: Arc<Shared>,
+    way: Arc<Connections>,
     name: String,
     own: String,
     is_answered: bool,
@@ -163,7 +164,13 @@ impl Shared {
         let life = LIFE.as_millis().to_string();
         let arguments = [own, life.as_str(), seen, over].map(str::as_bytes);
         let mut connection = way.claims();
-        let mut asking = self.asking(&names[1], own);
+        let mut asking = Asking {
+            shared: Arc::clone(self),
+            way: Arc::clone(&way),
+            name: names[1].clone(),
+            own: own.to_owned(),
+            is_answered: false,
+        };
         let script = self.claim.run(&mut connection, &keys, &arguments);
         let answer = timeout(self.settings.timeout, script).await;
         asking.is_answered = answer.is_ok();
@@ -182,15 +189,6 @@ impl Shared {
                 }
                 Err("deadline")
             }
-        }
-    }
-
-    fn asking(self: &Arc<Self>, name: &str, own: &str) -> Asking {
-        Asking {
-            shared: Arc::clone(self),
-            name: name.to_owned(),
-            own: own.to_owned(),
-            is_answered: false,
         }
     }
 
@@ -223,6 +221,17 @@ impl Shared {
     /// Whether it was still held; nothing: Redis does not say.
     async fn unclaim(&self, name: &str, own: &str, next: &str, lasts: Duration) -> Option<bool> {
         let way = self.link.way()?;
+        self.unclaim_by(&way, name, own, next, lasts).await
+    }
+
+    async fn unclaim_by(
+        &self,
+        way: &Arc<Connections>,
+        name: &str,
+        own: &str,
+        next: &str,
+        lasts: Duration,
+    ) -> Option<bool> {
         let mut connection = way.claims();
         let lasts = lasts.as_millis().max(1).to_string();
         let arguments = [own, next, &lasts].map(str::as_bytes);
@@ -232,7 +241,7 @@ impl Shared {
             Ok(Value::Int(done)) => Some(done == 1),
             Ok(_) => None,
             Err(error) => {
-                self.judge(&way, &error);
+                self.judge(way, &error);
                 None
             }
         }
@@ -294,37 +303,43 @@ impl Held for Holding {
 impl Drop for Holding {
     fn drop(&mut self) {
         self.shared.metrics.claims.held.dec();
-        let (name, own) = (&mut self.name, &mut self.own);
-        give_back(&self.shared, name, own, self.next);
+        let shared = Arc::clone(&self.shared);
+        let (name, own) = (
+            std::mem::take(&mut self.name),
+            std::mem::take(&mut self.own),
+        );
+        let (next, lasts) = self.next;
+        in_background(async move {
+            shared.unclaim(&name, &own, next, lasts).await;
+        });
     }
 }
 
 impl Drop for Asking {
     fn drop(&mut self) {
-        if !self.is_answered {
-            let (name, own) = (&mut self.name, &mut self.own);
-            give_back(&self.shared, name, own, ("", Duration::ZERO));
+        if self.is_answered {
+            return;
         }
+        let (shared, way) = (Arc::clone(&self.shared), Arc::clone(&self.way));
+        let (name, own) = (
+            std::mem::take(&mut self.name),
+            std::mem::take(&mut self.own),
+        );
+        in_background(async move {
+            // Behind the question, on the same connection.
+            let nothing = Duration::ZERO;
+            shared.unclaim_by(&way, &name, &own, "", nothing).await;
+        });
     }
 }
 
-/// Behind the question for it, if that is still under way: they share a connection.
-fn give_back(
-    shared: &Arc<Shared>,
-    name: &mut String,
-    own: &mut String,
-    (next, lasts): (&'static str, Duration),
-) {
-    // At the end of the process it runs out.
-    let Ok(runtime) = Handle::try_current() else {
-        return;
-    };
-    let shared = Arc::clone(shared);
-    let (name, own) = (std::mem::take(name), std::mem::take(own));
-    runtime.spawn(async move {
-        let ended = shared.unclaim(&name, &own, next, lasts);
-        let _late = timeout(END_DEADLINE, ended).await;
-    });
+/// Gives a claim back. At the end of the process it runs out.
+fn in_background(giving_back: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            let _late = timeout(END_DEADLINE, giving_back).await;
+        });
+    }
 }
 
 impl<'s> Waiting<'s> {
