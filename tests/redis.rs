@@ -21,6 +21,9 @@ mod bench;
 /// Who fetches for all.
 #[path = "redis/claims.rs"]
 mod claims;
+/// Clocks differ.
+#[path = "redis/clocks.rs"]
+mod clocks;
 /// Redis fails in each way while readers read on.
 #[path = "redis/degradation.rs"]
 mod degradation;
