@@ -1,6 +1,7 @@
 //! Looking up in Redis: one round trip, or two, and what came is checked.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ::redis::RedisError;
@@ -41,11 +42,7 @@ impl Shared {
             return Ok(Reply::default());
         };
         let hash = look.key.hash_value();
-        if self
-            .ponderous
-            .get(&hash)
-            .is_some_and(|until| Instant::now() < until)
-        {
+        if self.is_ponderous(hash) {
             self.metrics.looked_up(Lookup::Skipped);
             return Ok(Reply::default());
         }
@@ -74,6 +71,7 @@ impl Shared {
             Err(trouble @ (Trouble::Large | Trouble::Behind)) => {
                 if matches!(trouble, Trouble::Large) {
                     self.ponderous.insert(hash, Instant::now() + PONDEROUS);
+                    self.has_ponderous.store(true, Ordering::Relaxed);
                 }
                 self.metrics.looked_up(Lookup::Deadline);
                 Err(StoreError::Deadline)
@@ -95,6 +93,14 @@ impl Shared {
                 Ok(Reply::default())
             }
         }
+    }
+
+    fn is_ponderous(&self, hash: u64) -> bool {
+        self.has_ponderous.load(Ordering::Relaxed)
+            && self
+                .ponderous
+                .get(&hash)
+                .is_some_and(|until| Instant::now() < until)
     }
 
     /// Drops what the index has for the same request behind `newer`, under another Vary.

@@ -21,6 +21,7 @@ mod write;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use ::redis::RedisError;
@@ -109,6 +110,8 @@ struct Shared {
     no_vary: Arc<Vary>,
     /// Until when nobody asks for what was too large to come in time, by the hash of its key.
     ponderous: Cache<u64, Instant>,
+    /// Whether there has ever been any: without, nobody looks.
+    has_ponderous: AtomicBool,
     lookups: Semaphore,
     /// In units of [`WRITE_UNIT_BYTES`].
     writes: Arc<Semaphore>,
@@ -154,6 +157,7 @@ impl Redis {
             guesses: Cache::new(GUESSES_MAX),
             no_vary: Arc::default(),
             ponderous: Cache::new(PONDEROUS_MAX),
+            has_ponderous: AtomicBool::new(false),
             lookups: Semaphore::new(LOOKUPS_MAX),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
             put: Script::new(include_str!("put.lua")),
