@@ -148,8 +148,12 @@ impl Folder {
         let Some(file) = unless_gone(opened)? else {
             return Ok(());
         };
+        if file.try_lock().is_err() {
+            return Ok(());
+        }
+        let found = file.metadata()?;
         // Whoever held it may have removed it since.
-        if file.try_lock().is_err() || file.metadata()?.nlink() == 0 {
+        if found.nlink() == 0 || !found.is_file() {
             return Ok(());
         }
         self.last += 1;

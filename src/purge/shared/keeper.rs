@@ -12,6 +12,7 @@ use super::disk::{Disk, Late};
 use super::folder::{Folder, Found, line};
 use super::ledger::Ledger;
 use super::spool::{FileId, Full, Spool, Spooled};
+use crate::store::redis::teller::Teller;
 use crate::telemetry::purge_log::PurgeLogMetrics;
 
 /// See the module.
@@ -25,6 +26,8 @@ pub(super) struct Keeper<F = Folder> {
     needed: Mutex<HashSet<FileId>>,
     /// It was said that purges are not on disk.
     is_told: AtomicBool,
+    /// What was said of files that others have left.
+    looking: Teller,
     metrics: PurgeLogMetrics,
 }
 
@@ -81,7 +84,13 @@ impl Keeper {
             let mut ledger = ledger.lock();
             take_over(found, &mut spool.lock(), &mut ledger, &metrics)
         });
-        self.note("left", looked.await);
+        match looked.await {
+            Ok(Ok(())) => {
+                self.looking.is_well();
+            }
+            Ok(Err(error)) => self.tell_left(&error.to_string()),
+            Err(late) => self.tell_left(&late.to_string()),
+        }
         self.metrics.spooled(self.spool.lock().len());
     }
 
@@ -111,6 +120,16 @@ impl Keeper {
         });
         self.note("settle", cleaned.await);
     }
+
+    fn tell_left(&self, error: &str) {
+        self.metrics.spool_failed("left", 1);
+        if self.looking.fails(error).is_some() {
+            tracing::warn!(
+                error,
+                "purges that other processes have left in the spool cannot be taken over"
+            );
+        }
+    }
 }
 
 impl<F: Lines> Keeper<F> {
@@ -121,6 +140,7 @@ impl<F: Lines> Keeper<F> {
             is_clean: Arc::default(),
             needed: Mutex::default(),
             is_told: AtomicBool::default(),
+            looking: Teller::default(),
             metrics: metrics.clone(),
         }
     }
