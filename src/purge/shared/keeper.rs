@@ -258,7 +258,12 @@ mod tests {
             keeper.push(&spooled(number), &mut ledger).unwrap();
             assert!(!keeper.write(&spooled(number)).await);
         }
-        assert_eq!(began.elapsed(), DISK_MAX, "only the first has waited");
+        let waited = began.elapsed();
+        assert!(
+            (DISK_MAX..DISK_MAX * 2).contains(&waited),
+            "{waited:?}: only the first"
+        );
+        tokio::time::resume();
         assert!(!keeper.is_durable());
         assert_eq!(metrics.spool_failures("late"), 9);
         assert_eq!(metrics.are_spooled(), 9, "they are kept in memory");
@@ -267,7 +272,7 @@ mod tests {
         }
         // One was under way, not nine.
         while !keeper.write(&spooled(10)).await {
-            std::thread::yield_now();
+            tokio::task::yield_now().await;
         }
         assert!(keeper.is_durable());
         assert!(tell.send(Err(io::ErrorKind::StorageFull.into())).is_ok());
