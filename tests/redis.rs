@@ -21,6 +21,9 @@ mod bench;
 /// Who fetches for all.
 #[path = "redis/claims.rs"]
 mod claims;
+/// Clocks differ.
+#[path = "redis/clocks.rs"]
+mod clocks;
 /// Redis fails in each way while readers read on.
 #[path = "redis/degradation.rs"]
 mod degradation;
@@ -36,9 +39,18 @@ mod drill_tls;
 /// Redis stops, dies, comes back, and is full.
 #[path = "redis/failing.rs"]
 mod failing;
+/// Nobody asks for anything.
+#[path = "redis/idle.rs"]
+mod idle;
 /// Whole instances that share a Redis.
 #[path = "redis/instances.rs"]
 mod instances;
+/// Large values on a slow network.
+#[path = "redis/large.rs"]
+mod large;
+/// A cluster that is changed.
+#[path = "redis/moving.rs"]
+mod moving;
 /// What is stored for several URLs.
 #[path = "redis/no_vary_search.rs"]
 mod no_vary_search;
@@ -48,6 +60,9 @@ mod readers;
 /// What is put is found, by whom it is for.
 #[path = "redis/sharing.rs"]
 mod sharing;
+/// What was superseded, when what supersedes it is purged.
+#[path = "redis/superseded.rs"]
+mod superseded;
 /// TLS, users, sockets, Sentinels, clusters.
 #[path = "redis/topology.rs"]
 mod topology;

@@ -8,6 +8,10 @@ use crate::clock::Timestamp;
 use crate::fields::cache_control::{MaxStale, RequestControl};
 use crate::fields::cache_status::Fwd;
 
+/// How far the clock that a response was received by may be ahead: those of instances that keep the
+/// time differ by less.
+pub const CLOCK_AHEAD_MAX: Duration = Duration::from_secs(5);
+
 /// What the cache does with a request: decided once, acted upon in one `match`. A variant that
 /// needs the stored response owns it, so there is no state without its data.
 #[derive(Debug, Eq, PartialEq)]
@@ -76,6 +80,10 @@ fn standing<E: Candidate>(entry: &E, request: &RequestControl, now: Timestamp) -
     let lifetime = terms.lifetime.fresh;
     let current_age = current_age(entry, now);
     if terms.no_cache {
+        return Standing::Unusable(Fwd::Stale);
+    }
+    // By a clock that is ahead, or has been set back since: nobody knows how old it is.
+    if entry.response_time() > now.after(CLOCK_AHEAD_MAX) {
         return Standing::Unusable(Fwd::Stale);
     }
     // §4.2: "response_is_fresh = (freshness_lifetime > current_age)".

@@ -33,7 +33,7 @@ use crate::respond::stored::{self, Plan};
 use crate::respond::synthetic;
 use crate::route::Route;
 use crate::store::claim::Claim;
-use crate::store::{Store, Variants};
+use crate::store::{Look, Store, Variants};
 use crate::telemetry::cache::Answer;
 use crate::transform::NotDerived;
 
@@ -262,6 +262,13 @@ impl<S: Store> Proxy<S> {
                     // In a box: the future of a hit stays small.
                     Box::pin(self.store.remove(superseded)).await;
                 }
+                let look = Look {
+                    key: entry.key(),
+                    presented,
+                    folding,
+                    current: self.shared.purges.generation(),
+                };
+                Box::pin(self.store.remove_superseded(&look, entry)).await;
                 Found::Nothing
             }
         }

@@ -74,7 +74,8 @@ impl Route {
     /// must not be found. Lifetimes are not among them, nor is where the servers of the upstream are, whose name is given here.
     ///
     /// It is taken of the rules as they are written for debugging, which is the same text for the
-    /// same rules in one build of the program. Stored responses do not outlive the process.
+    /// same rules in one build of the program. Instances of another build may not find what this one
+    /// has put into a store that they share, and fetch it anew.
     pub fn fingerprint(&self, upstream: &str) -> Fingerprint {
         let tags = &self.tags;
         let bodies: Vec<String> = tags.body.iter().map(ToString::to_string).collect();

@@ -110,6 +110,17 @@ pub trait Store: Send + Sync + 'static {
     /// Drops exactly this response, if it is still there.
     fn remove(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send;
 
+    /// Drops what `newer`, which was dropped, had superseded for the same request in a tier that was
+    /// not read whole. By default there is none.
+    fn remove_superseded(
+        &self,
+        look: &Look<'_>,
+        newer: &StoredResponse,
+    ) -> impl Future<Output = ()> + Send {
+        let _read_whole = (look, newer);
+        async {}
+    }
+
     /// Weighs a response again after a representation was derived.
     fn grown(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send;
 }
@@ -155,6 +166,14 @@ impl<S: Store> Store for Arc<S> {
 
     fn remove(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send {
         S::remove(self, entry)
+    }
+
+    fn remove_superseded(
+        &self,
+        look: &Look<'_>,
+        newer: &StoredResponse,
+    ) -> impl Future<Output = ()> + Send {
+        S::remove_superseded(self, look, newer)
     }
 
     fn grown(&self, entry: &Arc<StoredResponse>) -> impl Future<Output = ()> + Send {

@@ -202,6 +202,12 @@ impl Store for Tiers {
         }
     }
 
+    async fn remove_superseded(&self, look: &Look<'_>, newer: &StoredResponse) {
+        if let Some(redis) = &self.redis {
+            redis.remove_superseded(look, newer).await;
+        }
+    }
+
     async fn grown(&self, entry: &Arc<StoredResponse>) {
         self.memory.grown(entry).await;
         if let Some(redis) = &self.redis {

@@ -13,6 +13,7 @@ use cms_edge::store::redis::Settings;
 use http::header::ACCEPT;
 
 use crate::bench::{Bench, GENERATION, key, plain, presented, servers, settings, varied};
+use crate::failing::{Between, Mood};
 use crate::support::redis_server::{Server, eventually};
 
 /// A tier, and what its instance knows of purges.
@@ -69,6 +70,11 @@ fn flight(accept: &str) -> EntryKey {
 
 /// Whether a claim for this path can be taken; it is given back at once.
 pub(crate) async fn can_claim(bench: &Bench, path: &str) -> bool {
+    let claimed = claim_of(bench, &Purges::new(GENERATION), path).await;
+    matches!(claimed, Claimed::Mine(_))
+}
+
+async fn claim_of(bench: &Bench, purges: &Purges, path: &str) -> Claimed {
     let (key, presented) = (key(path), presented(""));
     let want = Want {
         key: &key,
@@ -76,10 +82,10 @@ pub(crate) async fn can_claim(bench: &Bench, path: &str) -> bool {
         presented: &presented,
         folding: Folding::Careful,
         seen: &Variants::default(),
-        purges: &Purges::new(GENERATION),
+        purges,
         waits: false,
     };
-    matches!(bench.redis.claim(&want).await, Claimed::Mine(_))
+    bench.redis.claim(&want).await
 }
 
 fn mine(claimed: Claimed) -> Claim {
@@ -145,6 +151,51 @@ async fn a_claim_that_is_dropped_is_taken_by_another() {
     };
     let (waited, ()) = tokio::join!(waiting, leaving);
     drop(mine(waited));
+}
+
+#[tokio::test]
+async fn who_leaves_while_it_asks_leaves_no_claim_behind() {
+    let server = Server::start(&[]).await;
+    let between = Between::start(server.port).await;
+    let url = format!("redis://127.0.0.1:{}", between.port);
+    let far = Instance::with(settings(servers(&url)), GENERATION).await;
+    let slow = Mood::Slow(Duration::from_millis(500));
+    between.mood.send_replace(slow);
+    {
+        let mut asking = std::pin::pin!(far.claim(true));
+        let there = eventually("the claim is there", || async {
+            server.ask::<u64>(&["DBSIZE"]).await == 1
+        });
+        tokio::select! {
+            claimed = &mut asking => panic!("{claimed:?}"),
+            () = there => {}
+        }
+    }
+    eventually("it is given back, and does not run out", || async {
+        let stats: String = server.ask(&["INFO", "commandstats"]).await;
+        let expired: String = server.ask(&["INFO", "stats"]).await;
+        assert!(expired.contains("expired_keys:0"));
+        stats.contains("cmdstat_unlink:")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flood_of_misses_does_not_drown_redis() {
+    let server = Server::start(&[]).await;
+    let one = Instance::start(&server).await;
+    let paths: Vec<String> = (0..3000).map(|at| format!("/{at}")).collect();
+    let claims = paths
+        .iter()
+        .map(|path| claim_of(&one.bench, &one.purges, path));
+    let claimed = futures_util::future::join_all(claims).await;
+    let is_mine = |claimed: &&Claimed| matches!(claimed, Claimed::Mine(_));
+    let mine = claimed.iter().filter(is_mine).count();
+    let busy = usize::try_from(one.asked("busy")).unwrap();
+    assert!(mine >= 1024, "{mine}");
+    assert!(busy > 0);
+    assert_eq!(mine + busy, paths.len());
+    assert_eq!(one.bench.metric("redis_trips_total"), 0);
 }
 
 #[tokio::test]

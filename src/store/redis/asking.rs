@@ -68,6 +68,17 @@ impl Asking {
         }
     }
 
+    /// As [`Asking::ping`]; what answers somebody else at length counts as well.
+    ///
+    /// # Errors
+    /// It has ended, or is silent.
+    pub async fn hears(&self, deadline: Instant) -> RedisResult<()> {
+        match self {
+            Self::Lane(lane) => lane.hears(deadline).await,
+            Self::Cluster(_) => self.ping(deadline).await,
+        }
+    }
+
     /// Whether it answers.
     ///
     /// # Errors

@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Shared;
+use super::connect::Mode;
 use super::index::{self, Field};
-use super::link::{Fault, jittered};
+use super::link::{Connections, Fault, jittered};
 use crate::exchange::{Fence, Generation, Position};
 use crate::store::claim::{APART, Claim, Claimed, Ending, Held, Want};
 
@@ -30,6 +31,8 @@ const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 /// How long it may take to give one back. Nobody waits for it.
 const END_DEADLINE: Duration = Duration::from_secs(2);
+/// Claims that are asked for at once: more would not be answered in time by a Redis that is well.
+pub(super) const ASKS_MAX: usize = 1024;
 /// Claims of others that are waited for at once.
 pub(super) const WAITS_MAX: usize = 1024;
 
@@ -56,6 +59,15 @@ struct Holding {
     /// What is put in its place.
     next: (&'static str, Duration),
     _renewing: AbortOnDropHandle<()>,
+}
+
+/// A question for a claim. Dropped before the answer came, it gives back what it may have brought.
+struct Asking {
+    shared: Arc<Shared>,
+    way: Arc<Connections>,
+    name: String,
+    own: String,
+    is_answered: bool,
 }
 
 /// Counts who waits.
@@ -135,12 +147,13 @@ impl Shared {
 
     /// Within the deadline of lookups; the error is the outcome.
     async fn ask_for_claim(
-        &self,
+        self: &Arc<Self>,
         want: &Want<'_>,
         own: &str,
         seen: &str,
         over: &str,
     ) -> Result<Reply, &'static str> {
+        let _place = self.claim_asks.try_acquire().map_err(|_| "busy")?;
         let way = self.link.way().ok_or("skipped")?;
         let namespace = &self.settings.namespace;
         let names = [
@@ -151,16 +164,29 @@ impl Shared {
         let life = LIFE.as_millis().to_string();
         let arguments = [own, life.as_str(), seen, over].map(str::as_bytes);
         let mut connection = way.claims();
+        let mut asking = Asking {
+            shared: Arc::clone(self),
+            way: Arc::clone(&way),
+            name: names[1].clone(),
+            own: own.to_owned(),
+            is_answered: false,
+        };
         let script = self.claim.run(&mut connection, &keys, &arguments);
-        match timeout(self.settings.timeout, script).await {
+        let answer = timeout(self.settings.timeout, script).await;
+        asking.is_answered = answer.is_ok();
+        match answer {
             Ok(Ok(value)) => Reply::read(value).ok_or("failed"),
             Ok(Err(error)) => Err(match self.judge(&way, &error) {
                 Fault::Full => "full",
                 Fault::Refused | Fault::Type => "refused",
-                Fault::Down | Fault::Useless => "failed",
+                Fault::Down | Fault::Useless | Fault::Moving => "failed",
             }),
             Err(_) => {
-                self.link.fail(&way, false);
+                // The client of a cluster pauses while a slot moves, and connects again by itself;
+                // lookups tell whether there is an answer.
+                if self.settings.servers.mode != Mode::Cluster {
+                    self.link.fail(&way, false);
+                }
                 Err("deadline")
             }
         }
@@ -195,6 +221,17 @@ impl Shared {
     /// Whether it was still held; nothing: Redis does not say.
     async fn unclaim(&self, name: &str, own: &str, next: &str, lasts: Duration) -> Option<bool> {
         let way = self.link.way()?;
+        self.unclaim_by(&way, name, own, next, lasts).await
+    }
+
+    async fn unclaim_by(
+        &self,
+        way: &Arc<Connections>,
+        name: &str,
+        own: &str,
+        next: &str,
+        lasts: Duration,
+    ) -> Option<bool> {
         let mut connection = way.claims();
         let lasts = lasts.as_millis().max(1).to_string();
         let arguments = [own, next, &lasts].map(str::as_bytes);
@@ -204,7 +241,7 @@ impl Shared {
             Ok(Value::Int(done)) => Some(done == 1),
             Ok(_) => None,
             Err(error) => {
-                self.judge(&way, &error);
+                self.judge(way, &error);
                 None
             }
         }
@@ -266,19 +303,41 @@ impl Held for Holding {
 impl Drop for Holding {
     fn drop(&mut self) {
         self.shared.metrics.claims.held.dec();
-        // At the end of the process it runs out.
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
         let shared = Arc::clone(&self.shared);
         let (name, own) = (
             std::mem::take(&mut self.name),
             std::mem::take(&mut self.own),
         );
         let (next, lasts) = self.next;
+        in_background(async move {
+            shared.unclaim(&name, &own, next, lasts).await;
+        });
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        let (shared, way) = (Arc::clone(&self.shared), Arc::clone(&self.way));
+        let (name, own) = (
+            std::mem::take(&mut self.name),
+            std::mem::take(&mut self.own),
+        );
+        in_background(async move {
+            // Behind the question, on the same connection.
+            let nothing = Duration::ZERO;
+            shared.unclaim_by(&way, &name, &own, "", nothing).await;
+        });
+    }
+}
+
+/// Gives a claim back. At the end of the process it runs out.
+fn in_background(giving_back: impl Future<Output = ()> + Send + 'static) {
+    if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(async move {
-            let ended = shared.unclaim(&name, &own, next, lasts);
-            let _late = timeout(END_DEADLINE, ended).await;
+            let _late = timeout(END_DEADLINE, giving_back).await;
         });
     }
 }

@@ -95,11 +95,16 @@ fn push_hash(name: &mut String, text: &str) {
 /// A response's own arguments of the scripts, in their order: field, generation, position, response
 /// time.
 pub(super) fn identity(key: &EntryKey, fence: Fence, response: &StoredResponse) -> [String; 4] {
+    let field = Field::of(key.secondary());
+    arguments(field.as_str(), fence, response.response_time())
+}
+
+fn arguments(field: &str, fence: Fence, response_time: Timestamp) -> [String; 4] {
     [
-        Field::of(key.secondary()).as_str().to_owned(),
+        field.to_owned(),
         format!("{:016x}", fence.generation.token()),
         format!("{:020}", fence.position.ordinal()),
-        format!("{:020}", response.response_time().as_millis()),
+        format!("{:020}", response_time.as_millis()),
     ]
 }
 
@@ -152,6 +157,11 @@ fn line(text: &str) -> Result<Line<'_>, NoIndex> {
 impl Line<'_> {
     pub(super) fn is_in(&self, field: &Field) -> bool {
         self.field.as_bytes() == field.0
+    }
+
+    /// As [`identity`].
+    pub(super) fn identity(&self) -> [String; 4] {
+        arguments(self.field, self.fence(), self.response_time)
     }
 
     pub(super) const fn fence(&self) -> Fence {

@@ -6,7 +6,7 @@
 //! is the probe.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, cmd};
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::asking::Asking;
-use super::connect::{Connection, Servers};
+use super::connect::{Connection, Servers, within};
 use super::teller::{CALM, Teller, Trouble};
 use crate::outage::Outage;
 use crate::telemetry::redis::RedisMetrics;
@@ -45,6 +45,8 @@ pub struct Connections {
     writes: Connection,
     /// Nor in that of claims, which requests wait for.
     claims: Connection,
+    /// What was written by them.
+    written: AtomicU64,
     /// They lead to the wrong server, or what comes from them cannot be understood.
     useless: AtomicBool,
 }
@@ -54,6 +56,8 @@ pub struct Connections {
 pub enum Fault {
     /// It is not there, or cannot serve now.
     Down,
+    /// It cannot serve this key now: its slot moves to another node.
+    Moving,
     /// It is not the server that is wanted, or not understood.
     Useless,
     /// What is stored is of another type than ours.
@@ -67,6 +71,8 @@ pub enum Fault {
 /// The first pause before Redis is asked again, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+/// How long a connection that nobody waits for may be silent.
+const HEARS_WITHIN: Duration = Duration::from_secs(2);
 /// Why it cannot be reached meanwhile.
 const DRILL: &str = "a drill: it counts as unreachable";
 /// Between words about refused commands.
@@ -172,11 +178,29 @@ impl Link {
     }
 
     async fn while_open(&self) {
-        while self.way.load().is_some() {
-            if timeout(CALM, self.closed.notified()).await.is_err() {
-                self.tell_well(self.told.stays_well());
+        while let Some(way) = self.way() {
+            if timeout(CALM, self.closed.notified()).await.is_ok() {
+                continue;
+            }
+            match self.hears(&way).await {
+                Ok(()) => self.tell_well(self.told.stays_well()),
+                Err(error) => self.fail_by(&way, false, &error),
             }
         }
+    }
+
+    /// Says something on each connection, so that none is closed because nothing is said there, and
+    /// so that no request is the first to find that one has ended.
+    async fn hears(&self, way: &Connections) -> RedisResult<()> {
+        for connection in &way.lookups {
+            connection.hears(Instant::now() + HEARS_WITHIN).await?;
+        }
+        let (mut writes, mut claims) = (way.writes(), way.claims());
+        let ping = cmd("PING");
+        within(HEARS_WITHIN, ping.exec_async(&mut claims)).await?;
+        // What is large may be under way here: late is not silent.
+        let answer = timeout(HEARS_WITHIN, ping.exec_async(&mut writes)).await;
+        answer.unwrap_or(Ok(()))
     }
 
     fn tell_well(&self, is_time: bool) {
@@ -231,6 +255,7 @@ impl Link {
             lookups: lookups.into(),
             writes: self.servers.open().await?,
             claims: self.servers.open().await?,
+            written: AtomicU64::new(0),
             useless: AtomicBool::new(false),
         };
         self.answers(&new).await?;
@@ -271,6 +296,16 @@ impl Connections {
     pub fn claims(&self) -> Connection {
         self.claims.clone()
     }
+
+    /// Something was written.
+    pub fn wrote(&self) {
+        self.written.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How much was written: while that grows, what is late is behind something else.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
 }
 
 impl Fault {
@@ -281,9 +316,9 @@ impl Fault {
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
                 | ServerErrorKind::MasterDown
-                | ServerErrorKind::ClusterDown
-                | ServerErrorKind::TryAgain,
+                | ServerErrorKind::ClusterDown,
             ) => Self::Down,
+            ErrorKind::Server(ServerErrorKind::TryAgain) => Self::Moving,
             ErrorKind::Server(_) | ErrorKind::Extension => match error.code() {
                 Some("WRONGTYPE") => Self::Type,
                 Some("OOM") => Self::Full,

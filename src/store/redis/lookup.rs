@@ -1,6 +1,7 @@
 //! Looking up in Redis: one round trip, or two, and what came is checked.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::redis::RedisError;
 use bytes::Bytes;
@@ -17,9 +18,16 @@ use crate::key::{CacheKey, EntryKey};
 use crate::store::{Look, StoreError};
 use crate::telemetry::redis::Lookup;
 
+/// How long nobody asks again for what was too large to come in time.
+const PONDEROUS: Duration = Duration::from_secs(60);
+
 /// Why a lookup has no answer.
 enum Trouble {
     Deadline,
+    /// The reply is too large to come in time.
+    Large,
+    /// It would have come behind one.
+    Behind,
     Busy,
     Failed(RedisError),
     /// With the field to drop; none: the whole key.
@@ -32,6 +40,15 @@ impl Shared {
             self.metrics.looked_up(Lookup::Busy);
             return Ok(Reply::default());
         };
+        let hash = look.key.hash_value();
+        if self
+            .ponderous
+            .get(&hash)
+            .is_some_and(|until| Instant::now() < until)
+        {
+            self.metrics.looked_up(Lookup::Skipped);
+            return Ok(Reply::default());
+        }
         let Some(way) = self.link.way() else {
             self.metrics.looked_up(Lookup::Skipped);
             return Ok(Reply::default());
@@ -53,6 +70,14 @@ impl Shared {
                 self.metrics.looked_up(Lookup::Deadline);
                 Err(StoreError::Deadline)
             }
+            // It answers: it is not left alone for that, but not asked for this so soon.
+            Err(trouble @ (Trouble::Large | Trouble::Behind)) => {
+                if matches!(trouble, Trouble::Large) {
+                    self.ponderous.insert(hash, Instant::now() + PONDEROUS);
+                }
+                self.metrics.looked_up(Lookup::Deadline);
+                Err(StoreError::Deadline)
+            }
             Err(Trouble::Busy) => {
                 self.metrics.looked_up(Lookup::Busy);
                 Ok(Reply::default())
@@ -68,6 +93,35 @@ impl Shared {
                 let (shared, key) = (Arc::clone(self), look.key.clone());
                 tokio::spawn(async move { shared.discard(&key, field).await });
                 Ok(Reply::default())
+            }
+        }
+    }
+
+    /// Drops what the index has for the same request behind `newer`, under another Vary.
+    pub(super) async fn drop_superseded(self: &Arc<Self>, look: &Look<'_>, newer: &StoredResponse) {
+        let Some(way) = self.link.way() else { return };
+        let name = index::name(&self.settings.namespace, look.key);
+        let words: [&[u8]; 3] = [b"HMGET", name.as_bytes(), INDEX.as_bytes()];
+        let asking = way.lookups(look.key.hash_value());
+        let deadline = Instant::now() + self.settings.timeout;
+        let values = match self.values(asking, &words, deadline).await {
+            Ok(values) => values,
+            Err(Trouble::Deadline) => return self.link.fail(&way, false),
+            Err(_) => return,
+        };
+        let index = values.get(0).unwrap_or_default();
+        let Ok(lines) = index::lines(index, look.current) else {
+            return;
+        };
+        let (position, time) = (newer.fence().position, newer.response_time());
+        for line in lines.map_while(Result::ok) {
+            let Ok(vary) = line.vary() else { return };
+            let key = look.key.select(&vary, look.presented, look.folding);
+            let is_older = (line.fence().position, line.response_time) <= (position, time);
+            if is_older && line.is_in(&Field::of(key.secondary())) {
+                let identity = line.identity();
+                let arguments = identity.each_ref().map(|word| word.as_bytes());
+                self.drop_field(look.key, &arguments).await;
             }
         }
     }
@@ -115,7 +169,7 @@ impl Shared {
             if line.is_in(selected) {
                 self.remember(look.key, &guessed, &vary);
                 let value = match line.is_in(&field) {
-                    true => values.bytes(1),
+                    true => values.bytes_alone(1),
                     false => self.second(asking, &name, line.field, deadline).await?,
                 };
                 return self.decoded(value, key).map(|entry| Reply {
@@ -193,6 +247,8 @@ impl From<NoIndex> for Trouble {
 fn missed(why: Missed) -> Trouble {
     match why {
         Missed::Deadline => Trouble::Deadline,
+        Missed::Large => Trouble::Large,
+        Missed::Behind => Trouble::Behind,
         Missed::Busy => Trouble::Busy,
         Missed::Failed(error) if Fault::of(&error) == Fault::Type => Trouble::Corrupt(None),
         Missed::Failed(error) => Trouble::Failed(error),

@@ -26,6 +26,7 @@ use std::time::Duration;
 use ::redis::RedisError;
 use quick_cache::sync::Cache;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::connect::Servers;
@@ -106,6 +107,8 @@ struct Shared {
     /// What Vary was last seen under a primary key, by its hash, where it nominated something.
     guesses: Cache<u64, Arc<Vary>>,
     no_vary: Arc<Vary>,
+    /// Until when nobody asks for what was too large to come in time, by the hash of its key.
+    ponderous: Cache<u64, Instant>,
     lookups: Semaphore,
     /// In units of [`WRITE_UNIT_BYTES`].
     writes: Arc<Semaphore>,
@@ -113,7 +116,8 @@ struct Shared {
     remove: Script,
     claim: Script,
     unclaim: Script,
-    /// Places of those who wait for another instance.
+    /// Places of those who ask for a claim, and of those who wait for another instance.
+    claim_asks: Semaphore,
     claim_waits: Semaphore,
     metrics: Arc<RedisMetrics>,
 }
@@ -123,8 +127,11 @@ const LOOKUPS_MAX: usize = 4096;
 /// Bytes of responses that wait to be written at once; each counts for a unit at least.
 const WRITES_BYTES_MAX: usize = 64 << 20;
 const WRITE_UNIT_BYTES: usize = 16 << 10;
+const WRITES_MAX: usize = WRITES_BYTES_MAX / WRITE_UNIT_BYTES;
 /// Primary keys whose Vary is remembered.
 const GUESSES_MAX: usize = 32_768;
+/// Primary keys that are remembered because something of theirs was too large to come in time.
+const PONDEROUS_MAX: usize = 4096;
 
 impl Redis {
     /// Begins to look for Redis in the background, and goes on without it meanwhile. Within a
@@ -146,12 +153,14 @@ impl Redis {
             link: Arc::clone(&link),
             guesses: Cache::new(GUESSES_MAX),
             no_vary: Arc::default(),
+            ponderous: Cache::new(PONDEROUS_MAX),
             lookups: Semaphore::new(LOOKUPS_MAX),
-            writes: Arc::new(Semaphore::new(WRITES_BYTES_MAX / WRITE_UNIT_BYTES)),
+            writes: Arc::new(Semaphore::new(WRITES_MAX)),
             put: Script::new(include_str!("put.lua")),
             remove: Script::new(include_str!("remove.lua")),
             claim: Script::new(include_str!("claim.lua")),
             unclaim: Script::new(include_str!("unclaim.lua")),
+            claim_asks: Semaphore::new(collapse::ASKS_MAX),
             claim_waits: Semaphore::new(collapse::WAITS_MAX),
             metrics: Arc::clone(&metrics),
             settings,
@@ -223,6 +232,12 @@ impl Redis {
         let arguments: Vec<&[u8]> = identity.iter().map(String::as_bytes).collect();
         self.shared.drop_field(entry.key(), &arguments).await;
     }
+
+    /// Drops what `newer`, which is dropped, had superseded for this request under another Vary:
+    /// a lookup finds the newest alone.
+    pub async fn remove_superseded(&self, look: &Look<'_>, newer: &StoredResponse) {
+        self.shared.drop_superseded(look, newer).await;
+    }
 }
 
 impl Later {
@@ -240,7 +255,7 @@ impl Shared {
             Fault::Down => self.link.fail_by(way, false, error),
             Fault::Useless => self.link.fail_by(way, true, error),
             Fault::Refused | Fault::Full => self.link.refused(error),
-            Fault::Type => {}
+            Fault::Type | Fault::Moving => {}
         }
         tracing::debug!(%error, "a command to Redis failed");
         fault

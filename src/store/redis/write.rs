@@ -8,8 +8,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use super::index::{self, Field};
-use super::link::Fault;
-use super::{Shared, WRITE_UNIT_BYTES, Write};
+use super::link::{Connections, Fault};
+use super::{Shared, WRITE_UNIT_BYTES, WRITES_MAX, Write};
 use crate::entry::{StoredResponse, format};
 use crate::key::CacheKey;
 
@@ -65,9 +65,11 @@ impl Shared {
         arguments.extend([how.as_bytes(), &value]);
         let mut connection = way.writes();
         let keys = [name.as_bytes()];
+        let before = way.written();
         let script = self.put.run(&mut connection, &keys, &arguments);
         match timeout(WRITE_DEADLINE, script).await {
             Ok(Ok(Value::Int(1))) => {
+                way.wrote();
                 self.metrics.wrote("stored");
                 self.metrics.written(value.len());
                 if !entry.vary().is_empty() {
@@ -84,19 +86,19 @@ impl Shared {
                 self.metrics.wrote(match self.judge(&way, &error) {
                     Fault::Full => "full",
                     Fault::Refused | Fault::Type => "refused",
-                    Fault::Down | Fault::Useless => "failed",
+                    Fault::Down | Fault::Useless | Fault::Moving => "failed",
                 });
                 false
             }
             Err(_) => {
-                self.link.fail(&way, false);
+                self.is_late(&way, before);
                 self.metrics.wrote("deadline");
                 false
             }
         }
     }
 
-    pub(super) async fn discard(&self, key: &CacheKey, field: Option<Field>) {
+    pub(super) async fn discard(self: &Arc<Self>, key: &CacheKey, field: Option<Field>) {
         self.metrics.corrupt.inc();
         match field {
             Some(field) => self.drop_field(key, &[field.as_bytes()]).await,
@@ -104,31 +106,65 @@ impl Shared {
         }
     }
 
-    pub(super) async fn drop_field(&self, key: &CacheKey, arguments: &[&[u8]]) {
+    /// Waits for it as long as for a lookup; it is done all the same.
+    pub(super) async fn drop_field(self: &Arc<Self>, key: &CacheKey, arguments: &[&[u8]]) {
+        let Ok(place) = Arc::clone(&self.writes).try_acquire_owned() else {
+            self.metrics.wrote("dropped");
+            return;
+        };
         let Some(way) = self.link.way() else { return };
+        let is_alone = self.writes.available_permits() + 1 == WRITES_MAX;
+        let (shared, same_way) = (Arc::clone(self), Arc::clone(&way));
         let name = index::name(&self.settings.namespace, key);
+        let arguments: Vec<Vec<u8>> = arguments.iter().map(|word| word.to_vec()).collect();
+        let dropping = tokio::spawn(async move {
+            let _place = place;
+            shared.drop_named(&same_way, &name, &arguments).await;
+        });
+        // Behind others, it is theirs to tell whether Redis answers.
+        if timeout(self.settings.timeout, dropping).await.is_err() && is_alone {
+            self.link.fail(&way, false);
+        }
+    }
+
+    async fn drop_named(&self, way: &Arc<Connections>, name: &str, arguments: &[Vec<u8>]) {
+        let (before, keys) = (way.written(), [name.as_bytes()]);
+        let arguments: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
         let mut connection = way.writes();
-        let keys = [name.as_bytes()];
-        let script = self.remove.run(&mut connection, &keys, arguments);
-        match timeout(self.settings.timeout, script).await {
-            Ok(Ok(_)) => {}
+        let script = self.remove.run(&mut connection, &keys, &arguments);
+        match timeout(WRITE_DEADLINE, script).await {
+            Ok(Ok(_)) => way.wrote(),
             // Nothing else can be made of it.
-            Ok(Err(error)) if Fault::of(&error) == Fault::Type => self.drop_key(key).await,
+            Ok(Err(error)) if Fault::of(&error) == Fault::Type => self.unlink(way, name).await,
             Ok(Err(error)) => {
-                self.judge(&way, &error);
+                self.judge(way, &error);
             }
-            Err(_) => self.link.fail(&way, false),
+            Err(_) => self.is_late(way, before),
         }
     }
 
     async fn drop_key(&self, key: &CacheKey) {
         let Some(way) = self.link.way() else { return };
+        let name = index::name(&self.settings.namespace, key);
+        self.unlink(&way, &name).await;
+    }
+
+    async fn unlink(&self, way: &Arc<Connections>, name: &str) {
+        let before = way.written();
         let mut connection = way.writes();
         let mut command = cmd("UNLINK");
-        command.arg(index::name(&self.settings.namespace, key));
+        command.arg(name);
         let unlinked = command.exec_async(&mut connection);
-        if timeout(self.settings.timeout, unlinked).await.is_err() {
-            self.link.fail(&way, false);
+        if timeout(WRITE_DEADLINE, unlinked).await.is_err() {
+            self.is_late(way, before);
+        }
+    }
+
+    /// Something was not written in time. While other things are, there is only more to write than
+    /// the network takes.
+    fn is_late(&self, way: &Arc<Connections>, written_before: u64) {
+        if way.written() == written_before {
+            self.link.fail(way, false);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use ::redis::{RedisError, RedisResult, Value};
 use bytes::{Buf, Bytes, BytesMut};
@@ -18,7 +19,7 @@ use tokio_util::io::poll_read_buf;
 
 use super::stream::Stream;
 use super::wire::{self, Read, Shape, Values};
-use super::{Asked, Missed, Queue, Reply, closed};
+use super::{Asked, Missed, Queue, Reply, closed, late};
 use crate::store::redis::asking::senseless;
 
 /// See the module.
@@ -34,6 +35,11 @@ pub(super) struct Driver {
     /// Replies that the queue was not told of.
     answered: usize,
     read: BytesMut,
+    /// The first reply in `read` is so large that the buffer is its own: it is that, and little more.
+    is_large: bool,
+    /// When the connection is given up because a large reply takes too long; nothing: nobody had to
+    /// go without because of one.
+    blocked_until: Option<Instant>,
     /// Rings at the earliest deadline, if there is one, or before.
     alarm: Pin<Box<Sleep>>,
     alarm_at: Option<Instant>,
@@ -43,6 +49,10 @@ pub(super) struct Driver {
 const READ_BYTES: usize = 128 << 10;
 /// With less room than this, the buffer is made large again before the next read.
 const READ_BYTES_MIN: usize = 32 << 10;
+/// Bytes of a reply that gets a buffer of its own.
+const LARGE_BYTES: usize = READ_BYTES;
+/// How long a large reply may still take once somebody had to go without because of it.
+const LARGE_PATIENCE: Duration = Duration::from_secs(5);
 
 impl Driver {
     pub(super) fn new(stream: Box<dyn Stream>, queue: Arc<Mutex<Queue>>) -> Self {
@@ -55,6 +65,8 @@ impl Driver {
             asked: VecDeque::new(),
             answered: 0,
             read: BytesMut::with_capacity(READ_BYTES),
+            is_large: false,
+            blocked_until: None,
             alarm: Box::pin(sleep_until(Instant::now())),
             alarm_at: None,
         }
@@ -88,8 +100,11 @@ impl Driver {
         if let Poll::Ready(Err(error)) = self.poll_read(cx) {
             return Poll::Ready(Err(error));
         }
-        self.poll_alarm(cx);
+        if let Poll::Ready(Err(error)) = self.poll_alarm(cx) {
+            return Poll::Ready(Err(error));
+        }
         let mut queue = self.queue.lock();
+        queue.is_blocked = self.blocked_until.is_some();
         queue.outstanding = queue.outstanding.saturating_sub(self.answered);
         self.answered = 0;
         if !queue.asked.is_empty() {
@@ -155,8 +170,7 @@ impl Driver {
             match wire::read(&self.read) {
                 Err(wire::Malformed) => return Err(senseless()),
                 Ok(Read::Incomplete(needed)) => {
-                    let missing = needed.saturating_sub(self.read.len());
-                    self.read.reserve(missing);
+                    self.make_room(needed);
                     return Ok(());
                 }
                 Ok(Read::Complete { bytes, shape }) => {
@@ -164,35 +178,94 @@ impl Driver {
                     let mut asked = self.asked.pop_front().ok_or_else(senseless)?;
                     self.answered += 1;
                     if asked.waits() {
-                        let reply = take_off(&mut self.read, bytes);
+                        let reply = self.take_off(bytes);
                         asked.tell(read_as(shape, reply));
                     } else {
-                        self.read.advance(bytes);
+                        self.let_go(bytes);
                     }
                 }
             }
         }
     }
 
-    fn poll_alarm(&mut self, cx: &mut Context<'_>) {
+    /// For a reply of so many bytes or more.
+    fn make_room(&mut self, needed: usize) {
+        if needed < LARGE_BYTES || needed <= self.read.capacity() {
+            let missing = needed.saturating_sub(self.read.len());
+            return self.read.reserve(missing);
+        }
+        let mut own = BytesMut::with_capacity(needed + READ_BYTES_MIN);
+        own.extend_from_slice(&self.read);
+        self.read = own;
+        self.is_large = true;
+    }
+
+    /// The first `bytes` of the buffer, which take no more memory than that, or little more: who
+    /// keeps them counts them alone. All but large ones are copied.
+    fn take_off(&mut self, bytes: usize) -> Bytes {
+        if self.is_large {
+            return self.replace(bytes).freeze();
+        }
+        let reply = Bytes::copy_from_slice(self.read.get(..bytes).unwrap_or_default());
+        self.read.advance(bytes);
+        reply
+    }
+
+    fn let_go(&mut self, bytes: usize) {
+        if self.is_large {
+            drop(self.replace(bytes));
+        } else {
+            self.read.advance(bytes);
+        }
+    }
+
+    /// The large reply in its buffer. What is behind it begins another one.
+    fn replace(&mut self, bytes: usize) -> BytesMut {
+        let rest = self.read.get(bytes..).unwrap_or_default();
+        let mut next = BytesMut::with_capacity(READ_BYTES.max(rest.len()));
+        next.extend_from_slice(rest);
+        let mut reply = std::mem::replace(&mut self.read, next);
+        reply.truncate(bytes);
+        (self.is_large, self.blocked_until) = (false, None);
+        reply
+    }
+
+    /// Tells those whose deadline has passed. Where a large reply is on its way, that does not mean
+    /// that the server does not answer: from then on nobody else waits behind it.
+    fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<RedisResult<()>> {
         while self.alarm_at.is_some() && self.alarm.as_mut().poll(cx).is_ready() {
             self.alarm_at = None;
             let now = Instant::now();
+            if self.blocked_until.is_some_and(|until| until <= now) {
+                return Poll::Ready(Err(late()));
+            }
+            let is_late = |asked: &Asked| asked.waits() && asked.deadline <= now;
+            if self.is_large && self.blocked_until.is_none() && self.asked.iter().any(is_late) {
+                self.blocked_until = Some(now + LARGE_PATIENCE);
+                // Before anybody is told, who may come back.
+                self.queue.lock().is_blocked = true;
+            }
             let mut next = None;
-            for asked in &mut self.asked {
+            for (at, asked) in self.asked.iter_mut().enumerate() {
                 if !asked.waits() {
                     continue;
                 }
                 if asked.deadline <= now {
-                    asked.tell(Err(Missed::Deadline));
+                    asked.tell(Err(match (self.is_large, at) {
+                        (false, _) => Missed::Deadline,
+                        (true, 0) => Missed::Large,
+                        (true, _) => Missed::Behind,
+                    }));
                 } else {
                     next = Some(next.map_or(asked.deadline, |next| asked.deadline.min(next)));
                 }
             }
+            let next = next.into_iter().chain(self.blocked_until).min();
             if let Some(next) = next {
                 self.set_alarm(next);
             }
         }
+        Poll::Pending
     }
 
     fn set_alarm(&mut self, at: Instant) {
@@ -222,17 +295,6 @@ impl Asked {
             let _gone = asker.send(reply);
         }
     }
-}
-
-/// The first `bytes` of the buffer. A small reply is copied, so that whoever keeps it does not keep
-/// the whole buffer.
-fn take_off(buffer: &mut BytesMut, bytes: usize) -> Bytes {
-    if bytes > buffer.capacity() / 2 {
-        return buffer.split_to(bytes).freeze();
-    }
-    let reply = Bytes::copy_from_slice(buffer.get(..bytes).unwrap_or_default());
-    buffer.advance(bytes);
-    reply
 }
 
 fn read_as(shape: Shape, reply: Bytes) -> Result<Reply, Missed> {

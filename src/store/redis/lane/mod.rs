@@ -31,7 +31,11 @@ pub struct Lane {
 #[derive(Debug)]
 pub(super) enum Missed {
     Deadline,
-    /// Too many commands wait already.
+    /// The reply is on its way, and so large that the deadline has passed.
+    Large,
+    /// It passed behind such a reply to somebody else.
+    Behind,
+    /// Too many commands wait already, or a large reply is on its way that takes its time.
     Busy,
     Failed(RedisError),
 }
@@ -55,6 +59,8 @@ struct Queue {
     outstanding: usize,
     /// Of the driver, while it sleeps.
     driver: Option<Waker>,
+    /// A large reply keeps others waiting.
+    is_blocked: bool,
     is_closed: bool,
 }
 
@@ -119,15 +125,25 @@ impl Lane {
         self.tell(&["PING"], deadline).await
     }
 
+    /// Whether it answers, or is busy with an answer.
+    ///
+    /// # Errors
+    /// It has ended, or is silent.
+    pub(super) async fn hears(&self, deadline: Instant) -> RedisResult<()> {
+        match self.ask(&[b"PING"], deadline).await {
+            Ok(_) | Err(Missed::Large | Missed::Behind | Missed::Busy) => Ok(()),
+            Err(Missed::Deadline) => Err(late()),
+            Err(Missed::Failed(error)) => Err(error),
+        }
+    }
+
     async fn tell(&self, words: &[&str], deadline: Instant) -> RedisResult<()> {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         match self.ask(&words, deadline).await {
             Ok(Reply::Status) => Ok(()),
             Ok(Reply::Values(_)) => Err(senseless()),
             Err(Missed::Failed(error)) => Err(error),
-            Err(Missed::Deadline | Missed::Busy) => {
-                Err((ErrorKind::Io, "it does not answer in time").into())
-            }
+            Err(Missed::Deadline | Missed::Large | Missed::Behind | Missed::Busy) => Err(late()),
         }
     }
 
@@ -138,7 +154,7 @@ impl Lane {
             if queue.is_closed {
                 return Err(Missed::Failed(closed()));
             }
-            if queue.outstanding >= OUTSTANDING_MAX {
+            if queue.is_blocked || queue.outstanding >= OUTSTANDING_MAX {
                 return Err(Missed::Busy);
             }
             queue.outstanding += 1;
@@ -156,6 +172,10 @@ impl Lane {
             .await
             .unwrap_or_else(|_| Err(Missed::Failed(closed())))
     }
+}
+
+fn late() -> RedisError {
+    (ErrorKind::Io, "it does not answer in time").into()
 }
 
 fn closed() -> RedisError {

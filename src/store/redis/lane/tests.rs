@@ -121,6 +121,29 @@ async fn a_value_that_comes_in_pieces_and_is_large_comes_whole() {
 }
 
 #[tokio::test]
+async fn whoever_keeps_a_value_keeps_little_more() {
+    let (lane, mut server) = lane().await;
+    for length in [1, 20, 30, 45, 70, 100, 200, 1000].map(|kib| kib << 10) {
+        let text = "x".repeat(length);
+        let words = get(b"field");
+        let asking = join_all((0..5).map(|_| lane.values(&words, later())));
+        let (found, ()) = tokio::join!(asking, async {
+            for _ in 0..5 {
+                say(&mut server, &text).await;
+            }
+        });
+        for values in found {
+            let values = values.unwrap();
+            let value = values.bytes(0).unwrap();
+            assert!(value == text.as_bytes());
+            drop(values);
+            let kept = value.try_into_mut().unwrap().capacity();
+            assert!(kept <= length + length / 4 + 64, "{kept} for {length}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn those_who_wait_hear_of_the_end_and_so_do_those_who_come_later() {
     for last_words in ["", "*1\r\n:1\r\n", "-LOADING not yet\r\n"] {
         let (lane, mut server) = lane().await;

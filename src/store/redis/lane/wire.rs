@@ -15,6 +15,10 @@ pub(super) const VALUES_MAX: usize = 2;
 const VALUE_BYTES_MAX: usize = 80 << 20;
 /// Bytes of a line: a length, a status or an error.
 const LINE_BYTES_MAX: usize = 4096;
+/// Bytes besides a value that are always kept with it.
+const BESIDE_BYTES_MIN: usize = 1024;
+/// And the part of a value that may be kept besides: 1/16.
+const BESIDE_PART: usize = 16;
 
 /// The values that a reply brought; nothing for what is not there.
 #[derive(Debug)]
@@ -89,6 +93,17 @@ impl Values {
     pub(in crate::store::redis) fn bytes(&self, at: usize) -> Option<Bytes> {
         let value = self.get(at)?;
         Some(self.reply.slice_ref(value))
+    }
+
+    /// As [`Values::bytes`], and copied where what the reply has besides would take up memory that
+    /// nobody counts: who keeps the value keeps the whole reply.
+    pub(in crate::store::redis) fn bytes_alone(&self, at: usize) -> Option<Bytes> {
+        let value = self.get(at)?;
+        let beside = self.reply.len() - value.len();
+        match beside > BESIDE_BYTES_MIN.max(value.len() / BESIDE_PART) {
+            true => Some(Bytes::copy_from_slice(value)),
+            false => Some(self.reply.slice_ref(value)),
+        }
     }
 }
 
@@ -235,6 +250,25 @@ mod tests {
             values(b"*1\r\n$4\r\n\r\n\r\n\r\n"),
             [Some(b"\r\n\r\n".to_vec())]
         );
+    }
+
+    #[test]
+    fn a_value_is_copied_where_much_would_be_kept_besides() {
+        for (beside, length, is_copied) in [
+            (1000, 100, false),
+            (5000, 1000, true),
+            (5000, 100_000, false),
+        ] {
+            let of = |length| Some(vec![b'x'; length]);
+            let values = Values::of(&[of(beside), of(length)]).unwrap();
+            let (kept, alone) = (values.bytes(1).unwrap(), values.bytes_alone(1).unwrap());
+            assert_eq!(kept, alone);
+            assert_eq!(
+                kept.as_ptr() != alone.as_ptr(),
+                is_copied,
+                "{beside} {length}"
+            );
+        }
     }
 
     #[test]
