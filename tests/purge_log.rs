@@ -20,6 +20,7 @@ mod support {
 
 #[path = "purge_log"]
 mod purge_log {
+    mod disk;
     pub(crate) mod edge;
     mod failing;
     mod instances;

@@ -141,6 +141,28 @@ impl Purges {
         self.changed();
     }
 
+    /// Ends what is stored as the record `at` will, which is in the log and was not applied yet: also what
+    /// others fetch behind the records before it. In another generation than this one's that place
+    /// means nothing, and it is [`Purges::apply_slots_ahead`].
+    pub fn apply_slots_early(
+        &self,
+        at: Fence,
+        mode: Mode,
+        slots: impl IntoIterator<Item = SlotName>,
+    ) {
+        let table = self.table.load();
+        let fence = table.fence();
+        let position = if fence.generation == at.generation {
+            at.position
+        } else {
+            fence.position.next()
+        };
+        for slot in slots {
+            table.raise(slot, mode, position);
+        }
+        self.changed();
+    }
+
     /// Takes over what the log remembers of records that are gone: `table` knows all up to its own
     /// position. Of the generation that is known already, it is merged into what is known.
     pub fn take_over(&self, generation: Generation, snapshot: &Snapshot) {

@@ -7,8 +7,9 @@ use http::{HeaderMap, Method};
 
 use super::purges::{Mode, Purges};
 use super::scope::Scope;
+use super::slots::SlotName;
 use super::*;
-use crate::exchange::{Forwarded, Generation, Position};
+use crate::exchange::{Fence, Forwarded, Generation, Position};
 use crate::key::Folding;
 use crate::key::{KeyRule, TargetUri};
 use crate::policy::CacheRule;
@@ -194,4 +195,42 @@ fn content_keeps_each_coding_once_and_weighs_them() {
     assert_eq!(content.get(Coding::Brotli).unwrap(), "br");
     assert_eq!(content.get(Coding::Identity).unwrap(), "identity");
     assert_eq!(content.clone().weight(), 10);
+}
+
+#[test]
+fn a_purge_whose_place_is_known_covers_what_is_fetched_before_that() {
+    let everything = || SlotName::of(&Scope::Everything);
+    let (purges, late) = (purges(), purges());
+    let at = Fence {
+        generation: purges.generation(),
+        position: Position::new(4),
+    };
+    purges.apply_slots_early(at, Mode::Hard, everything());
+    late.apply_slots_ahead(Mode::Hard, everything());
+    for position in 1..4 {
+        for behind in [&purges, &late] {
+            behind.apply(Position::new(position), Mode::Hard, &[Scope::tag("other")]);
+        }
+        // Others had the record before when they fetched it, but not the purge.
+        let entry = stored(&purges, "/x", &[]);
+        assert!(purges.admit(Arc::clone(&entry)).is_none());
+        assert!(late.admit(entry).is_some());
+        assert_eq!(purges.fence().position, Position::new(position));
+    }
+    purges.apply_slots(Position::new(4), Mode::Hard, everything());
+    assert!(purges.admit(stored(&purges, "/x", &[])).is_some());
+}
+
+#[test]
+fn a_place_in_another_log_is_none_here() {
+    let purges = purges();
+    let before = stored(&purges, "/x", &[]);
+    let elsewhere = Fence {
+        generation: Generation::new(8),
+        position: Position::new(400),
+    };
+    purges.apply_slots_early(elsewhere, Mode::Hard, SlotName::of(&Scope::Everything));
+    assert!(purges.admit(before).is_none());
+    purges.apply(Position::new(1), Mode::Soft, &[]);
+    assert!(purges.admit(stored(&purges, "/x", &[])).is_some());
 }

@@ -56,6 +56,8 @@ pub enum Wait {
 pub enum LogError {
     #[error("the purge log cannot be reached, and nothing was kept for later")]
     Unavailable,
+    #[error("too many purges have no complete receipt yet: this one was refused")]
+    Full,
     #[error("this instance does not know the purge, and the purge log cannot be asked")]
     Unasked,
     #[error("the purge log did not answer in time; whether the purge was appended is not known")]

@@ -23,6 +23,9 @@ pub struct PurgeLogMetrics {
     pub instances: Gauge,
     spooled: Gauge,
     pub spool_full: Counter,
+    /// Purges refused because too many of this instance's own are not complete.
+    pub refused: Counter,
+    spool_failed: Family<Reason, Counter>,
     pub generations: Counter,
     pub gone: Counter,
     /// Records that went from the log because all of them took too many bytes.
@@ -60,6 +63,8 @@ impl PurgeLogMetrics {
             instances: Gauge::default(),
             spooled: Gauge::default(),
             spool_full: Counter::default(),
+            refused: Counter::default(),
+            spool_failed: Family::default(),
             generations: Counter::default(),
             gone: Counter::default(),
             trimmed: Counter::default(),
@@ -105,7 +110,7 @@ impl PurgeLogMetrics {
         );
         registry.register(
             "purge_log_spool_full",
-            "Purges refused because too many were waiting, or the spool could not be written",
+            "Purges refused because too many were waiting",
             metrics.spool_full.clone(),
         );
         registry.register(
@@ -137,12 +142,22 @@ impl PurgeLogMetrics {
         metrics
     }
 
-    /// What was done because a bound of the log was hit.
+    /// What was done because a bound of the log was hit, or a disk failed.
     fn register_bounds(&self, registry: &mut Registry) {
         registry.register(
             "purge_log_trimmed",
             "Records that this instance has removed from the purge log because of size_max",
             self.trimmed.clone(),
+        );
+        registry.register(
+            "purge_log_refused",
+            "Purges refused because too many of this instance's have no complete receipt yet",
+            self.refused.clone(),
+        );
+        registry.register(
+            "purge_log_spool_failed",
+            "Times something could not be done with the purge spool on disk, by reason",
+            self.spool_failed.clone(),
         );
         registry.register(
             "purge_log_scopes_cut",
@@ -153,6 +168,20 @@ impl PurgeLogMetrics {
 
     pub fn fenced(&self, reason: &'static str) {
         self.fenced.get_or_create_owned(&Reason { reason }).inc();
+    }
+
+    /// Not done with the spool on disk, so many times.
+    pub fn spool_failed(&self, reason: &'static str, many: u64) {
+        if many > 0 {
+            let counter = self.spool_failed.get_or_create_owned(&Reason { reason });
+            counter.inc_by(many);
+        }
+    }
+
+    /// How often that was so.
+    pub fn spool_failures(&self, reason: &'static str) -> u64 {
+        let counter = self.spool_failed.get_or_create_owned(&Reason { reason });
+        counter.get()
     }
 
     /// So many purges wait.

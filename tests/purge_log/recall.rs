@@ -13,7 +13,7 @@ use crate::support::redis_server::{Server, eventually};
 
 const MINUTE: &str = "gone = \"1m\"\n";
 
-async fn completed(program: &Program, id: &Value) -> Value {
+pub(crate) async fn completed(program: &Program, id: &Value) -> Value {
     let path = format!("/purge/{}", id.as_str().unwrap());
     eventually("the receipt is complete", || async {
         ask(program.admin, Method::GET, &path, "").await.1["complete"] == true
@@ -22,7 +22,7 @@ async fn completed(program: &Program, id: &Value) -> Value {
     ask(program.admin, Method::GET, &path, "").await.1
 }
 
-async fn killed(mut program: Program) {
+pub(crate) async fn killed(mut program: Program) {
     signal(&program, "-KILL").await;
     program.ended().await;
 }

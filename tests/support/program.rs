@@ -48,9 +48,29 @@ impl Program {
     pub(crate) async fn serve(folder: &Path, text: &str) -> Self {
         let path = folder.join("proxy.toml");
         std::fs::write(&path, text).unwrap();
-        let mut child = command(&["serve", "--config", path.to_str().unwrap()])
-            .spawn()
-            .unwrap();
+        Self::serving(command(&["serve", "--config", path.to_str().unwrap()])).await
+    }
+
+    /// As [`Program::serve`], where no file may be longer than so many KiB: setrlimit(2),
+    /// `RLIMIT_FSIZE`, with `SIGXFSZ` ignored, so that a write behind that fails as on a full disk.
+    pub(crate) async fn serve_limited(folder: &Path, text: &str, kib: u64) -> Self {
+        let path = folder.join("proxy.toml");
+        std::fs::write(&path, text).unwrap();
+        let mut shell = Command::new("bash");
+        let script = format!("trap '' XFSZ; ulimit -f {kib}; exec \"$@\"");
+        shell
+            .args(["-c", &script, "bash", env!("CARGO_BIN_EXE_cms-edge")])
+            .args(["serve", "--config", path.to_str().unwrap()])
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        Self::serving(shell).await
+    }
+
+    async fn serving(mut command: Command) -> Self {
+        let mut child = command.spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let stdout = collect(child.stdout.take().unwrap(), Arc::clone(&lines));
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();

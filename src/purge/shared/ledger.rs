@@ -1,5 +1,6 @@
-//! Receipts: which purges wait for whom. Bounded in number and in bytes; the oldest are forgotten,
-//! which takes nothing from what they promised.
+//! Receipts: which purges wait for whom. Bounded in number and in bytes. Those that are complete, and
+//! those of others, are forgotten in turn, which takes nothing from what they promised. This instance's
+//! own are not until they are complete: it may have to append them again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use tokio::time::Instant;
 
 use super::record::{Draft, Record};
 use super::scripts::{Peer, Status};
+use super::spool::Room;
 use crate::clock::Uptime;
 use crate::exchange::Generation;
 use crate::purge::receipt::{InstanceState, Receipt, ReceiptId, State};
@@ -21,10 +23,12 @@ const BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
     kept: HashMap<Key, Kept>,
-    oldest_first: VecDeque<Key>,
+    /// Those that may be forgotten, and first which; some that are not there any more, or are open again.
+    forgettable: VecDeque<Key>,
     bytes: usize,
     /// Those that this instance has to see to their end.
     open: Vec<Key>,
+    open_bytes: usize,
 }
 
 type Key = (u64, u64);
@@ -68,13 +72,37 @@ impl Ledger {
         });
     }
 
+    /// For how many more of this instance's own there is a place.
+    pub(super) fn room(&self) -> Room {
+        Room {
+            purges: RECEIPTS_MAX.saturating_sub(self.open.len()),
+            bytes: BYTES_MAX.saturating_sub(self.open_bytes),
+        }
+    }
+
     /// It waits for Redis, and is known by `id` from now on.
-    pub(super) fn spooled(&mut self, draft: &Arc<Draft>, id: ReceiptId, is_durable: bool) {
+    pub(super) fn spooled(&mut self, draft: &Arc<Draft>, id: ReceiptId) {
         self.add(Kept {
             is_own: true,
-            is_durable,
             ..Kept::new(id, draft, Instant::now())
         });
+    }
+
+    /// It outlasts a restart.
+    pub(super) fn is_on_disk(&mut self, id: ReceiptId) {
+        if let Some(kept) = self.kept.get_mut(&key(id)) {
+            kept.is_durable = true;
+        }
+    }
+
+    /// Another process has left it on disk.
+    pub(super) fn taken_over(&mut self, draft: &Arc<Draft>, id: ReceiptId) {
+        if self.kept.contains_key(&key(id)) {
+            self.own(key(id));
+        } else {
+            self.spooled(draft, id);
+        }
+        self.is_on_disk(id);
     }
 
     /// A record that another one has appended.
@@ -99,13 +127,10 @@ impl Ledger {
 
     /// A purge that somebody has appended before was asked for here, too: both see to it.
     pub(super) fn repeated(&mut self, draft: &Arc<Draft>, place: ReceiptId, asked: Instant) {
-        match self.kept.get_mut(&key(place)) {
-            None => self.appended(draft, place, asked),
-            Some(kept) if !kept.is_own => {
-                kept.is_own = true;
-                self.open.push(key(place));
-            }
-            Some(_) => {}
+        if self.kept.contains_key(&key(place)) {
+            self.own(key(place));
+        } else {
+            self.appended(draft, place, asked);
         }
     }
 
@@ -164,7 +189,10 @@ impl Ledger {
     /// Who has come how far. How long it took, of purges that are complete now.
     pub(super) fn update(&mut self, status: &Status, quarantine: Quarantine) -> Vec<Duration> {
         let mut completed = Vec::new();
-        let kept = &mut self.kept;
+        let Self {
+            kept, forgettable, ..
+        } = self;
+        let mut closed = 0;
         self.open.retain(|key| {
             let Some(kept) = kept.get_mut(key) else {
                 return false;
@@ -172,9 +200,12 @@ impl Ledger {
             kept.update(status, quarantine);
             if kept.is_complete {
                 completed.push(kept.asked.elapsed());
+                closed += kept.draft.weight();
+                forgettable.push_back(*key);
             }
             !kept.is_complete
         });
+        self.open_bytes = self.open_bytes.saturating_sub(closed);
         completed
     }
 
@@ -191,25 +222,40 @@ impl Ledger {
 
     fn add(&mut self, kept: Kept) {
         let key = key(kept.id);
-        self.bytes = self.bytes.saturating_add(kept.draft.weight());
+        let weight = kept.draft.weight();
+        self.bytes = self.bytes.saturating_add(weight);
         if kept.is_own {
             self.open.push(key);
+            self.open_bytes = self.open_bytes.saturating_add(weight);
+        } else {
+            self.forgettable.push_back(key);
         }
-        self.oldest_first.push_back(key);
         if let Some(before) = self.kept.insert(key, kept) {
             self.bytes = self.bytes.saturating_sub(before.draft.weight());
         }
         while self.kept.len() > RECEIPTS_MAX || self.bytes > BYTES_MAX {
-            let Some(oldest) = self.oldest_first.pop_front() else {
+            // If there is none: whoever asks for room is told that there is none.
+            let Some(oldest) = self.forgettable.pop_front() else {
                 break;
             };
+            if self.kept.get(&oldest).is_some_and(Kept::is_open) {
+                continue;
+            }
             if let Some(forgotten) = self.kept.remove(&oldest) {
                 self.bytes = self.bytes.saturating_sub(forgotten.draft.weight());
             }
         }
-        if self.open.len() > RECEIPTS_MAX {
-            let kept = &self.kept;
-            self.open.retain(|key| kept.contains_key(key));
+    }
+
+    /// This instance sees to it from now on, unless it is complete.
+    fn own(&mut self, key: Key) {
+        if let Some(kept) = self.kept.get_mut(&key)
+            && !kept.is_own
+            && !kept.is_complete
+        {
+            kept.is_own = true;
+            self.open.push(key);
+            self.open_bytes = self.open_bytes.saturating_add(kept.draft.weight());
         }
     }
 }
@@ -226,6 +272,10 @@ impl Kept {
             is_complete: false,
             instances: Vec::new(),
         }
+    }
+
+    const fn is_open(&self) -> bool {
+        self.is_own && !self.is_complete
     }
 
     /// It stands in a generation that is another one.
@@ -419,7 +469,8 @@ mod tests {
     async fn what_waits_for_redis_is_spooled_until_it_has_a_place() {
         let mut ledger = Ledger::default();
         let id = place(Generation::new(99), 1);
-        ledger.spooled(&draft(), id, true);
+        ledger.spooled(&draft(), id);
+        ledger.is_on_disk(id);
         let spooled = State::Spooled { durable: true };
         assert_eq!(ledger.receipt(id).unwrap().state, spooled);
         assert!(!ledger.has_open());
@@ -468,14 +519,65 @@ mod tests {
         assert!(ledger.receipt(old).unwrap().is_complete());
     }
 
+    fn found(ledger: &mut Ledger, position: u64) {
+        ledger.found(record(place(GENERATION, position), None));
+    }
+
     #[tokio::test]
-    async fn the_oldest_are_forgotten() {
+    async fn the_oldest_of_others_are_forgotten() {
         let mut ledger = Ledger::default();
         for at in 0..=RECEIPTS_MAX as u64 {
-            ledger.appended(&draft(), place(GENERATION, at + 1), Instant::now());
+            found(&mut ledger, at + 1);
         }
         assert!(ledger.receipt(place(GENERATION, 1)).is_none());
         assert!(ledger.receipt(place(GENERATION, 2)).is_some());
-        assert!(ledger.open.len() <= RECEIPTS_MAX);
+        assert!(ledger.kept.len() <= RECEIPTS_MAX && ledger.forgettable.len() <= RECEIPTS_MAX);
+    }
+
+    #[tokio::test]
+    async fn what_is_complete_is_forgotten_and_what_is_open_is_not() {
+        let mut ledger = Ledger::default();
+        for at in 1..=2 {
+            ledger.appended(&draft(), place(GENERATION, at), Instant::now());
+        }
+        // Another's, which this one has to see to as well.
+        found(&mut ledger, 3);
+        ledger.repeated(&draft(), place(GENERATION, 3), Instant::now());
+        assert_eq!(ledger.update(&status(GENERATION, &[1]), after(9)).len(), 1);
+        for at in 0..RECEIPTS_MAX as u64 {
+            found(&mut ledger, at + 4);
+        }
+        assert!(ledger.receipt(place(GENERATION, 1)).is_none());
+        for open in 2..=3 {
+            assert!(ledger.receipt(place(GENERATION, open)).is_some());
+        }
+        assert_eq!(ledger.lost(Generation::new(8)).len(), 2);
+        assert_eq!(ledger.kept.len(), RECEIPTS_MAX);
+    }
+
+    #[tokio::test]
+    async fn there_is_no_room_when_only_open_ones_of_its_own_are_left() {
+        let mut ledger = Ledger::default();
+        for at in 1..=RECEIPTS_MAX as u64 {
+            assert!(ledger.room().takes(&draft()));
+            ledger.appended(&draft(), place(GENERATION, at), Instant::now());
+        }
+        assert!(!ledger.room().takes(&draft()));
+        found(&mut ledger, RECEIPTS_MAX as u64 + 1);
+        let lost = ledger.lost(Generation::new(8)).len();
+        assert_eq!(lost, RECEIPTS_MAX, "no promise is forgotten");
+        assert_eq!(ledger.update(&status(GENERATION, &[1]), after(9)).len(), 1);
+        assert!(ledger.room().takes(&draft()));
+        let long = Arc::new(Draft {
+            slots: "t".repeat(BYTES_MAX / 2),
+            ..(*draft()).clone()
+        });
+        let mut ledger = Ledger::default();
+        ledger.spooled(&long, place(GENERATION, 1));
+        assert!(ledger.room().takes(&draft()) && !ledger.room().takes(&long));
+        // They complete, and are let go of.
+        ledger.placed(place(GENERATION, 1), place(GENERATION, 2));
+        ledger.update(&status(GENERATION, &[2]), after(9));
+        assert!(ledger.room().takes(&long) && ledger.open_bytes == 0);
     }
 }

@@ -2,11 +2,15 @@
 //! what the purge has ended. docs/purge-log.md is the protocol, proven by `tests/model.rs`.
 //!
 //! `scripts` is what is done to the log, `session` an instance that follows it, `ledger` and
-//! `recall` the receipts, `guard` what Redis is set to do to it, `spool` the purges that wait for Redis.
+//! `recall` the receipts, `guard` what Redis is set to do to it, `keeper` the purges that wait for Redis:
+//! in memory (`spool`) and in files (`folder`) of a disk that may hang (`disk`).
 
 mod connection;
+mod disk;
 pub mod examine;
+mod folder;
 mod guard;
+mod keeper;
 mod ledger;
 mod recall;
 mod record;
@@ -22,18 +26,19 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use redis::RedisResult;
 use thiserror::Error;
-use tokio::sync::{Mutex as AsyncMutex, Notify, watch};
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::connection::{Link, Servers};
 use self::guard::Told;
+use self::keeper::Keeper;
 use self::ledger::{Ledger, Quarantine};
 use self::record::Draft;
 pub use self::record::SCOPES_BYTES_MAX;
 use self::scripts::{Appended, Kept, Keys, Status};
 use self::session::{LOOK_MAX, LOOK_MIN, Standing};
-use self::spool::{Spool, Spooled};
+use self::spool::{Full, Spooled};
 use super::Purge;
 use super::log::{Log, LogError, Wait};
 use super::receipt::{Receipt, ReceiptId, State};
@@ -124,9 +129,11 @@ struct Instance {
     ledger: Arc<Mutex<Ledger>>,
     /// Changes when receipts do.
     updated: watch::Sender<()>,
+    /// What was said of purges that are refused.
+    fullness: Teller,
     /// A receipt has to be seen to its end.
     open: Notify,
-    spool: Arc<AsyncMutex<Spool>>,
+    keeper: Keeper,
     /// Something is in the spool, or may have been settled.
     spooled: Notify,
     other_generation: Notify,
@@ -145,22 +152,17 @@ impl SharedLog {
     pub fn start(settings: Settings, parts: Parts) -> Result<Self, NotStarted> {
         let random = || getrandom::u64().map_err(|_| NotStarted::Random);
         let incarnation = format!("{:016x}{:016x}", random()?, random()?);
-        let spool = match &settings.spool {
-            None => Spool::volatile(),
-            Some(folder) => {
-                // Its parent must be there; if this fails, the next step says why.
-                let _is_there = std::fs::create_dir(folder);
-                Spool::in_folder(folder, &incarnation).map_err(|source| NotStarted::Spool {
-                    folder: folder.clone(),
-                    source,
-                })?
-            }
-        };
-        parts.metrics.spooled(spool.len());
         let mut ledger = Ledger::default();
-        for one in spool.waiting() {
-            ledger.spooled(&one.draft, one.id, true);
+        let spool = settings.spool.as_deref();
+        if let Some(folder) = spool {
+            // Its parent must be there; if this fails, the next step says why.
+            let _is_there = std::fs::create_dir(folder);
         }
+        let keeper = Keeper::start(spool, &incarnation, &mut ledger, &parts.metrics);
+        let keeper = keeper.map_err(|source| NotStarted::Spool {
+            folder: spool.map(PathBuf::from).unwrap_or_default(),
+            source,
+        })?;
         let keys = Keys::of(&settings.namespace);
         let instance = Arc::new(Instance {
             servers: Servers {
@@ -184,8 +186,9 @@ impl SharedLog {
             last: Mutex::default(),
             ledger: Arc::new(Mutex::new(ledger)),
             updated: watch::Sender::new(()),
+            fullness: Teller::default(),
             open: Notify::new(),
-            spool: Arc::new(AsyncMutex::new(spool)),
+            keeper,
             spooled: Notify::new(),
             other_generation: Notify::new(),
             waiting: Generation::new(random()?),
@@ -254,6 +257,9 @@ impl Instance {
         if draft.is_cut() {
             self.metrics.cut.inc();
         }
+        if !self.ledger.lock().room().takes(&draft) {
+            return Err(self.refuse());
+        }
         let Appended {
             place, duplicate, ..
         } = match self.append(&draft).await {
@@ -276,7 +282,7 @@ impl Instance {
             let mut ledger = self.ledger.lock();
             ledger.applied(place, &self.incarnation, &self.settings.instance);
         } else {
-            self.purges.apply_ahead(purge.mode(), purge.scopes());
+            self.apply_at(place, &draft);
         }
         let receipt = self.ledger.lock().receipt(place);
         let receipt = receipt.ok_or(LogError::Unavailable)?;
@@ -333,34 +339,44 @@ impl Instance {
         error: String,
     ) -> Result<Receipt, LogError> {
         self.purges.apply_ahead(purge.mode(), purge.scopes());
-        let mut spool = Arc::clone(&self.spool).lock_owned().await;
         let id = ReceiptId {
             generation: self.waiting,
             // Random, so that it is none that another process gave out.
             position: Position::new(draft.token | 1),
         };
-        let spooled = Spooled {
-            id,
-            draft: Arc::clone(&draft),
-        };
-        let kept = tokio::task::spawn_blocking(move || {
-            let pushed = spool.push(spooled);
-            (pushed, spool.is_durable(), spool.len())
-        });
-        let Ok((Ok(()), is_durable, many)) = kept.await else {
+        let spooled = Spooled { id, draft };
+        let pushed = self.keeper.push(&spooled, &mut self.ledger.lock());
+        if let Err(Full) = pushed {
             self.metrics.spool_full.inc();
             return Err(LogError::Unavailable);
-        };
-        tracing::warn!(%id, error, "a purge waits for the purge log");
-        self.metrics.spooled(many);
+        }
         super::local::count(&self.purge_metrics, purge);
-        let receipt = {
-            let mut ledger = self.ledger.lock();
-            ledger.spooled(&draft, id, is_durable);
-            ledger.receipt(id)
-        };
         self.spooled.notify_one();
-        receipt.ok_or(LogError::Unavailable)
+        let durable = self.keeper.write(&spooled).await;
+        tracing::warn!(%id, durable, error, "a purge waits for the purge log");
+        let mut ledger = self.ledger.lock();
+        if durable {
+            ledger.is_on_disk(id);
+        }
+        ledger.receipt(id).ok_or(LogError::Unavailable)
+    }
+
+    /// Applies what stands at `place` before its turn.
+    fn apply_at(&self, place: ReceiptId, draft: &Draft) {
+        let at = Fence {
+            generation: place.generation,
+            position: place.position,
+        };
+        self.purges.apply_slots_early(at, draft.mode, draft.slots());
+    }
+
+    /// Another promise would have to be forgotten for this one.
+    fn refuse(&self) -> LogError {
+        self.metrics.refused.inc();
+        if self.fullness.fails("full").is_some() {
+            tracing::error!("purges are refused: too many have no complete receipt yet");
+        }
+        LogError::Full
     }
 
     /// The receipt when it is complete, or as it stands at `deadline`.

@@ -75,7 +75,7 @@ impl SharedLog {
             waits: instance.waits(),
             settles_after: quarantine.length.saturating_sub(known),
             spooled: instance.metrics.are_spooled(),
-            is_durable: instance.settings.spool.is_some(),
+            is_durable: instance.keeper.is_durable(),
             is_evictable: instance.metrics.evictable.get() == 1,
             danger: instance.told.lock().danger.clone(),
             instances: readers,

@@ -385,16 +385,25 @@ impl Instance {
         self.silence(longest)
     }
 
-    /// Appends what waits for that, whenever there is something, and lets go of what is complete. What
-    /// Redis refuses is tried again: the log is followed meanwhile.
+    /// Appends what waits for that, whenever there is something, and lets go of what is complete; takes
+    /// over what others have left. What Redis refuses is tried again: the log is followed meanwhile.
     async fn replay(&self, link: &Link) -> Result<Infallible, Ended> {
         let mut is_told = false;
+        // Also at once: a process may have gone while Redis was away.
+        let mut every = interval(LOOK_FOR_LEFT);
+        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             match self.append_waiting(link).await {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.settle_spool().await;
-                    self.spooled.notified().await;
+                    self.keeper.settle(&self.ledger).await;
+                    tokio::select! {
+                        () = self.spooled.notified() => {}
+                        _at = every.tick() => {
+                            self.keeper.look(&self.ledger).await;
+                            self.apply_waiting();
+                        }
+                    }
                 }
                 Err(Ended::Redis(error)) if error.code().is_some() => {
                     if !std::mem::replace(&mut is_told, true) {
@@ -410,29 +419,12 @@ impl Instance {
     /// Whether anything was spooled: purges of a generation that is lost go first, then the first of the spool.
     async fn append_waiting(&self, link: &Link) -> Result<bool, Ended> {
         self.append_lost(link).await?;
-        let first = self.spool.lock().await.first().cloned();
-        let Some(first) = first else {
+        let Some(first) = self.keeper.first() else {
             return Ok(false);
         };
         self.append_again(link, first.id, &first.draft).await?;
-        let mut spool = self.spool.lock().await;
-        spool.placed();
-        self.metrics.spooled(spool.len());
+        self.keeper.placed();
         Ok(true)
-    }
-
-    async fn settle_spool(&self) {
-        let mut spool = Arc::clone(&self.spool).lock_owned().await;
-        if !spool.has_placed() {
-            return;
-        }
-        let ledger = Arc::clone(&self.ledger);
-        let settled = tokio::task::spawn_blocking(move || {
-            spool.settle(|id| ledger.lock().is_settled(id));
-        });
-        if let Err(error) = settled.await {
-            tracing::error!(%error, "the purge spool was not settled");
-        }
     }
 
     /// The purges of a generation that is lost, whose receipts are not complete, are appended to
@@ -509,6 +501,9 @@ const FULL: &str = "FULL";
 
 /// The pause after Redis has refused a purge.
 const REFUSED: Duration = Duration::from_secs(1);
+
+/// How often purges are looked for that other processes have left.
+const LOOK_FOR_LEFT: Duration = Duration::from_secs(10);
 
 /// How often receipts are looked after: soon, then less and less often.
 pub(super) const LOOK_MIN: Duration = Duration::from_millis(2);
