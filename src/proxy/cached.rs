@@ -52,7 +52,7 @@ pub(super) struct Ask<'r> {
     pub arrived: Timestamp,
     /// What responses for other values of the presented fields said that they depend on, where
     /// nothing that is stored says it.
-    vary: Option<Vary>,
+    pub vary: Option<Vary>,
 }
 
 /// What came of one look at the store.
@@ -130,7 +130,6 @@ impl<S: Store> Proxy<S> {
         look: usize,
         followed: Option<Followed>,
     ) -> Turn {
-        let presented = &ask.parts.headers;
         let Looked {
             variants,
             found,
@@ -154,7 +153,7 @@ impl<S: Store> Proxy<S> {
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
-                let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
+                let flight_key = ask.flight_key(&variants);
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
                 let mut outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
@@ -186,12 +185,7 @@ impl<S: Store> Proxy<S> {
     ) -> Turn {
         let presented = &ask.parts.headers;
         let now = self.shared.clock.now();
-        let flight_key = match &ask.vary {
-            Some(vary) if variants.is_empty() => {
-                ask.keyed.key.select(vary, presented, ask.folding())
-            }
-            _ => variants.flight_key(&ask.keyed.key, presented, ask.folding()),
-        };
+        let flight_key = ask.flight_key(variants);
         if self
             .shared
             .has_just_failed(stored.as_ref(), &ask.control, &flight_key, now)
@@ -239,15 +233,29 @@ impl<S: Store> Proxy<S> {
                 waited.await.unwrap_or(Landing::Failed { status, error })
             }
         };
+        self.landed(ask, Followed { why, since }, flight_key, stored, landing)
+            .await
+    }
+
+    /// What becomes of a request that has waited for another one's flight.
+    async fn landed(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        followed: Followed,
+        flight_key: EntryKey,
+        stored: Option<Live>,
+        landing: Landing,
+    ) -> Turn {
+        let why = followed.why;
         match landing {
             Landing::Overtaken(entry) if ask.may_share(&entry) => {
                 Turn::Answered(ask.share(&entry, why))
             }
             Landing::Overtaken(entry) if !ask.is_selected(&entry) => {
-                Turn::LookApart(Followed { why, since }, entry.vary().clone())
+                Turn::LookApart(followed, entry.vary().clone())
             }
             Landing::Stored | Landing::Abandoned | Landing::Overtaken(_) => {
-                Turn::LookAgain(Followed { why, since })
+                Turn::LookAgain(followed)
             }
             Landing::NotShared => {
                 Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await)

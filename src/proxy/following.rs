@@ -13,7 +13,9 @@ use crate::entry::purges::Live;
 use crate::exchange::Fence;
 use crate::fields::accept_encoding::AcceptEncoding;
 use crate::fields::cache_status::Fwd;
+use crate::key::EntryKey;
 use crate::policy::reuse::Candidate;
+use crate::store::Variants;
 use crate::telemetry::cache::Answer;
 
 /// What a request that has waited for others knows.
@@ -26,6 +28,15 @@ pub(super) struct Followed {
 }
 
 impl Ask<'_> {
+    /// What its flight is for.
+    pub(super) fn flight_key(&self, variants: &Variants) -> EntryKey {
+        let (key, presented) = (&self.keyed.key, &self.parts.headers);
+        match &self.vary {
+            Some(vary) if variants.is_empty() => key.select(vary, presented, self.folding()),
+            _ => variants.flight_key(key, presented, self.folding()),
+        }
+    }
+
     /// Whether what a flight brought that was then purged answers this request, which followed it.
     pub(super) fn may_share(&self, entry: &StoredResponse) -> bool {
         let presented = &self.parts.headers;
