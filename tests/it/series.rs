@@ -131,6 +131,21 @@ async fn those_whom_a_purged_answer_does_not_suit_wait_for_one_of_their_own() {
 }
 
 #[tokio::test]
+async fn who_asks_for_a_purged_variant_is_one_request_to_the_origin_with_all_others() {
+    let (series, mut script, origin) = Series::start("").await;
+    let fields = &[("x-theme", "dark")];
+    let answer = || reply("dark", &[FRESH, ("vary", "x-theme")]);
+    let first = series.reader(fields).await;
+    script.asked().await.answer(answer());
+    first.await.unwrap();
+    series.purge(EVERYTHING).await;
+    let readers = series.readers(5, fields).await;
+    script.asked().await.answer(answer());
+    assert_eq!(texts(readers).await, ["dark"; 5]);
+    assert_eq!(origin.hits(), 2);
+}
+
+#[tokio::test]
 async fn a_soft_purge_on_its_way_leaves_those_who_waited_what_comes() {
     let (series, mut script, origin) = stale_at_once().await;
     let readers = series.readers(5, &[]).await;
