@@ -32,6 +32,11 @@ pub enum Landing {
     Abandoned,
 }
 
+/// Flights for one key that may be under way at once, each but the first because of a purge that came
+/// since the one before it left. Whoever comes then waits for the newest of them: one wait more for a
+/// page that is purged faster than it is made, and not a request to the origin for each purge.
+pub const UNDER_WAY_MAX: usize = 4;
+
 /// All open flights of this instance.
 #[derive(Debug)]
 pub struct Flights {
@@ -39,12 +44,23 @@ pub struct Flights {
     purges: Arc<Purges>,
 }
 
-#[derive(Debug)]
+/// The flights for one key; there is at least one.
+#[derive(Debug, Default)]
 struct Open {
-    /// Read before its exchange leaves; nothing: it waits for the one before it.
-    fence: Option<Fence>,
-    landing: watch::Receiver<Option<Landing>>,
+    /// Those that have left, in this order.
+    under_way: Vec<UnderWay>,
+    /// The one that waits for the last of them.
+    next: Option<Landed>,
 }
+
+#[derive(Debug)]
+struct UnderWay {
+    /// Read before its exchange leaves.
+    fence: Fence,
+    landing: Landed,
+}
+
+type Landed = watch::Receiver<Option<Landing>>;
 
 #[derive(Debug)]
 pub enum Flight {
@@ -65,7 +81,7 @@ pub struct Lead {
 
 /// A place behind a leader.
 #[derive(Debug)]
-pub struct Follow(watch::Receiver<Option<Landing>>);
+pub struct Follow(Landed);
 
 impl Flights {
     pub fn new(purges: Arc<Purges>) -> Arc<Self> {
@@ -82,30 +98,33 @@ impl Flights {
     /// While nothing stored may be served, only a flight is followed that has not left: it is not
     /// known what was purged since. Who comes while one is under way leads the next, which leaves
     /// when that has landed (see [`Lead::before`]). The same while a purge is applied ahead of the
-    /// log: it covers whatever leaves now, and all would leave at once.
+    /// log: it covers whatever leaves now, and all would leave at once. And the same where
+    /// [`UNDER_WAY_MAX`] are under way.
     pub fn join(self: &Arc<Self>, key: &EntryKey) -> Flight {
-        let mut open = self.open.lock();
+        let mut all = self.open.lock();
+        let open = all.entry(key.clone()).or_default();
+        if let Some(next) = &open.next {
+            return Flight::Follow(Follow(next.clone()));
+        }
         let mut before = None;
-        if let Some(flight) = open.get(key) {
-            let follow = Follow(flight.landing.clone());
-            let Some(fence) = flight.fence else {
-                return Flight::Follow(follow);
-            };
+        if let Some(newest) = open.under_way.last() {
+            let follow = Follow(newest.landing.clone());
             let may_serve = self.purges.may_serve();
-            if may_serve && self.purges.still_open(fence, key.primary()) {
+            if may_serve && self.purges.still_open(newest.fence, key.primary()) {
                 return Flight::Follow(follow);
             }
             // A new one's fence would be no newer.
-            if !may_serve || fence == self.purges.fence() {
+            let is_covered = newest.fence == self.purges.fence();
+            if !may_serve || is_covered || open.under_way.len() >= UNDER_WAY_MAX {
                 before = Some(follow);
             }
         }
-        let (landing, follow) = watch::channel(None);
-        let flight = Open {
-            fence: before.is_none().then(|| self.purges.fence()),
-            landing: follow,
-        };
-        open.insert(key.clone(), flight);
+        let (landing, landed) = watch::channel(None);
+        if before.is_some() {
+            open.next = Some(landed);
+        } else {
+            open.leaves(self.purges.fence(), landed);
+        }
         Flight::Lead(Lead {
             flights: Arc::clone(self),
             key: key.clone(),
@@ -114,9 +133,15 @@ impl Flights {
         })
     }
 
-    /// Flights that are open now.
+    /// Keys that flights are open for now.
     pub fn count(&self) -> usize {
         self.open.lock().len()
+    }
+}
+
+impl Open {
+    fn leaves(&mut self, fence: Fence, landing: Landed) {
+        self.under_way.push(UnderWay { fence, landing });
     }
 }
 
@@ -129,11 +154,12 @@ impl Lead {
 
     /// From now on nobody follows this flight who needs one that leaves later.
     pub fn departs(&self) {
-        let mut open = self.flights.open.lock();
-        if let Some(flight) = open.get_mut(&self.key)
-            && flight.landing.same_channel(&self.landing.subscribe())
+        let own = self.landing.subscribe();
+        let mut all = self.flights.open.lock();
+        if let Some(open) = all.get_mut(&self.key)
+            && let Some(next) = open.next.take_if(|next| next.same_channel(&own))
         {
-            flight.fence = Some(self.flights.purges.fence());
+            open.leaves(self.flights.purges.fence(), next);
         }
     }
 
@@ -144,15 +170,17 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let mut open = self.flights.open.lock();
-        // A newer flight may have taken the place.
-        if open
-            .get(&self.key)
-            .is_some_and(|flight| flight.landing.same_channel(&self.landing.subscribe()))
-        {
-            open.remove(&self.key);
+        let own = self.landing.subscribe();
+        let mut all = self.flights.open.lock();
+        if let Some(open) = all.get_mut(&self.key) {
+            open.next.take_if(|next| next.same_channel(&own));
+            open.under_way
+                .retain(|flight| !flight.landing.same_channel(&own));
+            if open.next.is_none() && open.under_way.is_empty() {
+                all.remove(&self.key);
+            }
         }
-        drop(open);
+        drop(all);
         self.landing.send_if_modified(|landing| {
             let is_abandoned = landing.is_none();
             if is_abandoned {
@@ -265,6 +293,48 @@ mod tests {
         assert!(lead(flights.join(&key)).before().is_none());
         next.land(Landing::NotShared);
         assert!(matches!(waiting.landing().await, Landing::NotShared));
+        assert_eq!(flights.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_leader_that_gives_up_before_it_leaves_lets_nobody_leave_beside_the_one_before() {
+        let (purges, flights, key) = flights();
+        let first = lead(flights.join(&key));
+        purges.apply_ahead(Mode::Hard, [&Scope::tag("any")]);
+        let next = lead(flights.join(&key));
+        let waiting = follow(flights.join(&key));
+        drop(next);
+        assert!(matches!(waiting.landing().await, Landing::Abandoned));
+        let mut in_its_place = lead(flights.join(&key));
+        assert!(in_its_place.before().is_some());
+        first.land(Landing::NotShared);
+        drop(in_its_place);
+        assert_eq!(flights.count(), 0);
+    }
+
+    #[tokio::test]
+    async fn however_many_purges_come_so_many_flights_are_under_way_and_one_waits() {
+        let (purges, flights, key) = flights();
+        let mut leads = Vec::new();
+        for position in 1..=UNDER_WAY_MAX as u64 {
+            let mut leader = lead(flights.join(&key));
+            assert!(leader.before().is_none());
+            leads.push(leader);
+            purges.apply(Position::new(position), Mode::Hard, [&Scope::tag("any")]);
+        }
+        let mut next = lead(flights.join(&key));
+        let before = next.before().unwrap();
+        let waiting = follow(flights.join(&key));
+        leads.pop().unwrap().land(Landing::Stored);
+        assert!(matches!(before.landing().await, Landing::Stored));
+        next.departs();
+        let following = follow(flights.join(&key));
+        next.land(Landing::NotShared);
+        for follow in [waiting, following] {
+            assert!(matches!(follow.landing().await, Landing::NotShared));
+        }
+        assert!(lead(flights.join(&key)).before().is_none());
+        drop(leads);
         assert_eq!(flights.count(), 0);
     }
 

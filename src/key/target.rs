@@ -151,12 +151,20 @@ const ESCAPED: &percent_encoding::AsciiSet = &percent_encoding::AsciiSet::EMPTY
     .add(b'<')
     .add(b'>')
     .add(b'`')
+    .add(b'[')
+    .add(b']')
+    .add(b'^')
     .add(b'{')
+    .add(b'|')
     .add(b'}');
 
 /// Also used for paths that purges name, so that they meet what is stored.
 pub fn normal_path(path: &str) -> Result<Box<str>, Refused> {
-    if !path.is_ascii() || path.contains(['"', '<', '>', '`', '{', '}']) {
+    let is_escaped = |byte: u8| match byte {
+        b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}' => true,
+        other => !other.is_ascii(),
+    };
+    if path.bytes().any(is_escaped) {
         // Escaped it is what every other spelling of the path becomes, and what purges name.
         return normal_path(&percent_encoding::utf8_percent_encode(path, ESCAPED).to_string());
     }

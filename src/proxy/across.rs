@@ -38,7 +38,12 @@ impl<S: Store> Proxy<S> {
         seen: &Variants,
         stored: &Option<Live>,
     ) -> Across {
-        self.take_turn(ask, &mut lead, stored, flight_key).await;
+        if !self.take_turn(ask, &mut lead, stored, flight_key).await {
+            // Whoever follows may have more patience.
+            drop(lead);
+            let (status, error) = WAITED_OUT;
+            return Across::Landed(Landing::Failed { status, error });
+        }
         let may_serve = self.shared.purges.may_serve();
         // Between the look and the flight another one may have landed.
         if may_serve && !self.store.is_unchanged(&ask.keyed.key, seen) {

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use http::header::{AGE, RANGE};
+use http::header::RANGE;
 use http::{HeaderMap, Method, Response, StatusCode};
 
 use super::across::Across;
 use super::ask::Client;
 use super::context::Context;
 use super::fill::{self, Fill, Filled};
+use super::following::Followed;
 use super::look::Looked;
 use super::outcome::Outcome;
 use super::partial::Wanted;
@@ -18,13 +19,13 @@ use super::{Proxy, ranges, refuse};
 use crate::body::Body;
 use crate::budget::{Pressure, Shed};
 use crate::clock::Timestamp;
-use crate::entry::StoredResponse;
 use crate::entry::purges::Live;
 use crate::fetch::flight::{Flight, Landing, Lead};
-use crate::fields::accept_encoding::{AcceptEncoding, Coding};
+use crate::fields::accept_encoding::Coding;
 use crate::fields::cache_control::RequestControl;
 use crate::fields::cache_status::Fwd;
 use crate::fields::conditional::{self, Precondition};
+use crate::fields::vary::Vary;
 use crate::key::{EntryKey, Folding, Keyed, TargetUri};
 use crate::policy::CacheRule;
 use crate::policy::reuse::{self, Candidate, Disposition, Found};
@@ -49,13 +50,18 @@ pub(super) struct Ask<'r> {
     pub control: RequestControl,
     pub keyed: Keyed,
     pub arrived: Timestamp,
+    /// What responses for other values of the presented fields said that they depend on, where
+    /// nothing that is stored says it.
+    pub vary: Option<Vary>,
 }
 
 /// What came of one look at the store.
 enum Turn {
     Answered((Response<Body>, Outcome)),
-    /// Somebody else's exchange has ended; the request's own reason to go forward.
-    LookAgain(Fwd),
+    /// Somebody else's exchange has ended.
+    LookAgain(Followed),
+    /// It has brought what is purged by now, and depends on these fields.
+    LookApart(Followed, Vary),
     /// Forward the request as it is.
     Alone(Fwd),
 }
@@ -83,6 +89,7 @@ impl<S: Store> Proxy<S> {
             keyed: self.keyed(route, target, &parts.headers),
             parts: &parts,
             arrived: self.shared.clock.now(),
+            vary: None,
         };
         context.speak(ask.keyed.language);
         if route.cache_status_key {
@@ -93,28 +100,36 @@ impl<S: Store> Proxy<S> {
             let passed = self.pass_keyed(context, ask.presented(), &parts, Fwd::Request);
             return Box::pin(passed).await;
         }
-        let mut followed = None;
+        let (mut followed, mut alone): (Option<Followed>, _) = (None, Fwd::Miss);
         for look in 1..=FLIGHTS_MAX {
             match self.turn(&ask, look, followed).await {
                 Turn::Answered(answer) => return answer,
-                Turn::LookAgain(why) => {
-                    followed = followed.or(Some(why));
+                Turn::LookAgain(now) => {
+                    followed = followed.or(Some(now));
                     // What came may have told what counts of the query.
                     ask.keyed = self.keyed(route, target, &parts.headers);
                 }
+                Turn::LookApart(now, vary) => {
+                    followed = followed.or(Some(now));
+                    ask.vary = Some(vary);
+                }
                 Turn::Alone(why) => {
-                    followed = followed.or(Some(why));
+                    alone = why;
                     break;
                 }
             }
         }
-        let why = followed.unwrap_or(Fwd::Miss);
+        let why = followed.map_or(alone, |followed| followed.why);
         Box::pin(self.pass_keyed(context, ask.presented(), &parts, why)).await
     }
 
     /// Looks up, decides, and acts: alone, as the leader of a flight, or behind another's.
-    async fn turn(self: &Arc<Self>, ask: &Ask<'_>, look: usize, followed: Option<Fwd>) -> Turn {
-        let presented = &ask.parts.headers;
+    async fn turn(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        look: usize,
+        followed: Option<Followed>,
+    ) -> Turn {
         let Looked {
             variants,
             found,
@@ -122,7 +137,9 @@ impl<S: Store> Proxy<S> {
         } = self.look(ask).await;
         let now = self.shared.clock.now();
         let found = match found {
-            Found::Entry(live) if followed.is_some() && ask.is_answered_by(&live) => {
+            Found::Entry(live)
+                if followed.is_some_and(|followed| ask.is_answered_by(&live, followed.since)) =>
+            {
                 let mut outcome = hit(&live, now, followed);
                 outcome.is_from_shared = is_from_shared;
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
@@ -136,7 +153,7 @@ impl<S: Store> Proxy<S> {
                 return Turn::Answered(self.serve(ask, &live, outcome).await);
             }
             Disposition::ReuseWhileRevalidating(live) => {
-                let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
+                let flight_key = ask.flight_key(&variants);
                 self.validate_in_background(ask, &flight_key, &variants, &live)
                     .await;
                 let mut outcome = Outcome::hit(Answer::Stale, stored::ttl(&live, now));
@@ -168,7 +185,7 @@ impl<S: Store> Proxy<S> {
     ) -> Turn {
         let presented = &ask.parts.headers;
         let now = self.shared.clock.now();
-        let flight_key = variants.flight_key(&ask.keyed.key, presented, ask.folding());
+        let flight_key = ask.flight_key(variants);
         if self
             .shared
             .has_just_failed(stored.as_ref(), &ask.control, &flight_key, now)
@@ -191,6 +208,7 @@ impl<S: Store> Proxy<S> {
         if is_marked || self.is_own(ask, stored.as_ref()) {
             return Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await);
         }
+        let since = self.shared.purges.fence();
         let landing = match self.shared.flights.join(&flight_key) {
             Flight::Lead(lead) => {
                 let across = self.depart(ask, look, lead, &flight_key, variants, &stored);
@@ -215,11 +233,30 @@ impl<S: Store> Proxy<S> {
                 waited.await.unwrap_or(Landing::Failed { status, error })
             }
         };
+        self.landed(ask, Followed { why, since }, flight_key, stored, landing)
+            .await
+    }
+
+    /// What becomes of a request that has waited for another one's flight.
+    async fn landed(
+        self: &Arc<Self>,
+        ask: &Ask<'_>,
+        followed: Followed,
+        flight_key: EntryKey,
+        stored: Option<Live>,
+        landing: Landing,
+    ) -> Turn {
+        let why = followed.why;
         match landing {
             Landing::Overtaken(entry) if ask.may_share(&entry) => {
                 Turn::Answered(ask.share(&entry, why))
             }
-            Landing::Stored | Landing::Abandoned | Landing::Overtaken(_) => Turn::LookAgain(why),
+            Landing::Overtaken(entry) if !ask.is_selected(&entry) => {
+                Turn::LookApart(followed, entry.vary().clone())
+            }
+            Landing::Stored | Landing::Abandoned | Landing::Overtaken(_) => {
+                Turn::LookAgain(followed)
+            }
             Landing::NotShared => {
                 Turn::Answered(Box::pin(self.fill(ask, why, flight_key, None, stored)).await)
             }
@@ -481,53 +518,14 @@ impl<'r> Ask<'r> {
     pub(super) const fn folding(&self) -> Folding {
         self.route.vary.folding
     }
-
-    /// Whether what a flight brought that was then purged answers this request, which followed it.
-    fn may_share(&self, entry: &StoredResponse) -> bool {
-        let presented = &self.parts.headers;
-        let coding = entry.content().original_coding();
-        entry.response_time() >= self.arrived
-            && !entry.terms().no_cache
-            && AcceptEncoding::parse(presented).accepts(coding)
-            && self
-                .keyed
-                .key
-                .select(entry.vary(), presented, self.folding())
-                == *entry.entry_key()
-    }
-
-    /// As its leader's client gets it.
-    fn share(&self, entry: &StoredResponse, why: Fwd) -> (Response<Body>, Outcome) {
-        let is_lost = !self.context.shared.purges.may_serve();
-        let because = if is_lost { fill::LOST } else { fill::PURGED };
-        let mut fields = entry.head().client();
-        let age = entry.terms().corrected_initial_age.as_secs();
-        fields.insert(AGE, age.into());
-        let head = Head {
-            status: entry.status(),
-            fields,
-            origin: &entry.head().origin(),
-        };
-        let content = Body::full(entry.content().original().clone());
-        let mut outcome = Outcome::forwarded(Answer::Collapsed, why).because(because);
-        outcome.collapsed = true;
-        (from_origin(head, content, self), outcome)
-    }
-
-    /// After it followed a flight: a response that came after the request did satisfies `no-cache`
-    /// and `max-age` (RFC 9111 §5.2.1), and is as fresh as one of its own exchange would be. Only
-    /// what has to be validated for each use does not (§5.2.2.4).
-    fn is_answered_by(&self, live: &Live) -> bool {
-        live.response_time() >= self.arrived && !live.terms().no_cache && !live.is_softly_purged()
-    }
 }
 
-fn hit(live: &Live, now: Timestamp, followed: Option<Fwd>) -> Outcome {
+fn hit(live: &Live, now: Timestamp, followed: Option<Followed>) -> Outcome {
     let ttl = stored::ttl(live, now);
     match followed {
         None => Outcome::hit(Answer::Hit, ttl),
-        Some(why) => {
-            let mut outcome = Outcome::forwarded(Answer::Collapsed, why);
+        Some(followed) => {
+            let mut outcome = Outcome::forwarded(Answer::Collapsed, followed.why);
             outcome.collapsed = true;
             outcome.ttl = Some(ttl);
             outcome
@@ -537,7 +535,7 @@ fn hit(live: &Live, now: Timestamp, followed: Option<Fwd>) -> Outcome {
 
 /// The answer of a fill that is not, or not yet, in the store. The client's own preconditions
 /// count, because the origin was asked without them.
-fn from_origin(mut head: Head<'_>, mut body: Body, ask: &Ask<'_>) -> Response<Body> {
+pub(super) fn from_origin(mut head: Head<'_>, mut body: Body, ask: &Ask<'_>) -> Response<Body> {
     let request = &ask.parts.headers;
     if head.status == StatusCode::OK {
         let (etag, modified) = stored::validators(&head.fields);

@@ -68,14 +68,15 @@ impl<S: Store> Proxy<S> {
         None
     }
 
-    /// Waits until the flight before this one has landed, where only one at a time may be under way.
+    /// Waits until the flight before this one has landed, where no other may be under way beside it.
+    /// False: it takes longer than somebody waits who could have something stale.
     pub(super) async fn take_turn(
         &self,
         ask: &Ask<'_>,
         lead: &mut Lead,
         stored: &Option<Live>,
         flight_key: &EntryKey,
-    ) {
+    ) -> bool {
         if let Some(before) = lead.before() {
             let landing = before.landing();
             let waited = self.shared.patiently(
@@ -85,9 +86,12 @@ impl<S: Store> Proxy<S> {
                 flight_key,
                 landing,
             );
-            // Whatever it brought, or if it takes too long: it left before this request came.
-            let _landing = waited.await;
+            // Whatever it brought: it left before this request came.
+            if waited.await.is_none() {
+                return false;
+            }
             lead.departs();
         }
+        true
     }
 }

@@ -5,6 +5,7 @@ pub mod ask;
 pub mod cached;
 pub mod context;
 pub mod fill;
+mod following;
 pub mod gather;
 pub mod head;
 mod instead;

@@ -83,6 +83,8 @@ mod purging;
 mod ranges;
 /// How long what is stored answers, and what a client is told about it.
 mod reuse;
+/// A page that is purged faster than it is made.
+mod series;
 /// Stale responses: while they are validated, and when the origin fails.
 mod stale;
 /// Bodies on their way.

@@ -201,6 +201,27 @@ async fn a_purge_of_a_url_covers_its_variants_queries_and_slash_and_nothing_else
 }
 
 #[tokio::test]
+async fn a_purge_of_a_path_covers_what_should_have_been_escaped_in_it_and_was_not() {
+    let origin = origin().await;
+    let stage = Stage::start(&origin, "").await;
+    for [raw, escaped] in [
+        ["/a|b", "/a%7Cb"],
+        ["/a[1]", "/a%5b1%5D"],
+        ["/a^b", "/a%5Eb"],
+        ["/{a}", "/%7Ba%7d"],
+    ] {
+        for named in [raw, escaped] {
+            for asked in [raw, escaped] {
+                store(&stage, &[asked]).await;
+                stage.purge(&json!({"urls": [named]}).to_string()).await;
+                assert!(!stage.get(asked, &[]).await.is_hit(), "{named}: {asked}");
+            }
+        }
+        assert!(stage.get(raw, &[]).await.is_hit(), "they are one: {raw}");
+    }
+}
+
+#[tokio::test]
 async fn prefixes_are_aligned_to_segments_and_hosts_and_tags_are_exact() {
     let origin = origin().await;
     let all = [

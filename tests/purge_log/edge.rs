@@ -72,6 +72,26 @@ impl Versions {
         Self { origin, version }
     }
 
+    /// Answers with what is stale at once and may be served while it is validated; nothing any more
+    /// when there is another version than the first.
+    pub(crate) async fn stale() -> Self {
+        let version = Arc::new(AtomicU64::new(1));
+        let current = Arc::clone(&version);
+        let origin = Origin::start(move |_| {
+            let found = current.load(Ordering::SeqCst);
+            async move {
+                if found > 1 {
+                    std::future::pending::<()>().await;
+                }
+                Reply::ok(found.to_string())
+                    .header("cache-control", "max-age=0, stale-while-revalidate=3600")
+                    .header("etag", "\"a\"")
+            }
+        })
+        .await;
+        Self { origin, version }
+    }
+
     pub(crate) fn publish(&self) -> String {
         (self.version.fetch_add(1, Ordering::SeqCst) + 1).to_string()
     }

@@ -36,6 +36,30 @@ async fn a_purge_without_redis_counts_here_at_once_and_everywhere_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_a_purge_waits_for_redis_what_is_stale_is_validated_one_at_a_time() {
+    let (mut redis, versions) = (Server::start(&[]).await, Versions::stale().await);
+    let a = Edge::start_with("a", &redis, &versions, "serve_when_lost = true\n").await;
+    a.has_joined().await;
+    a.get("/x").await;
+    redis.suspend();
+    versions.publish();
+    let before = versions.origin.hits();
+    assert!(a.get("/x").await.is_hit());
+    eventually("it is validated", || async {
+        versions.origin.hits() > before
+    })
+    .await;
+    let under_way = versions.origin.hits();
+    let (status, receipt) = a.purge_locally(r#"{"tags": ["another"]}"#).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{receipt}");
+    for _ in 0..40 {
+        assert!(a.get("/x").await.is_hit());
+    }
+    assert_eq!(versions.origin.hits(), under_way);
+    redis.kill();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spooled_purge_outlasts_its_process() {
     let (mut redis, versions) = (Server::start(&[]).await, Versions::start().await);
     let folder = tempfile::tempdir().unwrap();

@@ -276,6 +276,37 @@ async fn a_claim_from_before_a_purge_is_taken_over() {
 }
 
 #[tokio::test]
+async fn where_each_claim_is_overtaken_by_a_purge_who_waits_fetches_in_the_end() {
+    let server = Server::start(&[]).await;
+    let (one, other) = (
+        Instance::start(&server).await,
+        Instance::start(&server).await,
+    );
+    let mut claim = mine(one.claim(true).await);
+    let mut waiting = std::pin::pin!(other.claim(true));
+    // Were it to wait for each, nobody would ever come to an end.
+    for position in 1.. {
+        let looks = other.bench.metric("redis_claim_polls_total");
+        let looking = eventually("it looks again", || async {
+            other.bench.metric("redis_claim_polls_total") > looks
+        });
+        tokio::select! {
+            waited = &mut waiting => {
+                assert!(matches!(waited, Claimed::Unclaimed), "{waited:?}");
+                break;
+            }
+            () = looking => {}
+        }
+        one.purges
+            .apply(Position::new(position), Mode::Hard, [&Scope::tag("any")]);
+        claim = mine(one.claim(true).await);
+        assert!(position < 10, "it waits for any number of them");
+    }
+    assert_eq!(other.asked("waited_out"), 1);
+    drop(claim);
+}
+
+#[tokio::test]
 async fn another_generation_is_not_waited_for() {
     let server = Server::start(&[]).await;
     let one = Instance::start(&server).await;

@@ -29,6 +29,9 @@ const RENEWED_EVERY: Duration = Duration::from_millis(500);
 /// The first pause between looks at another's claim, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(5);
 const PAUSE_MAX: Duration = Duration::from_millis(100);
+/// Holders of a claim that one request waits for, one after another: where purges come faster than
+/// what is fetched, each takes the place of the one before, and none brings anything.
+const HOLDERS_MAX: usize = 2;
 /// How long it may take to give one back. Nobody waits for it.
 const END_DEADLINE: Duration = Duration::from_secs(2);
 /// Claims that are asked for at once: more would not be answered in time by a Redis that is well.
@@ -89,6 +92,7 @@ impl Shared {
         let token = getrandom::u64().unwrap_or_default();
         let (mut seen, mut over) = (String::new(), String::new());
         let (mut pause, mut waiting) = (PAUSE_MIN, None);
+        let (mut holder, mut holders) = (String::new(), 0);
         loop {
             if !want.purges.may_serve() {
                 return (Claimed::Unclaimed, "fenced");
@@ -132,6 +136,13 @@ impl Shared {
                 }
                 _ if !want.waits => return (Claimed::Theirs, "theirs"),
                 _ => {}
+            }
+            if reply.held != holder {
+                holder = reply.held;
+                holders += 1;
+            }
+            if holders > HOLDERS_MAX {
+                return (Claimed::Unclaimed, "waited_out");
             }
             if waiting.is_none() {
                 let Ok(place) = self.claim_waits.try_acquire() else {
